@@ -1,0 +1,1 @@
+"""Beam jobs: raw logs -> a published dataset folder."""

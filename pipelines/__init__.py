@@ -1,0 +1,1 @@
+"""Command lines over several stages: glue, no maths, no transforms."""

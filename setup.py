@@ -1,0 +1,64 @@
+"""One distribution, one extra per stage.
+
+Ranges are the ones tested together; `constraints.txt` pins the exact set.
+"""
+
+from setuptools import find_packages, setup
+
+# The newest TFDV wheel for Python 3.11 (1.16.1) pins the TensorFlow 2.16 line.
+TENSORFLOW = "tensorflow>=2.16.2,<2.17"
+BEAM = [
+    "apache-beam[gcp]>=2.72,<2.73",  # the data jobs; [gcp] for Dataflow and gs://
+    "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
+    "dill>=0.3.1.1,<0.3.2",  # imported by tfx-bsl, no longer brought by Beam
+    "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
+]
+TRAIN = [
+    TENSORFLOW,
+    "keras>=3.13.1,<4",  # the models; 3.13.1 closes the known loader holes
+    "tf-keras>=2.16,<2.17",  # tensorflow-recommenders is written for Keras 2
+    "tensorflow-recommenders>=0.7.7,<0.8",  # the retrieval index of the export
+    "tensorboard>=2.16,<2.17",  # curves of every loss term
+    "pyyaml>=6,<7",  # configuration files
+]
+SERVE = [
+    TENSORFLOW,
+    "tensorflow-serving-api>=2.16.1,<2.17",  # TF Serving's own protocol messages
+    "grpcio>=1.62,<2",  # the gRPC server and client
+]
+DEV = [
+    "pytest>=9,<10",
+    "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
+    "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
+    "ruff>=0.17,<0.18",
+    "mypy>=2.4,<3",
+    "types-protobuf>=4.24,<8",
+    "types-pyyaml>=6,<7",
+]
+
+setup(
+    name="s4rec-tf",
+    version="0.1.0",
+    description="Sequential recommendation in production: S4Rec on TensorFlow",
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(
+        include=["s4rec_tf*", "beam_jobs*", "pipelines*", "serving*"]
+    ),
+    package_data={
+        "s4rec_tf": ["configs/*.yaml"],
+        "beam_jobs": ["*.pbtxt"],
+        "serving": ["*.config", "*.txt", "*.yml", "*.md"],
+    },
+    install_requires=[],
+    extras_require={"beam": BEAM, "train": TRAIN, "serve": SERVE, "dev": DEV},
+    entry_points={
+        "console_scripts": [
+            "s4rec-prepare=beam_jobs.prepare_dataset:main",
+            "s4rec-train=s4rec_tf.train.__main__:main",
+            "s4rec-evaluate=s4rec_tf.evaluate:main",
+            "s4rec-export=s4rec_tf.export.__main__:main",
+            "s4rec-serve=serving.server:main",
+            "s4rec-query=serving.client:main",
+        ]
+    },
+)
