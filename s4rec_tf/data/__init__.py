@@ -1,0 +1,1 @@
+"""From a dataset folder to the batches that a model trains on."""

@@ -1,0 +1,70 @@
+"""A split of a dataset in memory, as one ragged array."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from s4rec_tf import spec
+
+IntArray = np.ndarray[Any, np.dtype[np.int32]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """The sequences of N users, in order of user id as bytes.
+
+    Attributes:
+        user_ids: raw user ids, bytes [N].
+        values: item ids of all users one after the other, int32 [sum of lengths].
+        offsets: user n's items are `values[offsets[n]:offsets[n + 1]]`, int64 [N + 1].
+        target_ids: the item to be predicted, int32 [N]; `PAD_ID` in the train split.
+        is_head: True for the longest 20 % of users, bool [N].
+        sequence_lengths: length of the user's full sequence, int32 [N].
+    """
+
+    user_ids: np.ndarray
+    values: IntArray
+    offsets: np.ndarray
+    target_ids: IntArray
+    is_head: np.ndarray
+    sequence_lengths: IntArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of items of each user's (uncut) input, int64 [N]."""
+        return np.diff(self.offsets)
+
+    def items(self, row: int) -> IntArray:
+        """All items of one user, oldest first."""
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def padded(self, rows: np.ndarray, max_length: int) -> IntArray:
+        """The last `max_length` items of some users, left-padded.
+
+        Args:
+            rows: indices of users [B].
+            max_length: L.
+
+        Returns:
+            item ids, int32 [B, L]; `PAD_ID` where there is no item.
+        """
+        return gather_windows(
+            self.values, self.offsets[rows], self.offsets[rows + 1], max_length
+        )
+
+
+def gather_windows(
+    values: IntArray, starts: np.ndarray, ends: np.ndarray, max_length: int
+) -> IntArray:
+    """The last `max_length` of `values[start:end]`, left-padded, int32 [B, L]."""
+    positions = ends[:, None] - np.arange(max_length, 0, -1)[None, :]
+    is_real = positions >= starts[:, None]
+    return np.where(
+        is_real, values[np.where(is_real, positions, 0)], spec.PAD_ID
+    ).astype(np.int32)
