@@ -1,0 +1,262 @@
+"""Random views of a sequence: mask, crop, reorder, insert (S4Rec, Eqs. 15-18).
+
+Pure functions of item ids and noise. Shapes are static and no generator is called, so
+they run inside `tf.data` and inside a compiled step alike, and equal noise gives equal
+views. `item_ids` is int32 [B, L], left-padded with `PAD_ID`; so is every result.
+
+Counts are rounded to the nearest whole number (halves up) and then clipped so that a
+view differs from its sequence and is never empty: with counts rounded down, sequences
+under ten items would be reordered into themselves and cropped to a single item. A
+sequence of one item passes through every operator; one without items stays padding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from s4rec_tf import spec
+
+Tensor = Any
+
+OPERATORS = ("mask", "crop", "reorder", "insert")
+CROP_MODES = ("remove", "keep")
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationSettings:
+    """How strongly views differ from their sequences.
+
+    Attributes:
+        mask_ratio: share of items hidden by mask.
+        crop: "remove" takes one contiguous part out and joins both ends (S4Rec,
+            Eq. 16); "keep" keeps one contiguous part (CL4SRec).
+        crop_kept: share of items left by crop, in either mode.
+        reorder_ratio: share of items in the shuffled window.
+        insert_ratio: inserted items as a share of the sequence's length.
+        operators: the operators that a view is drawn from, each equally likely.
+
+    Raises:
+        ValueError: if a share is outside its range or a name is unknown.
+    """
+
+    mask_ratio: float = 0.3
+    crop: str = "remove"
+    crop_kept: float = 0.6
+    reorder_ratio: float = 0.2
+    insert_ratio: float = 0.2
+    operators: tuple[str, ...] = OPERATORS
+
+    def __post_init__(self) -> None:
+        for name in ("mask_ratio", "crop_kept", "reorder_ratio", "insert_ratio"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {value}")
+        if self.crop not in CROP_MODES:
+            raise ValueError(
+                f"`crop` must be one of {', '.join(CROP_MODES)}. Received: {self.crop}"
+            )
+        unknown = sorted(set(self.operators) - set(OPERATORS))
+        if unknown or not self.operators:
+            raise ValueError(
+                f"`operators` must be one or more of {', '.join(OPERATORS)}. "
+                f"Received: {self.operators}"
+            )
+
+
+class AugmentationNoise(NamedTuple):
+    """The randomness of one view of each row.
+
+    Attributes:
+        operator: which operator, uniform in [0, 1), [B].
+        position: where a crop or a reorder begins, uniform in [0, 1), [B].
+        order: which items are hidden, shuffled or preceded by an insertion, uniform in
+            [0, 1), [B, L].
+        inserted_ids: items of other users' histories, int32 [B, L]; never `PAD_ID`.
+    """
+
+    operator: Tensor
+    position: Tensor
+    order: Tensor
+    inserted_ids: Tensor
+
+
+def mask(item_ids: Tensor, order_noise: Tensor, ratio: float) -> Tensor:
+    """Hides a share of the items behind `MASK_ID` (S4Rec, Eq. 15).
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        order_noise: uniform in [0, 1), [B, L]; the lowest are hidden.
+        ratio: share to hide; at least one item is hidden and one is not.
+
+    Returns:
+        item ids, int32 [B, L].
+    """
+    count = _share_of(_lengths(item_ids), ratio, lowest=1, spared=1)
+    is_hidden = _lowest(order_noise, item_ids != spec.PAD_ID, count)
+    return ops.where(is_hidden, spec.MASK_ID, item_ids)
+
+
+def crop(item_ids: Tensor, position_noise: Tensor, kept: float, mode: str) -> Tensor:
+    """Removes, or keeps, one contiguous part (S4Rec, Eq. 16).
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        position_noise: uniform in [0, 1), [B]; where the part begins.
+        kept: share of items left; at least one is left and one removed.
+        mode: "remove" joins the two ends around the removed part; "keep" leaves the
+            part itself.
+
+    Returns:
+        item ids, int32 [B, L].
+    """
+    lengths = _lengths(item_ids)
+    left = ops.where(lengths > 1, _share_of(lengths, kept, lowest=1, spared=1), lengths)
+    removed = lengths - left
+    starts = _starts(position_noise, left if mode == "remove" else removed)
+    rank = _slots(item_ids) - (item_ids.shape[1] - left)
+    is_shifted = rank >= starts if mode == "remove" else rank >= 0
+    source = rank + ops.where(is_shifted, removed if mode == "remove" else starts, 0)
+    first_slot = item_ids.shape[1] - lengths
+    return _gather(item_ids, ops.where(rank >= 0, first_slot + source, -1))
+
+
+def reorder(
+    item_ids: Tensor, position_noise: Tensor, order_noise: Tensor, ratio: float
+) -> Tensor:
+    """Shuffles the items of one contiguous window (S4Rec, Eq. 17).
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        position_noise: uniform in [0, 1), [B]; where the window begins.
+        order_noise: uniform in [0, 1), [B, L]; the window is sorted by it, or reversed
+            if that would leave every item in its place.
+        ratio: share of items in the window, which holds two at least.
+
+    Returns:
+        item ids, int32 [B, L].
+    """
+    lengths = _lengths(item_ids)
+    width = ops.where(lengths > 1, _share_of(lengths, ratio, lowest=2, spared=0), 0)
+    slots = _slots(item_ids)
+    first = item_ids.shape[1] - lengths + _starts(position_noise, lengths - width)
+    is_inside = (slots >= first) & (slots < first + width)
+    # Noise is below the distance of two slots, so the window stays in its place.
+    keys = ops.cast(ops.where(is_inside, first, slots), "float32")
+    keys = keys + ops.where(is_inside, ops.cast(order_noise, "float32"), 0.0)
+    shuffled = ops.cast(ops.argsort(keys, axis=1), "int32")
+    is_identity = ops.all(shuffled == slots, axis=1, keepdims=True)
+    reversed_ = ops.where(is_inside, 2 * first + width - 1 - slots, slots)
+    return _gather(item_ids, ops.where(is_identity, reversed_, shuffled))
+
+
+def insert(
+    item_ids: Tensor, order_noise: Tensor, inserted_ids: Tensor, ratio: float
+) -> Tensor:
+    """Inserts items of other users before randomly chosen items (S4Rec, Eq. 18).
+
+    Nothing is inserted behind the last item, and at most one item before each other.
+    Where the result would exceed L items, the oldest are dropped.
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        order_noise: uniform in [0, 1), [B, L]; an insertion precedes the lowest.
+        inserted_ids: the item that an insertion at this slot brings, int32 [B, L].
+        ratio: number of insertions as a share of the length; at least one.
+
+    Returns:
+        item ids, int32 [B, L].
+    """
+    max_length = item_ids.shape[1]
+    lengths, slots = _lengths(item_ids), _slots(item_ids)
+    count = ops.where(lengths > 1, _share_of(lengths, ratio, lowest=1, spared=0), 0)
+    is_real = item_ids != spec.PAD_ID
+    # In a full row, an item inserted before the first would be dropped at once.
+    last_choice = ops.cast((slots == 0) & is_real, "float32")
+    is_followed = _lowest(order_noise + last_choice, is_real, count)
+    both = ops.stack([inserted_ids, item_ids], axis=2)
+    is_valid = ops.stack([is_followed, is_real], axis=2)
+    sources = ops.where(is_valid, ops.stack([2 * slots, 2 * slots + 1], axis=2), -1)
+    compacted = ops.sort(ops.reshape(sources, (-1, 2 * max_length)), axis=1)
+    doubled = ops.reshape(both, (-1, 2 * max_length))
+    return _gather(doubled, compacted[:, max_length:])
+
+
+def augment(
+    item_ids: Tensor, noise: AugmentationNoise, settings: AugmentationSettings
+) -> Tensor:
+    """One view of every row, by an operator drawn for that row (S4Rec, Eq. 8).
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        noise: the randomness of the view.
+        settings: ratios, and the operators to draw from.
+
+    Returns:
+        item ids, int32 [B, L], with `MASK_ID` for hidden items.
+    """
+    views = [_apply(name, item_ids, noise, settings) for name in settings.operators]
+    scaled = ops.cast(ops.cast(noise.operator, "float32") * len(views), "int32")
+    drawn = ops.expand_dims(ops.minimum(scaled, len(views) - 1), 1)
+    result = views[0]
+    for number, view in enumerate(views[1:], start=1):
+        result = ops.where(drawn == number, view, result)
+    return result
+
+
+def _apply(
+    name: str,
+    item_ids: Tensor,
+    noise: AugmentationNoise,
+    settings: AugmentationSettings,
+) -> Tensor:
+    if name == "mask":
+        return mask(item_ids, noise.order, settings.mask_ratio)
+    if name == "crop":
+        return crop(item_ids, noise.position, settings.crop_kept, settings.crop)
+    if name == "reorder":
+        ratio = settings.reorder_ratio
+        return reorder(item_ids, noise.position, noise.order, ratio)
+    return insert(item_ids, noise.order, noise.inserted_ids, settings.insert_ratio)
+
+
+def _lengths(item_ids: Tensor) -> Tensor:
+    """Number of real items, int32 [B, 1]."""
+    is_real = ops.cast(item_ids != spec.PAD_ID, "int32")
+    return ops.sum(is_real, axis=1, keepdims=True)
+
+
+def _slots(item_ids: Tensor) -> Tensor:
+    """The column of every element, int32 [B, L]."""
+    columns = ops.arange(item_ids.shape[1], dtype="int32")
+    return ops.zeros_like(item_ids) + ops.expand_dims(columns, 0)
+
+
+def _share_of(lengths: Tensor, ratio: float, lowest: int, spared: int) -> Tensor:
+    """`ratio * lengths` to the nearest number in [lowest, lengths - spared]."""
+    scaled = ops.cast(lengths, "float32") * ratio
+    nearest = ops.cast(scaled + 0.5, "int32")
+    return ops.minimum(ops.maximum(nearest, lowest), ops.maximum(lengths - spared, 0))
+
+
+def _starts(position_noise: Tensor, highest: Tensor) -> Tensor:
+    """A uniform whole number in [0, highest], int32 [B, 1], of noise in [0, 1)."""
+    noise = ops.expand_dims(ops.cast(position_noise, "float32"), 1)
+    drawn = ops.cast(noise * ops.cast(highest + 1, "float32"), "int32")
+    return ops.minimum(drawn, highest)
+
+
+def _lowest(order_noise: Tensor, is_candidate: Tensor, count: Tensor) -> Tensor:
+    """True for the `count` candidates of each row with the lowest noise, [B, L]."""
+    keys = ops.where(is_candidate, ops.cast(order_noise, "float32"), 3.0)
+    ranks = ops.argsort(ops.argsort(keys, axis=1), axis=1)
+    return ops.cast(ranks, "int32") < count
+
+
+def _gather(values: Tensor, sources: Tensor) -> Tensor:
+    """`values` [B, M] at columns `sources` [B, L]; `PAD_ID` where that is negative."""
+    columns = ops.maximum(sources, 0)
+    taken = ops.take_along_axis(values, columns, axis=1)
+    return ops.where(sources >= 0, taken, spec.PAD_ID)
