@@ -1,0 +1,77 @@
+# Every target works from a fresh clone: what it needs is set up by `setup`.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.8
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+LOGS ?=
+FORMAT ?= auto
+OUTPUT ?= demo_output
+SET ?=
+TESTS ?=
+
+# What an outer environment says about Python must not reach ours.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX UV_PROJECT_ENVIRONMENT
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+export UV_HTTP_TIMEOUT ?= 180
+
+# The stamp's name holds place and interpreter: a moved folder or another PYTHON is set
+# up anew. It is removed before and written after an installation, and without it the
+# environment is rebuilt: an interrupted setup leaves nothing that is taken for whole.
+STAMP := $(VENV)/.installed-$(shell printf '%s %s' '$(CURDIR)' '$(PYTHON)' | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup requirements test test-slow test-tfserving lint types format demo clean FORCE
+
+help: ## list the targets
+	@echo "usage: make TARGET [VARIABLE=value]"
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' Makefile
+	@echo "variables: PYTHON=python3.11; for demo: LOGS=path-or-glob FORMAT=auto"
+	@echo "OUTPUT=demo_output SET='key=value ...'; for test: TESTS='paths and options'"
+
+setup: $(STAMP) ## check the machine, create .venv with every stage's packages
+	@echo "environment ready: $(VENV)"
+
+requirements:
+	@sh pipelines/check_requirements.sh '$(PYTHON)'
+
+$(STAMP): setup.py pyproject.toml constraints.txt Makefile $(if $(wildcard $(RUN)),,FORCE) | requirements
+	@if [ ! -e '$(STAMP)' ] || ! $(RUN) -c '' 2>/dev/null; then '$(PYTHON)' -m venv --clear $(VENV); fi
+	@rm -f $(VENV)/.installed-*
+	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(VENV)/bin/uv pip install --python $(RUN) --compile-bytecode \
+		-c constraints.txt -b constraints.txt \
+		-e '.[beam,train,serve,dev]'
+	@touch '$(STAMP)'
+
+test: setup ## run the tests (under 15 minutes on two cores)
+	$(RUN) -m pytest $(TESTS)
+
+test-slow: setup ## run the tests that take minutes each
+	$(RUN) -m pytest -m slow $(TESTS)
+
+test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN names
+	@if [ ! -x "$$TF_SERVING_BIN" ]; then \
+		echo "TF_SERVING_BIN must name a tensorflow_model_server. Received: '$$TF_SERVING_BIN'" >&2; \
+		exit 2; fi
+	$(RUN) -m pytest -m tfserving $(TESTS)
+
+lint: setup ## ruff: rules and formatting
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: setup ## mypy
+	$(RUN) -m mypy
+
+format: setup ## rewrite the code as `lint` wants it
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+demo: setup ## raw logs to recommendations over gRPC, on synthetic logs or LOGS=...
+	$(RUN) -m pipelines.demo --output '$(OUTPUT)' --format '$(FORMAT)' \
+		$(if $(LOGS),--logs '$(LOGS)') $(if $(SET),--set $(SET))
+
+clean: ## remove .venv, caches and build leftovers; data, runs and exports stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
