@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 # The newest TFDV wheel for Python 3.11 (1.16.1) pins the TensorFlow 2.16 line.
 TENSORFLOW = "tensorflow>=2.16.2,<2.17"
+# TF Serving's own protocol messages: the server's, and the export's warm-up records.
+SERVING_API = "tensorflow-serving-api>=2.16.1,<2.17"
 BEAM = [
     "apache-beam[gcp]>=2.72,<2.73",  # the data jobs; [gcp] for Dataflow and gs://
     "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
@@ -18,12 +20,13 @@ TRAIN = [
     "keras>=3.13.1,<4",  # the models; 3.13.1 closes the known loader holes
     "tf-keras>=2.16,<2.17",  # tensorflow-recommenders is written for Keras 2
     "tensorflow-recommenders>=0.7.7,<0.8",  # the retrieval index of the export
+    SERVING_API,
     "tensorboard>=2.16,<2.17",  # curves of every loss term
     "pyyaml>=6,<7",  # configuration files
 ]
 SERVE = [
     TENSORFLOW,
-    "tensorflow-serving-api>=2.16.1,<2.17",  # TF Serving's own protocol messages
+    SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
 ]
 DEV = [

@@ -1,0 +1,87 @@
+"""The model card: what a version is, what it was trained on, what it promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s4rec_tf import spec
+
+_USE = """\
+## Use
+
+Inputs are raw item ids, oldest first; {length} a row, left-padded with "".
+
+| signature | inputs | what it does |
+| --- | --- | --- |
+| `serving_default` | `history` [B, {length}] | best {max_k}, none of the history |
+| `recommend` | `history`, `k` [B], `exclude` [B, E] | best k, those of `exclude` too |
+| `recommend_with_history` | the same | the history's own items may be answered |
+| `serving_examples` | `examples` [B]: tf.Example with bytes `history` of any length | \
+as `serving_default` |
+
+Outputs: `item_ids` and `scores` [B, {max_k}], `user_embedding` [B, {width}],
+`is_fallback` [B].
+
+- Unknown items and "" are skipped; the last {length} that are known count.
+- `is_fallback` is true where no item is known. The answer is then the popular items,
+  scored by their number of training actions, and `user_embedding` is zero.
+- `k` below 0 is taken as 0 and above {max_k} as {max_k}. Entries past k, or past the
+  items that remain, are "" with the score -3.4028235e+38.
+- Scores are inner products: they order the items of one row, and are no probabilities.
+
+## Limits
+
+- It knows no user; two equal histories get equal answers.
+- Items that are not in the vocabulary can be neither understood nor recommended.
+- Recommendations follow what was logged, its popularity bias included.
+"""
+
+
+def render(
+    *,
+    name: str,
+    version: int,
+    dataset: spec.DatasetInfo,
+    fingerprint: str,
+    length: int,
+    max_k: int,
+    width: int,
+    card: dict[str, Any],
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        name: model name, the last part of the export folder.
+        version: its number.
+        dataset: facts of the training data.
+        fingerprint: identity of the training data.
+        length: L.
+        max_k: width of an answer.
+        width: d.
+        card: further facts by heading; a dictionary becomes a table.
+    """
+    parts = [f"# {name}, version {version}\n"]
+    for heading, content in card.items():
+        parts.append(f"## {heading}\n\n{_render_content(content)}\n")
+    facts = {
+        "users": dataset.num_users,
+        "items": dataset.num_items,
+        "actions": dataset.num_actions,
+        "least actions of a user or item": dataset.k_core,
+        "fingerprint": fingerprint,
+    }
+    parts.append(f"## Data\n\n{_render_content(facts)}\n")
+    parts.append(_USE.format(length=length, max_k=max_k, width=width))
+    return "\n".join(parts)
+
+
+def _render_content(content: Any) -> str:
+    if not isinstance(content, dict):
+        return f"{content}\n"
+    rows = [f"| {key} | {_cell(value)} |" for key, value in content.items()]
+    return "\n".join(["| | |", "| --- | --- |", *rows, ""])
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,131 @@
+"""Sample requests: for the golden answers, and to warm a server up before traffic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from s4rec_tf import spec
+from s4rec_tf.export import protocol
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+"""Where TF Serving looks for warm-up records, below a version's folder."""
+
+GOLDEN_FILE = "golden_requests.jsonl"
+UNKNOWN_ITEM = "\N{REPLACEMENT CHARACTER}no such item"
+
+Inputs = dict[str, Any]
+Request = tuple[str, Inputs]
+"""A signature's name and its inputs as nested lists."""
+
+
+def sample_histories(vocabulary: list[str], length: int) -> list[list[str]]:
+    """Histories that together reach every branch of the graph.
+
+    Empty, unknown, one item, some items with an unknown one and with gaps, and a full
+    one; items are spread over the vocabulary.
+
+    Args:
+        vocabulary: V raw ids.
+        length: L; every history has it, left-padded with "".
+    """
+    step = max(1, len(vocabulary) // length)
+    spread = (vocabulary[::step] * length)[:length]
+    histories = [
+        [],
+        [UNKNOWN_ITEM],
+        [vocabulary[0]],
+        [*spread[: length // 4], "", UNKNOWN_ITEM, *spread[length // 4 : length // 3]],
+        spread,
+    ]
+    return [[""] * (length - len(items)) + items[-length:] for items in histories]
+
+
+def sample_requests(vocabulary: list[str], length: int, max_k: int) -> list[Request]:
+    """Two requests a signature: one row, and one row per sample history."""
+    requests: list[Request] = []
+    every = sample_histories(vocabulary, length)
+    for histories in ([every[-1]], every):
+        rows = len(histories)
+        extra = {
+            "k": [max(1, max_k - row) for row in range(rows)],
+            "exclude": [
+                ["", vocabulary[-1 - row % len(vocabulary)]] for row in range(rows)
+            ],
+        }
+        requests += [
+            (protocol.SERVING_DEFAULT, {spec.SERVING_HISTORY: histories}),
+            (protocol.RECOMMEND, {spec.SERVING_HISTORY: histories, **extra}),
+            (
+                protocol.RECOMMEND_WITH_HISTORY,
+                {spec.SERVING_HISTORY: histories, **extra},
+            ),
+            (protocol.SERVING_EXAMPLES, {"examples": histories}),
+        ]
+    return requests
+
+
+def to_tensors(request: Request) -> dict[str, tf.Tensor]:
+    """The tensors of a request; histories become serialized examples where asked."""
+    name, inputs = request
+    if name == protocol.SERVING_EXAMPLES:
+        return {"examples": tf.constant([_example(row) for row in inputs["examples"]])}
+    return {key: tf.constant(value) for key, value in inputs.items()}
+
+
+def _example(history: list[str]) -> bytes:
+    values = tf.train.BytesList(value=[item.encode() for item in history if item])
+    features = {spec.SERVING_HISTORY: tf.train.Feature(bytes_list=values)}
+    return tf.train.Example(
+        features=tf.train.Features(feature=features)
+    ).SerializeToString()
+
+
+def write_warmup(version: Path, model_name: str, requests: list[Request]) -> None:
+    """Writes the requests as TF Serving's warm-up records."""
+    path = version / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in requests:
+            predict = predict_pb2.PredictRequest()
+            predict.model_spec.name = model_name
+            predict.model_spec.signature_name = request[0]
+            for key, tensor in to_tensors(request).items():
+                predict.inputs[key].CopyFrom(tf.make_tensor_proto(tensor))
+            log = prediction_log_pb2.PredictLog(request=predict)
+            record = prediction_log_pb2.PredictionLog(predict_log=log)
+            writer.write(record.SerializeToString())
+
+
+def write_golden(version: Path, path: Path, requests: list[Request]) -> None:
+    """Answers the requests from the saved files and writes both, one JSON a line.
+
+    A line is `{"signature_name", "inputs", "outputs"}` in TF Serving's column format;
+    of `serving_examples` the inputs are the histories inside the examples.
+
+    Raises:
+        ExportError: if an answer holds NaN or infinity.
+    """
+    signatures = tf.saved_model.load(str(version)).signatures
+    lines = []
+    for request in requests:
+        outputs = signatures[request[0]](**to_tensors(request))
+        scores = outputs["scores"]
+        if not bool(tf.reduce_all(tf.math.is_finite(scores))):
+            raise protocol.ExportError(
+                f"signature {request[0]} answers scores that are not finite"
+            )
+        answer = {key: _to_lists(value) for key, value in sorted(outputs.items())}
+        line = {"signature_name": request[0], "inputs": request[1], "outputs": answer}
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    path.write_text("".join(lines), "utf-8")
+
+
+def _to_lists(tensor: tf.Tensor) -> Any:
+    if tensor.dtype != tf.string:
+        return tensor.numpy().tolist()
+    return [[item.decode() for item in row] for row in tensor.numpy().tolist()]

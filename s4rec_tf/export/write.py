@@ -1,0 +1,124 @@
+"""Writes one version: SavedModel, warm-up, golden answers, card, digests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import s4rec_tf
+from s4rec_tf import spec
+from s4rec_tf.export import card as model_card
+from s4rec_tf.export import module, protocol, publish, samples
+
+DEFAULT_MAX_K = 100
+CARD_FILE = "model_card.md"
+
+
+def write_version(
+    model: protocol.Recommender,
+    dataset: spec.DatasetDir,
+    export_dir: Path,
+    *,
+    max_k: int = DEFAULT_MAX_K,
+    popularity: np.ndarray,
+    card: dict[str, Any],
+) -> Path:
+    """Exports the model as the next version.
+
+    Args:
+        model: the trained model.
+        dataset: the dataset whose vocabulary the model was trained on.
+        export_dir: BASE/NAME; the last part is the model's name.
+        max_k: items in an answer; cut to the number of items.
+        popularity: int [V], actions per item in the training data.
+        card: further facts for the model card, by heading.
+
+    Returns:
+        BASE/NAME/N.
+
+    Raises:
+        ExportError: if model and dataset do not fit, the vocabulary cannot be served or
+            an answer is not finite; nothing is left behind.
+    """
+    vocabulary = dataset.vocabulary()
+    servable = module.ServableRecommender(model, dataset.item_vocab, popularity, max_k)
+    _check_vocabulary(servable, vocabulary, num_items=len(popularity))
+    name = export_dir.resolve().name
+    requests = samples.sample_requests(vocabulary, servable.max_length, servable.max_k)
+    with publish.new_version(export_dir) as staging:
+        signatures = servable.signatures()
+        tf.saved_model.save(servable, str(staging.model), signatures=signatures)
+        samples.write_warmup(staging.model, name, requests)
+        samples.write_golden(
+            staging.model, staging.meta / samples.GOLDEN_FILE, requests
+        )
+        text = model_card.render(
+            name=name,
+            version=staging.number,
+            dataset=dataset.info(),
+            fingerprint=dataset.fingerprint(),
+            length=servable.max_length,
+            max_k=servable.max_k,
+            width=int(
+                signatures[protocol.SERVING_DEFAULT]
+                .structured_outputs["user_embedding"]
+                .shape[1]
+            ),
+            card=card,
+        )
+        (staging.meta / CARD_FILE).write_text(text, "utf-8")
+        _write_manifest(staging, name, dataset)
+    return staging.version_dir
+
+
+def _check_vocabulary(
+    servable: module.ServableRecommender, vocabulary: list[str], num_items: int
+) -> None:
+    """Every raw id must come back from the tables as itself.
+
+    The tables read the file by TensorFlow's rules for lines, under which an id with a
+    carriage return, say, is another id.
+    """
+    if len(vocabulary) != num_items:
+        raise protocol.ExportError(
+            f"the vocabulary must have the model's {num_items} items. "
+            f"Received: {len(vocabulary)}"
+        )
+    item_ids = servable.to_ids(tf.constant(vocabulary)).numpy()
+    items = servable.to_items(tf.range(1, num_items + 1)).numpy()
+    for number, item in enumerate(vocabulary, start=1):
+        if item_ids[number - 1] != number or items[number - 1] != item.encode():
+            raise protocol.ExportError(
+                f"line {number} of the vocabulary cannot be served. Received: {item!r}"
+            )
+
+
+def _write_manifest(
+    staging: publish.Staging, name: str, dataset: spec.DatasetDir
+) -> None:
+    manifest = {
+        "format_version": protocol.FORMAT_VERSION,
+        "model": name,
+        "version": staging.number,
+        "code_version": s4rec_tf.__version__,
+        "dataset_fingerprint": dataset.fingerprint(),
+        "files": _digests(staging.model),
+        "meta_files": _digests(staging.meta),
+    }
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    (staging.meta / spec.MANIFEST_NAME).write_text(text, "utf-8")
+
+
+def _digests(root: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(root).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": spec.sha256_of_file(path),
+        }
+        for path in files
+    }
