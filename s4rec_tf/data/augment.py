@@ -13,7 +13,7 @@ sequence of one item passes through every operator; one without items stays padd
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from keras import ops
 
@@ -43,7 +43,7 @@ class AugmentationSettings:
     """
 
     mask_ratio: float = 0.3
-    crop: str = "remove"
+    crop: Literal["remove", "keep"] = "remove"
     crop_kept: float = 0.6
     reorder_ratio: float = 0.2
     insert_ratio: float = 0.2
