@@ -1,0 +1,226 @@
+"""Holds the arrows of docs/architecture.md: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("beam_jobs", "pipelines", "s4rec_tf", "serving")
+
+# What each part may import of this project, besides itself. The longest name counts.
+EVALUATION = {"s4rec_tf.metrics", "s4rec_tf.ranking", "s4rec_tf.sampled_ranking"}
+MATHEMATICS = {"s4rec_tf.spec", "s4rec_tf.backend"}
+DRIVERS = {
+    *(MATHEMATICS | EVALUATION),
+    *("s4rec_tf", "s4rec_tf.config", "s4rec_tf.data", "s4rec_tf.models"),
+    *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
+    *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
+}
+MAY_IMPORT = {
+    "s4rec_tf": set(),
+    "s4rec_tf.spec": set(),
+    "s4rec_tf.backend": set(),
+    "s4rec_tf.layers": MATHEMATICS,
+    "s4rec_tf.losses": MATHEMATICS,
+    "s4rec_tf.metrics": {"s4rec_tf.spec"},
+    "s4rec_tf.data": {"s4rec_tf.spec"},
+    "s4rec_tf.models": MATHEMATICS | {"s4rec_tf.layers", "s4rec_tf.losses"},
+    "s4rec_tf.config": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
+    "s4rec_tf.ranking": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.metrics"},
+    "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | EVALUATION,
+    "s4rec_tf.retrieval": {"s4rec_tf.spec"},
+    "s4rec_tf.train": DRIVERS,
+    "s4rec_tf.evaluate": DRIVERS,
+    "s4rec_tf.export": DRIVERS,
+    "s4rec_tf.testing": {"s4rec_tf.spec"},
+    "beam_jobs": {"s4rec_tf.spec"},
+    "serving": {"s4rec_tf.spec"},
+    "pipelines": {"beam_jobs", "serving", *DRIVERS},
+}
+
+# Where alone a package may be imported, as the beginnings of module names.
+ONLY_IN = {
+    "tensorflow_recommenders": ("s4rec_tf.retrieval",),
+    "tensorflow_data_validation": ("beam_jobs.validation",),
+    "apache_beam": ("beam_jobs",),
+    "tf_keras": (),
+}
+WITHOUT_TENSORFLOW = (
+    "s4rec_tf.layers",
+    "s4rec_tf.losses",
+    "s4rec_tf.models",
+    "s4rec_tf.metrics",
+    "s4rec_tf.data.augment",
+    "s4rec_tf.spec",
+)
+COMMANDS = (
+    "beam_jobs.prepare_dataset",
+    "beam_jobs.show",
+    "s4rec_tf.train",
+    "s4rec_tf.evaluate",
+    "s4rec_tf.export",
+    "serving.server",
+    "serving.client",
+    "pipelines.demo",
+    "pipelines.synthetic_log",
+)
+
+
+def module_files() -> dict[str, Path]:
+    files = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts).removesuffix(".__init__")
+            files[name] = path
+    return files
+
+
+MODULES = module_files()
+
+
+def starts_with(module: str, prefixes) -> bool:
+    return any(module == p or module.startswith(p + ".") for p in prefixes)
+
+
+def imported_names(source: str, module: str, is_package: bool) -> set[str]:
+    """Full dotted names of everything that a source imports, anywhere in it.
+
+    `from a import b` gives `a.b`: whether b is a module or a name in one shows later.
+    """
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + is_package]
+                base = ".".join([*parts, *([base] if base else [])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imports_of(module: str) -> set[str]:
+    path = MODULES[module]
+    return imported_names(path.read_text("utf-8"), module, path.name == "__init__.py")
+
+
+def own_module(name: str) -> str:
+    """The longest beginning of a dotted name that is a module of this project."""
+    while name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def part_of(module: str, parts=MAY_IMPORT) -> str:
+    """The part of the architecture that a module belongs to."""
+    fitting = [part for part in parts if starts_with(module, [part])]
+    return max(fitting, key=len)
+
+
+def forbidden_arrows(module: str, names: set[str]) -> set[str]:
+    part = part_of(module)
+    targets = {own_module(n) for n in names if n.split(".")[0] in PACKAGES}
+    return {t for t in targets if part_of(t) not in MAY_IMPORT[part] | {part}}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_only_what_its_part_may(module):
+    assert forbidden_arrows(module, imports_of(module)) == set()
+
+
+def test_every_module_of_s4rec_tf_belongs_to_a_named_part():
+    homeless = [m for m in MODULES if part_of(m) == "s4rec_tf" and m != "s4rec_tf"]
+    assert homeless == []
+
+
+def test_the_rule_sees_a_wrong_arrow_in_every_spelling():
+    for source in (
+        "import s4rec_tf.models.base",
+        "from s4rec_tf import models",
+        "from s4rec_tf.models.base import Batch",
+        "def f():\n    from s4rec_tf.models import base",
+    ):
+        names = imported_names(source, "serving.server", False)
+        assert forbidden_arrows("serving.server", names), source
+    relative = imported_names("from ..models import base", "s4rec_tf.layers.x", False)
+    assert relative == {"s4rec_tf.models.base"}
+    assert forbidden_arrows("s4rec_tf.layers.masks", relative)
+    allowed = imported_names("from s4rec_tf import spec", "serving.server", False)
+    assert forbidden_arrows("serving.server", allowed) == set()
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_package_is_imported_in_its_one_place(package):
+    users = [
+        module
+        for module in MODULES
+        if any(starts_with(name, [package]) for name in imports_of(module))
+    ]
+    outside = [module for module in users if not starts_with(module, ONLY_IN[package])]
+    assert outside == []
+    assert bool(users) == bool(ONLY_IN[package])
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if starts_with(m, WITHOUT_TENSORFLOW)]
+)
+def test_mathematics_does_not_import_tensorflow(module):
+    assert not [n for n in imports_of(module) if starts_with(n, ["tensorflow"])]
+
+
+def keras_of_tensorflow(source: str) -> list[int]:
+    """Lines that reach Keras through TensorFlow: tf.keras or tensorflow.keras."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr == "keras":
+            if isinstance(node.value, ast.Name) and node.value.id in (
+                "tf",
+                "tensorflow",
+            ):
+                lines.append(node.lineno)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = imported_names(ast.unparse(node), "x", False)
+            if any(starts_with(name, ["tensorflow.keras"]) for name in names):
+                lines.append(node.lineno)
+    return lines
+
+
+def test_keras_of_tensorflow_is_seen():
+    sources = ("tf.keras.Model", "import tensorflow.keras", "x: tensorflow.keras.Model")
+    assert [keras_of_tensorflow(source) for source in sources] == [[1], [1], [1]]
+    assert keras_of_tensorflow("from tensorflow import keras") == [1]
+    assert keras_of_tensorflow("import keras\nkeras.Model") == []
+
+
+def test_nobody_reaches_keras_through_tensorflow():
+    paths = [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]
+    found = {str(p): keras_of_tensorflow(p.read_text("utf-8")) for p in paths}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_quick_and_light(command):
+    """`--help` ends well, names the command's flags, and loads no heavy package."""
+    script = (
+        "import runpy, sys, atexit\n"
+        "heavy = {'tensorflow', 'keras', 'apache_beam', 'pandas'}\n"
+        "atexit.register(lambda: print('LOADED', sorted(heavy & set(sys.modules))))\n"
+        f"sys.argv = ['{command}', '--help']\n"
+        f"runpy.run_module('{command}', run_name='__main__', alter_sys=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"usage: python -m {command}" in done.stdout
+    assert done.stdout.endswith("LOADED []\n")
