@@ -26,8 +26,8 @@ class FullRanking:
     Attributes:
         ranks: rank of the target, history excluded, int64 [N].
         unfiltered_ranks: rank of the target, history left in, int64 [N].
-        top_ids: best items, history excluded, best first (ties by item id), int32
-            [N, k]; `PAD_ID` where fewer than k items are left.
+        top_ids: best items, history excluded, best first, int32 [N, k]; `PAD_ID` where
+            fewer than k items are left. Of items that tie for the last place, any.
     """
 
     ranks: np.ndarray
@@ -164,7 +164,7 @@ def check_vectors(
 
 
 def _top_ids(scores: np.ndarray, top_k: int) -> np.ndarray:
-    """Ids of the highest scores, best first, ties by item id; -inf is left out."""
+    """Ids of the highest scores, best first; -inf and NaN are left out."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
     columns = np.argpartition(scores, -top_k, axis=1)[:, -top_k:]
     columns = np.sort(columns, axis=1)
