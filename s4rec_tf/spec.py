@@ -25,7 +25,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 FORMAT_VERSION = 1
 
@@ -49,6 +49,25 @@ SERVING_HISTORY = "history"
 
 class DatasetError(ValueError):
     """A dataset folder that is missing, unfinished, damaged or of another format."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNeeds:
+    """What a batch must hold beyond the items.
+
+    Attributes:
+        max_length: L.
+        num_views: augmented views of each row.
+        num_negatives: sampled items a row.
+        negatives_by_position: one sampled item for every target instead.
+        negative_sampling: uniform over items, or by training actions.
+    """
+
+    max_length: int
+    num_views: int = 0
+    num_negatives: int = 0
+    negatives_by_position: bool = False
+    negative_sampling: Literal["uniform", "popularity"] = "uniform"
 
 
 @dataclasses.dataclass(frozen=True)

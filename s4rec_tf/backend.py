@@ -1,0 +1,109 @@
+"""What differs between Keras backends: compiling, and collectives over replicas.
+
+Everything else in layers, losses and models is `keras.ops`. On another backend than
+TensorFlow there is one replica, and compiling is left to the caller's own `jit`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import keras
+
+Tensor = Any
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
+"""True where shapes may depend on data, as they may in a TensorFlow graph."""
+
+
+def compiled(function: Function) -> Function:
+    """Compiles a function of tensors with XLA; its gradient is compiled too.
+
+    Collectives must stay outside. Shapes should come from a small set, since every new
+    one is compiled anew.
+    """
+    if not IS_TENSORFLOW:
+        return function
+    import tensorflow as tf
+
+    return functools.wraps(function)(tf.function(function, jit_compile=True))
+
+
+def _replica_context() -> Any:
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context()
+
+
+def num_replicas() -> int:
+    """Number of replicas that share the global batch; 1 outside a strategy."""
+    if not IS_TENSORFLOW:
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def gather_batch(tensor: Tensor) -> Tensor:
+    """Concatenates a per-replica tensor over the replicas; differentiable.
+
+    Args:
+        tensor: [B / R, ...] on each of R replicas.
+
+    Returns:
+        [B, ...], the same on every replica, rows in order of replica.
+    """
+    if num_replicas() == 1:
+        return tensor
+    context = _replica_context()
+    # None while Keras builds symbolically: only shapes matter then.
+    return tensor if context is None else context.all_gather(tensor, axis=0)
+
+
+def own_rows(gathered: Tensor, batch_size: Tensor) -> Tensor:
+    """The rows of a gathered tensor that this replica brought.
+
+    Args:
+        gathered: [B, ...] as returned by `gather_batch`.
+        batch_size: B / R, rows of this replica.
+    """
+    start = first_row(batch_size)
+    return gathered[start : start + batch_size]
+
+
+def first_row(batch_size: Tensor) -> Tensor:
+    """Index in the global batch of this replica's first row."""
+    context = _replica_context() if num_replicas() > 1 else None
+    return 0 if context is None else context.replica_id_in_sync_group * batch_size
+
+
+_ROWS_MULTIPLE = 256
+
+
+def rows_with_target(states: Tensor, target_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Leaves out the positions without a target, before anything as wide as V is made.
+
+    Args:
+        states: [B, T, d].
+        target_ids: int32 [B, T]; `PAD_ID` 0 where a position has no target.
+
+    Returns:
+        states [N, d] and target ids [N]. With T = 1 nothing is left out. Elsewhere N is
+        rounded up with rows without a target, so that few shapes are compiled; where
+        shapes may not depend on data, N is B T.
+    """
+    num_positions = target_ids.shape[1]
+    flat_states = keras.ops.reshape(states, (-1, states.shape[-1]))
+    flat_targets = keras.ops.reshape(target_ids, (-1,))
+    if num_positions == 1 or not IS_TENSORFLOW:
+        return flat_states, flat_targets
+    import tensorflow as tf
+
+    has_target = tf.not_equal(flat_targets, 0)
+    chosen = tf.boolean_mask(flat_states, has_target)
+    targets = tf.boolean_mask(flat_targets, has_target)
+    missing = -tf.shape(targets)[0] % _ROWS_MULTIPLE
+    return tf.pad(chosen, [[0, missing], [0, 0]]), tf.pad(targets, [[0, missing]])

@@ -1,0 +1,227 @@
+"""The training pipeline: samples -> shuffled batches; the home of order and seeds.
+
+Everything random in a batch is a function of (seed, epoch, step), drawn for the global
+batch: a resumed run sees what an uninterrupted one does, and so do two replicas.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from s4rec_tf import spec
+from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
+from s4rec_tf.data.sequences import Sequences
+
+_STEPS_AN_EPOCH = 1 << 24
+_MAX_BATCH_SIZE = 256
+_MIN_STEPS = 50
+_SMALLEST_BATCH = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Training samples as windows on a split's values.
+
+    Sample n's input is `values[starts[n]:ends[n]]`, its last target `values[ends[n]]`.
+
+    Attributes:
+        starts: int64 [N].
+        ends: int64 [N].
+        users: row of the sample's user in the split, int32 [N].
+        num_targets: T; 1 if only the last position has a target, else L.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    users: np.ndarray
+    num_targets: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def training_samples(
+    sequences: Sequences, kind: Literal["prefix", "sequence"], max_length: int
+) -> Samples:
+    """Cuts a split into samples; users with a single action give none.
+
+    Args:
+        sequences: the train split.
+        kind: "prefix": every prefix is a sample, with a target at its last position;
+            "sequence": a user is a sample, with a target at every position.
+        max_length: L.
+
+    Raises:
+        ValueError: if no user has two actions.
+    """
+    lengths = sequences.lengths
+    if not np.any(lengths > 1):
+        raise ValueError(
+            "training needs a user with at least 2 actions in the train split. "
+            f"Received: {len(lengths)} users, the longest with "
+            f"{lengths.max(initial=0)}"
+        )
+    if kind == "sequence":
+        users = np.flatnonzero(lengths > 1)
+        ends, num_targets = sequences.offsets[users + 1] - 1, max_length
+    else:
+        users = np.repeat(np.arange(len(lengths)), np.maximum(lengths - 1, 0))
+        is_first = np.zeros(len(sequences.values), bool)
+        is_first[sequences.offsets[:-1][lengths > 0]] = True
+        ends, num_targets = np.flatnonzero(~is_first), 1
+    starts = sequences.offsets[users]
+    return Samples(starts, ends, users.astype(np.int32), num_targets)
+
+
+def suitable_batch_size(num_samples: int, num_replicas: int = 1) -> int:
+    """256, or less where an epoch would have fewer than 50 steps; at least 16.
+
+    The result is a multiple of the number of replicas and no larger than the data.
+    """
+    size = _MAX_BATCH_SIZE
+    while size > _SMALLEST_BATCH and num_samples // size < _MIN_STEPS:
+        size //= 2
+    size = min(size, num_samples)
+    return max(size // num_replicas, 1) * num_replicas
+
+
+def training_batches(
+    sequences: Sequences,
+    samples: Samples,
+    needs: spec.BatchNeeds,
+    augmentation: AugmentationSettings,
+    num_items: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches, epoch after epoch, each epoch a new random order.
+
+    Args:
+        sequences: the train split.
+        samples: its samples.
+        needs: what a batch must hold.
+        augmentation: how views are made.
+        num_items: V.
+        batch_size: B, the global batch; what does not fill the last batch of an epoch
+            is left out of that epoch.
+        seed: of everything random.
+        first_epoch: where to begin.
+
+    Returns:
+        dataset of dictionaries as `SequenceRecommender` describes them.
+    """
+    maker = _BatchMaker(sequences, samples, needs, augmentation, num_items, seed)
+    steps = len(samples) // batch_size
+
+    def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(samples)), seed=tf.stack([seed, tf.cast(epoch, tf.int32)])
+        )
+        rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        numbers = epoch * _STEPS_AN_EPOCH + tf.range(steps, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((rows, numbers))
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int32).max)
+    batches = epochs.flat_map(epoch_rows).map(
+        maker.make, num_parallel_calls=2, deterministic=True
+    )
+    return batches.prefetch(4)
+
+
+class _BatchMaker:
+    """Turns rows of samples into a batch, all rows at once."""
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        samples: Samples,
+        needs: spec.BatchNeeds,
+        augmentation: AugmentationSettings,
+        num_items: int,
+        seed: int,
+    ) -> None:
+        self.values = tf.constant(sequences.values)
+        self.is_head = tf.constant(sequences.is_head)
+        self.starts = tf.constant(samples.starts)
+        self.ends = tf.constant(samples.ends)
+        self.users = tf.constant(samples.users)
+        self.num_targets = samples.num_targets
+        self.needs, self.augmentation = needs, augmentation
+        self.num_items, self.seed = num_items, seed
+
+    def make(self, rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A batch.
+
+        Args:
+            rows: indices of samples [B].
+            number: of the batch among all of the run; seeds what is random in it.
+        """
+        starts, ends = tf.gather(self.starts, rows), tf.gather(self.ends, rows)
+        users = tf.gather(self.users, rows)
+        item_ids = self._windows(starts, ends)
+        targets = self._windows(starts + 1, ends + 1)[:, -self.num_targets :]
+        seeds = self._seeds(number)
+        batch = {
+            "item_ids": item_ids,
+            "target_ids": targets,
+            "user_index": users,
+            "is_head": tf.gather(self.is_head, users),
+        }
+        for view in range(1, self.needs.num_views + 1):
+            batch[f"view_{view}"] = self._view(item_ids, seeds[view])
+        if self.needs.negatives_by_position:
+            batch["negative_ids"] = self._other_items(item_ids, targets, seeds[0])
+        elif self.needs.num_negatives:
+            shape = (tf.shape(rows)[0], self.needs.num_negatives)
+            batch["negative_ids"] = self._draw(shape, seeds[0])
+        return batch
+
+    def _seeds(self, number: tf.Tensor) -> list[tf.Tensor]:
+        base = tf.stack([tf.constant(self.seed, tf.int64), number])
+        parts = self.needs.num_views + 1
+        return tf.unstack(tf.random.experimental.stateless_split(base, num=parts))
+
+    def _windows(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+        length = self.needs.max_length
+        positions = ends[:, None] - tf.range(length, 0, -1, dtype=tf.int64)[None, :]
+        is_real = positions >= starts[:, None]
+        items = tf.gather(self.values, tf.where(is_real, positions, 0))
+        return tf.where(is_real, items, spec.PAD_ID)
+
+    def _view(self, item_ids: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(item_ids)
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, num=4))
+        noise = AugmentationNoise(
+            operator=tf.random.stateless_uniform(shape[:1], seeds[0]),
+            position=tf.random.stateless_uniform(shape[:1], seeds[1]),
+            order=tf.random.stateless_uniform(shape, seeds[2]),
+            inserted_ids=self._draw(shape, seeds[3], sampling="popularity"),
+        )
+        view = augment(item_ids, noise, self.augmentation)
+        return tf.ensure_shape(view, item_ids.shape)
+
+    def _draw(
+        self, shape: tf.Tensor, seed: tf.Tensor, sampling: str | None = None
+    ) -> tf.Tensor:
+        if (sampling or self.needs.negative_sampling) == "uniform":
+            return tf.random.stateless_uniform(
+                shape, seed, 1, self.num_items + 1, dtype=tf.int32
+            )
+        actions = tf.random.stateless_uniform(
+            shape, seed, 0, tf.size(self.values), dtype=tf.int32
+        )
+        return tf.gather(self.values, actions)
+
+    def _other_items(
+        self, item_ids: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """One item a target that the row does not hold; `PAD_ID` if it does."""
+        drawn = self._draw(tf.shape(targets), seed)
+        own = tf.concat([item_ids, targets], axis=1)
+        is_own = tf.reduce_any(drawn[:, :, None] == own[:, None, :], axis=2)
+        return tf.where(is_own, spec.PAD_ID, drawn)

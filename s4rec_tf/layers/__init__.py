@@ -1,0 +1,1 @@
+"""Keras layers; the same mathematics on every Keras backend."""

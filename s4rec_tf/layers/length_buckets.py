@@ -1,0 +1,56 @@
+"""Spares the encoder the padding inside a randomly drawn batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from s4rec_tf import backend
+from s4rec_tf.layers import masks
+
+Tensor = Any
+
+
+def encode_by_length(
+    encode: Callable[[Tensor], Tensor],
+    item_ids: Tensor,
+    num_positions: int,
+    num_buckets: int,
+) -> Tensor:
+    """Encodes rows of like length together and puts the states back in order.
+
+    The rows are sorted by length and cut into buckets of about equal number; each is
+    encoded at the length of its longest row. What is returned is what `encode` gives
+    for the whole batch, but for states at padding, which are zero here.
+
+    Args:
+        encode: maps int32 [b, l] to states [b, l, d]; l <= L.
+        item_ids: int32 [B, L], left-padded.
+        num_positions: T, how many of the last positions are wanted.
+        num_buckets: into how many buckets the batch is cut; 1 encodes it as it stands,
+            and so do backends whose shapes may not depend on data.
+
+    Returns:
+        states of the last T positions, [B, T, d], in the order of `item_ids`.
+    """
+    max_length = item_ids.shape[1]
+    if num_buckets == 1 or not backend.IS_TENSORFLOW:
+        return encode(item_ids)[:, max_length - num_positions :]
+    lengths = ops.sum(ops.cast(masks.is_real(item_ids), "int32"), axis=1)
+    order = ops.argsort(lengths)
+    batch_size = ops.shape(item_ids)[0]
+    states = []
+    for bucket in range(num_buckets):
+        start = batch_size * bucket // num_buckets
+        end = batch_size * (bucket + 1) // num_buckets
+        rows = order[start:end]
+        # An empty bucket, of a batch smaller than the number of buckets, has length 0.
+        longest = ops.max(ops.take(lengths, rows), initial=1)
+        ids = ops.take(item_ids, rows, axis=0)[:, max_length - longest :]
+        encoded = encode(ids)[:, -num_positions:]
+        missing = num_positions - ops.shape(encoded)[1]
+        states.append(ops.pad(encoded, ((0, 0), (missing, 0), (0, 0))))
+    restored = ops.take(ops.concatenate(states), ops.argsort(order), axis=0)
+    return ops.reshape(restored, (batch_size, num_positions, restored.shape[-1]))

@@ -1,0 +1,69 @@
+"""Intent-aware contrastive learning (S4Rec, Eqs. 8-10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from s4rec_tf import backend
+
+Tensor = Any
+
+_LEFT_OUT = -1e9
+
+
+def intent_info_nce(
+    view_1: Tensor,
+    view_2: Tensor,
+    user_index: Tensor,
+    tau_2: float,
+    prototypes: Tensor | None = None,
+    intent: Tensor | None = None,
+    decoupled: bool = False,
+) -> Tensor:
+    """Pulls a sequence's two views together, away from others and other intents.
+
+    Definition (Eq. 10), s = cosine similarity / tau_2:
+    pair(z1, z2) = -log exp(s(z1_u, z2_u)) / (N + I), where N sums exp(s(z1_u, z_n))
+    over both views of every other user's rows and I sums exp(s(z1_u, mu_k)) over the
+    prototypes k != h(u); mean over u. Without prototypes I is 0 and this is Eq. 9.
+    InfoNCE keeps the positive in the denominator, which `decoupled` leaves out, as
+    printed.
+
+    Under data parallelism the negatives are the global batch's.
+
+    Args:
+        view_1: z1 [B, d], the anchors.
+        view_2: z2 [B, d], the positives, row by row.
+        user_index: int32 [B]; rows of one user are not each other's negatives.
+        tau_2: temperature.
+        prototypes: mu [K, d], or None for Eq. 9.
+        intent: h(u) int32 [B]; needed with prototypes.
+        decoupled: leave the positive out of the denominator.
+
+    Returns:
+        scalar.
+    """
+    anchors, own = ops.normalize(view_1, axis=-1), ops.normalize(view_2, axis=-1)
+    positive = ops.sum(anchors * own, axis=-1, keepdims=True) / tau_2
+    others = [backend.gather_batch(anchors), backend.gather_batch(own)]
+    is_other = ops.not_equal(
+        user_index[:, None], backend.gather_batch(user_index)[None, :]
+    )
+    denominator = [
+        ops.where(is_other, _similarity(anchors, rows) / tau_2, _LEFT_OUT)
+        for rows in others
+    ]
+    if prototypes is not None:
+        to_intents = _similarity(anchors, ops.normalize(prototypes, axis=-1)) / tau_2
+        own_intent = ops.one_hot(intent, ops.shape(prototypes)[0], dtype="bool")
+        denominator.append(ops.where(own_intent, _LEFT_OUT, to_intents))
+    if not decoupled:
+        denominator.append(positive)
+    normalizer = ops.logsumexp(ops.concatenate(denominator, axis=1), axis=1)
+    return ops.mean(normalizer - positive[:, 0])
+
+
+def _similarity(rows: Tensor, columns: Tensor) -> Tensor:
+    return ops.matmul(rows, ops.transpose(columns))

@@ -1,0 +1,156 @@
+"""Next-item losses (S4Rec, Eq. 1) in four forms.
+
+All return one value a position; `mean_over_targets` makes the scalar of them, in which
+positions whose target is `PAD_ID` weigh nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from s4rec_tf import backend, spec
+
+Tensor = Any
+
+_LEFT_OUT = -1e9
+
+
+@backend.compiled
+def softmax(states: Tensor, item_vectors: Tensor, target_ids: Tensor) -> Tensor:
+    """Cross-entropy over all items.
+
+    Definition: -log exp(h . e_target) / sum_v exp(h . e_v).
+
+    Args:
+        states: h [N, d].
+        item_vectors: e [V, d]; row i is item i + 1.
+        target_ids: int32 [N].
+
+    Returns:
+        [N].
+    """
+    logits = ops.matmul(states, ops.transpose(item_vectors))
+    is_target = ops.one_hot(target_ids - 1, ops.shape(item_vectors)[0])
+    of_target = ops.sum(logits * is_target, axis=-1)
+    return ops.logsumexp(logits, axis=-1) - of_target
+
+
+def sampled_softmax(
+    states: Tensor,
+    item_vectors: Tensor,
+    target_ids: Tensor,
+    negative_ids: Tensor,
+    log_expected_count: Tensor,
+) -> Tensor:
+    """Cross-entropy over the target and sampled negatives, with logQ correction.
+
+    Definition: as `softmax`, over {target} and the negatives, every logit reduced by
+    the log of the item's expected number of draws. Negatives that are the target are
+    left out.
+
+    Args:
+        states: h [B, T, d].
+        item_vectors: e [V, d].
+        target_ids: int32 [B, T].
+        negative_ids: int32 [B, n], shared by the positions of a row.
+        log_expected_count: log of the expected draws of each item, float32 [V].
+
+    Returns:
+        [B, T].
+    """
+    positive = _score(states, item_vectors, target_ids) - _row(
+        log_expected_count, target_ids
+    )
+    negative = (
+        _score_shared(states, item_vectors, negative_ids)
+        - _row(log_expected_count, negative_ids)[:, None, :]
+    )
+    is_target = ops.equal(negative_ids[:, None, :], target_ids[:, :, None])
+    negative = ops.where(is_target, _LEFT_OUT, negative)
+    logits = ops.concatenate([positive[..., None], negative], axis=-1)
+    return ops.logsumexp(logits, axis=-1) - positive
+
+
+def binary_cross_entropy(
+    states: Tensor, item_vectors: Tensor, target_ids: Tensor, negative_ids: Tensor
+) -> Tensor:
+    """One negative a position, as SASRec and ICLRec train.
+
+    Definition: -log sigmoid(h . e_target) - log(1 - sigmoid(h . e_negative)).
+
+    Args:
+        states: h [B, T, d].
+        item_vectors: e [V, d].
+        target_ids: int32 [B, T].
+        negative_ids: int32 [B, T]; `PAD_ID` where a position has no negative.
+
+    Returns:
+        [B, T].
+    """
+    positive = ops.softplus(-_score(states, item_vectors, target_ids))
+    negative = ops.softplus(_score(states, item_vectors, negative_ids))
+    has_negative = ops.cast(ops.not_equal(negative_ids, spec.PAD_ID), negative.dtype)
+    return positive + negative * has_negative
+
+
+def generalized_binary_cross_entropy(
+    states: Tensor,
+    item_vectors: Tensor,
+    target_ids: Tensor,
+    negative_ids: Tensor,
+    calibration: float,
+) -> Tensor:
+    """Binary cross-entropy with many negatives, calibrated (gSASRec, RecSys 2023).
+
+    Definition: -beta log sigmoid(h . e_target) - sum_n log(1 - sigmoid(h . e_n)) with
+    beta = alpha (t (1 - 1/alpha) + 1/alpha) and sampling rate alpha = n / (V - 1).
+
+    Args:
+        states: h [B, T, d].
+        item_vectors: e [V, d].
+        target_ids: int32 [B, T].
+        negative_ids: int32 [B, n]; those equal to a position's target are left out.
+        calibration: t in [0, 1]; 0 is plain binary cross-entropy.
+
+    Returns:
+        [B, T].
+    """
+    num_items, num_negatives = item_vectors.shape[0], negative_ids.shape[1]
+    alpha = num_negatives / (num_items - 1)
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    positive = ops.softplus(-_score(states, item_vectors, target_ids))
+    negative = ops.softplus(_score_shared(states, item_vectors, negative_ids))
+    is_other = ops.not_equal(negative_ids[:, None, :], target_ids[:, :, None])
+    negative = ops.sum(negative * ops.cast(is_other, negative.dtype), axis=-1)
+    return beta * positive + negative
+
+
+def _row(values: Tensor, item_ids: Tensor) -> Tensor:
+    return ops.take(values, ops.maximum(item_ids - 1, 0), axis=0)
+
+
+def _score(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
+    """One item a position: [B, T, d] and [B, T] -> [B, T]."""
+    return ops.sum(states * _row(item_vectors, item_ids), axis=-1)
+
+
+def _score_shared(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
+    """The same n items at all positions of a row: [B, T, d], [B, n] -> [B, T, n]."""
+    return ops.matmul(states, ops.swapaxes(_row(item_vectors, item_ids), 1, 2))
+
+
+def mean_over_targets(losses: Tensor, target_ids: Tensor) -> Tensor:
+    """Mean of the losses at positions with a target, those of all replicas counted.
+
+    Args:
+        losses: [N] or [B, T].
+        target_ids: int32 of the same shape.
+
+    Returns:
+        scalar; the mean of it over replicas is the mean over the global batch.
+    """
+    weight = ops.cast(ops.not_equal(target_ids, spec.PAD_ID), losses.dtype)
+    count = ops.mean(backend.gather_batch(ops.sum(weight)[None]))
+    return ops.sum(losses * weight) / ops.maximum(count, 1e-9)

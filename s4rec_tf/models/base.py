@@ -1,0 +1,164 @@
+"""What every model shares: losses weighed and logged, ranking, item popularity."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from s4rec_tf import backend, spec
+
+Tensor = Any
+Batch = dict[str, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Settings of every model.
+
+    Attributes:
+        max_length: L, how many of a user's last items the model sees.
+    """
+
+    max_length: int = 50
+
+    def __post_init__(self) -> None:
+        if self.max_length < 1:
+            raise ValueError(
+                f"`max_length` must be at least 1. Received: {self.max_length}"
+            )
+
+
+class SequenceRecommender(keras.Model):
+    """Scores every item for a user by a dot product.
+
+    A model implements `user_vectors` and `item_vectors`, and, to be trained by
+    gradient, `call` (a batch -> whatever its losses need), `loss_terms` and
+    `loss_weights`. It says in `batch_needs` what a batch must hold beyond the items:
+
+    * `item_ids` int32 [B, L], left-padded;
+    * `target_ids` int32 [B, T], the items after the last T positions;
+    * `user_index` int32 [B], equal for rows of one user;
+    * `is_head` bool [B];
+    * `view_1` .. int32 [B, L], augmented sequences;
+    * `negative_ids` int32 [B, n], or [B, T] where they are drawn by position.
+
+    Args:
+        settings: the model's settings.
+        num_items: V, size of the vocabulary.
+    """
+
+    Settings: ClassVar[type[ModelSettings]] = ModelSettings
+
+    def __init__(
+        self, settings: ModelSettings | dict[str, Any], num_items: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(settings, dict):
+            settings = self.Settings(**settings)
+        self.settings: Any = settings
+        self.num_items = num_items
+        self.item_counts = self.add_weight(
+            shape=(num_items,), initializer="zeros", trainable=False, name="item_counts"
+        )
+        # Constructors create every weight, so Keras need not trace the model to build it.
+        self.built = True
+        self._term_trackers: dict[str, keras.metrics.Mean] = {}
+        for name in self.loss_weights():
+            for suffix in ("", "_weighted"):
+                tracker = keras.metrics.Mean(name=f"{name}{suffix}")
+                self._term_trackers[name + suffix] = tracker
+
+    @property
+    def max_length(self) -> int:
+        """L, how many of a user's last items the model sees."""
+        return int(self.settings.max_length)
+
+    def batch_needs(self) -> spec.BatchNeeds:
+        """What a training batch must hold."""
+        return spec.BatchNeeds(self.max_length)
+
+    def prepare(self, item_counts: np.ndarray) -> None:
+        """Takes what is counted rather than learned; called before training.
+
+        Args:
+            item_counts: number of training actions on each item, [V].
+        """
+        self.item_counts.assign(item_counts.astype(np.float32))
+
+    def user_vectors(self, item_ids: Tensor) -> Tensor:
+        """What a user's history says: int32 [B, L], left-padded -> [B, d]."""
+        raise NotImplementedError
+
+    def item_vectors(self) -> Tensor:
+        """Item vectors [V, d]; row i is item i + 1."""
+        raise NotImplementedError
+
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each term of the loss; empty if nothing is trained by gradient."""
+        return {}
+
+    def loss_terms(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
+        """Every term of the loss, unweighted: scalars, means over the local batch."""
+        return {}
+
+    def diagnostics(
+        self, user_vectors: np.ndarray, is_head: np.ndarray
+    ) -> dict[str, float]:
+        """Scalars to be logged once an epoch, from one row a user.
+
+        Args:
+            user_vectors: [N, d] of the validation users.
+            is_head: bool [N], True for the longest 20 %.
+        """
+        return {}
+
+    def compute_loss(
+        self,
+        x: Batch | None = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Weighs and logs the terms; Keras' hook for losses of any form.
+
+        Raises:
+            ValueError: if the terms are not those that have a weight.
+        """
+        terms, weights = self.loss_terms(x, y_pred), self.loss_weights()
+        if set(terms) != set(weights):
+            raise ValueError(
+                "`loss_terms` and `loss_weights` must have the same names. "
+                f"Received: {sorted(terms)} and {sorted(weights)}"
+            )
+        total = 0.0
+        for name, value in terms.items():
+            weighted = weights[name] * value
+            self._term_trackers[name].update_state(value)
+            self._term_trackers[f"{name}_weighted"].update_state(weighted)
+            total = total + weighted
+        # Gradients are summed over replicas, and Keras scales only its own losses.
+        return total / backend.num_replicas()
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "name": self.name,
+            "settings": dataclasses.asdict(self.settings),
+            "num_items": self.num_items,
+        }
+
+
+def last_state(states: Tensor) -> Tensor:
+    """Eq. 2: the state at the last real position, where left padding puts it last."""
+    return states[:, -1]
+
+
+def mean_state(states: Tensor, is_real: Tensor) -> Tensor:
+    """Mean of the states at real positions; [B, L, d] and bool [B, L] -> [B, d]."""
+    weight = ops.cast(is_real, states.dtype)[..., None]
+    return ops.sum(states * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)

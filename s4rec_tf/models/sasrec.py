@@ -1,0 +1,193 @@
+"""SASRec: Self-Attentive Sequential Recommendation (Kang and McAuley, ICDM 2018).
+
+The encoder of S4Rec and its "SR only" row. Beyond the paper: any of four next-item
+losses, post-norm blocks with GELU as in later work on the same data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import keras
+from keras import ops
+
+from s4rec_tf import backend, spec
+from s4rec_tf.layers import masks
+from s4rec_tf.layers.item_embedding import ItemEmbedding
+from s4rec_tf.layers.length_buckets import encode_by_length
+from s4rec_tf.layers.transformer import CausalTransformer
+from s4rec_tf.losses import next_item
+from s4rec_tf.models.base import (
+    Batch,
+    ModelSettings,
+    SequenceRecommender,
+    last_state,
+    mean_state,
+)
+
+Tensor = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class SASRecSettings(ModelSettings):
+    """Settings of SASRec.
+
+    Attributes:
+        dim: d, width of items and states.
+        num_layers: attention blocks.
+        num_heads: heads of each block.
+        dropout: rate, on the embedding, attention weights and every part's output.
+        loss: form of the next-item loss.
+        num_negatives: sampled items a row for sampled_softmax and gbce.
+        negative_sampling: how they are drawn; popularity means from training actions.
+        calibration: t of gbce.
+        pooling: a sequence's embedding is its last state (Eq. 2), or the mean state.
+        length_buckets: into how many buckets of like length a batch is cut for the
+            encoder; changes speed, no result.
+    """
+
+    dim: int = 64
+    num_layers: int = 2
+    num_heads: int = 2
+    dropout: float = 0.5
+    loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
+    num_negatives: int = 256
+    negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    calibration: float = 0.75
+    pooling: Literal["last", "mean"] = "last"
+    length_buckets: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("dim", "num_layers", "num_heads", "num_negatives"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {getattr(self, name)}"
+                )
+        if self.dim % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide `dim`. Received: num_heads={self.num_heads}, "
+                f"dim={self.dim}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}")
+        if self.length_buckets < 1:
+            raise ValueError(
+                f"`length_buckets` must be at least 1. Received: {self.length_buckets}"
+            )
+
+
+@keras.saving.register_keras_serializable(package="s4rec_tf")
+class SASRec(SequenceRecommender):
+    """Self-attention over the history; an item's score is state . item vector."""
+
+    Settings: ClassVar[type[ModelSettings]] = SASRecSettings
+
+    def __init__(self, settings: Any, num_items: int, **kwargs: Any) -> None:
+        super().__init__(settings, num_items, **kwargs)
+        self.item_embedding = ItemEmbedding(num_items, self.settings.dim)
+        self.encoder = CausalTransformer(
+            self.settings.max_length,
+            self.settings.dim,
+            self.settings.num_layers,
+            self.settings.num_heads,
+            self.settings.dropout,
+        )
+        self.item_embedding.build()
+        self.encoder.build()
+
+    def batch_needs(self) -> spec.BatchNeeds:
+        """Negatives, if the loss samples any."""
+        samples = self.settings.loss in ("sampled_softmax", "gbce")
+        return spec.BatchNeeds(
+            self.max_length,
+            num_negatives=self.settings.num_negatives if samples else 0,
+            negatives_by_position=self.settings.loss == "bce",
+            negative_sampling=self.settings.negative_sampling,
+        )
+
+    def encode(
+        self, item_ids: Tensor, num_positions: int, training: bool = False
+    ) -> Tensor:
+        """Eq. 2: states f(S) of the last T positions.
+
+        Args:
+            item_ids: int32 [B, L], left-padded.
+            num_positions: T.
+            training: whether dropout is on.
+
+        Returns:
+            [B, T, d].
+        """
+        return encode_by_length(
+            lambda ids: self.encoder(
+                self.item_embedding(ids), item_ids=ids, training=training
+            ),
+            item_ids,
+            num_positions,
+            self.settings.length_buckets,
+        )
+
+    def pool(self, states: Tensor, item_ids: Tensor) -> Tensor:
+        """A sequence's embedding z [B, d] from its states."""
+        if self.settings.pooling == "last":
+            return last_state(states)
+        return mean_state(states, masks.is_real(item_ids))
+
+    def call(self, batch: Batch, training: bool = False) -> Tensor:
+        """States at the positions that have a target, [B, T, d]."""
+        num_positions = batch["target_ids"].shape[1]
+        return self.encode(batch["item_ids"], num_positions, training)
+
+    def user_vectors(self, item_ids: Tensor) -> Tensor:
+        """The last state [B, d], which ranks the items."""
+        return last_state(self.encode(item_ids, num_positions=1))
+
+    def item_vectors(self) -> Tensor:
+        """The item table [V, d], tied with the input."""
+        return ops.convert_to_tensor(self.item_embedding.table.value)
+
+    def loss_weights(self) -> dict[str, float]:
+        """The next-item loss alone."""
+        return {"next_item": 1.0}
+
+    def loss_terms(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
+        """Eq. 1."""
+        return {"next_item": self.next_item_loss(batch, encoded)}
+
+    def next_item_loss(self, batch: Batch, states: Tensor) -> Tensor:
+        """Eq. 1 in the form that the settings name."""
+        target_ids, items = batch["target_ids"], self.item_vectors()
+        if self.settings.loss == "softmax":
+            states, target_ids = backend.rows_with_target(states, target_ids)
+            losses = next_item.softmax(states, items, target_ids)
+        elif self.settings.loss == "bce":
+            losses = next_item.binary_cross_entropy(
+                states, items, target_ids, batch["negative_ids"]
+            )
+        elif self.settings.loss == "gbce":
+            losses = next_item.generalized_binary_cross_entropy(
+                states,
+                items,
+                target_ids,
+                batch["negative_ids"],
+                self.settings.calibration,
+            )
+        else:
+            losses = next_item.sampled_softmax(
+                states,
+                items,
+                target_ids,
+                batch["negative_ids"],
+                self._log_expected_count(),
+            )
+        return next_item.mean_over_targets(losses, target_ids)
+
+    def _log_expected_count(self) -> Tensor:
+        """Log of how often each item is expected among a row's negatives, [V]."""
+        counts = ops.convert_to_tensor(self.item_counts.value)
+        if self.settings.negative_sampling == "uniform":
+            counts = ops.ones_like(counts)
+        share = ops.maximum(counts, 1.0) / ops.maximum(ops.sum(counts), 1.0)
+        return ops.log(share * self.settings.num_negatives)

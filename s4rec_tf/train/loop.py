@@ -1,0 +1,301 @@
+"""Trains any registered model on a dataset folder; names none of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from s4rec_tf import spec
+from s4rec_tf.config import ExperimentConfig
+from s4rec_tf.data import batches, records
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.train import checkpoints, strategies
+from s4rec_tf.train.runs import RunDir, RunError, build_model
+from s4rec_tf.train.validation import (
+    EpochEnd,
+    FitCallback,
+    Progress,
+    forget_unfinished_epochs,
+    training_variables,
+    write_last,
+)
+
+
+def train(
+    config: ExperimentConfig,
+    dataset: spec.DatasetDir,
+    run_dir: Path,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Progress:
+    """Trains a run, or goes on with it, or finds it finished.
+
+    Args:
+        config: the resolved configuration.
+        dataset: a finished dataset folder.
+        run_dir: the run folder; created if missing.
+        strategy: over which devices; one device if None.
+
+    Returns:
+        where the run stands at the end.
+
+    Raises:
+        RunError: if the folder holds another run or another process trains in it.
+        spec.DatasetError: if the dataset is unfinished or damaged.
+        ValueError: if the dataset gives no training sample.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    run = RunDir(run_dir)
+    dataset.verify()
+    if not strategies.is_chief(strategy):
+        return _train(config, dataset, run, strategy)
+    with run.lock():
+        run.begin(config, dataset)
+        if run.is_finished():
+            outcome = run.read_manifest()
+            print(
+                f"{run.root} is finished: best validation NDCG@20 "
+                f"{outcome['best_value']:.4f} in epoch {outcome['best_epoch']}"
+            )
+            return Progress(**checkpoints.read_state(run.best))
+        return _train(config, dataset, run, strategy)
+
+
+def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
+    """Trains a finished run's chosen number of epochs on all data.
+
+    Validation and test items are learned from too, so nothing can be measured on the
+    result; it is what should answer requests. A second call finds the first's result,
+    and one that was interrupted goes on where it was.
+
+    Raises:
+        RunError: if the run is not finished.
+    """
+    run = RunDir(run_dir)
+    if not run.is_finished():
+        raise RunError(f"{run.root} must be finished before a refit")
+    config = run.read_config()
+    run.check_dataset(dataset.fingerprint())
+    epochs = checkpoints.read_state(run.best)["best_epoch"]
+    sequences = _with_targets(dataset)
+    session = _Session.create(
+        config, dataset.info(), sequences, tf.distribute.get_strategy()
+    )
+    done = 0
+    if run.refit.is_file():
+        done = checkpoints.read_checkpoint(
+            run.refit, training_variables(session.model)
+        )["epochs_done"]
+    if session.has_gradient and done < epochs:
+        print(f"refit on all data: epochs {done + 1} to {epochs}", file=sys.stderr)
+        session.fit(done, epochs, [_KeepRefit(run)])
+    return session.model
+
+
+class _KeepRefit(keras.callbacks.Callback):
+    """Leaves a state after every epoch of a refit."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        variables = training_variables(self.model)
+        state = {"epochs_done": epoch + 1}
+        checkpoints.write_checkpoint(self.run.refit, variables, state)
+
+
+def _with_targets(dataset: spec.DatasetDir) -> Sequences:
+    """Every user's full sequence: the test split with its targets appended."""
+    test = records.read_split(dataset, "test")
+    train = records.read_split(dataset, "train")
+    only_train = np.flatnonzero(~np.isin(train.user_ids, test.user_ids))
+    parts = [
+        np.append(test.items(row), test.target_ids[row]) for row in range(len(test))
+    ] + [train.items(row) for row in only_train]
+    return Sequences(
+        user_ids=np.concatenate([test.user_ids, train.user_ids[only_train]]),
+        values=np.concatenate(parts).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum([len(part) for part in parts])]),
+        target_ids=np.zeros(len(parts), np.int32),
+        is_head=np.concatenate([test.is_head, train.is_head[only_train]]),
+        sequence_lengths=np.asarray([len(part) for part in parts], np.int32),
+    )
+
+
+@dataclasses.dataclass
+class _Session:
+    """A compiled model beside the samples that it trains on."""
+
+    config: ExperimentConfig
+    strategy: tf.distribute.Strategy
+    model: SequenceRecommender
+    sequences: Sequences
+    num_items: int
+    samples: batches.Samples | None
+    batch_size: int
+
+    @classmethod
+    def create(
+        cls,
+        config: ExperimentConfig,
+        info: spec.DatasetInfo,
+        sequences: Sequences,
+        strategy: tf.distribute.Strategy,
+    ) -> _Session:
+        settings = config.train
+        keras.utils.set_random_seed(settings.seed)
+        counts = np.bincount(sequences.values, minlength=info.num_items + 1)[1:]
+        with strategy.scope():
+            model = build_model(config, info)
+            model.prepare(counts)
+            optimizer = keras.optimizers.get(
+                {
+                    "class_name": settings.optimizer,
+                    "config": {"learning_rate": settings.learning_rate},
+                }
+            )
+            optimizer.build(model.trainable_variables)
+            model.compile(optimizer=optimizer, jit_compile=False)
+        samples, batch_size = None, 0
+        if model.trainable_variables:
+            samples = batches.training_samples(
+                sequences, config.data.samples, model.max_length
+            )
+            batch_size = _batch_size(
+                settings.batch_size, len(samples), strategy.num_replicas_in_sync
+            )
+        return cls(
+            config, strategy, model, sequences, info.num_items, samples, batch_size
+        )
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is anything to be learned by gradient."""
+        return self.samples is not None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return len(self.samples or ()) // max(self.batch_size, 1)
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Endless global batches from an epoch on."""
+        assert self.samples is not None
+        dataset = batches.training_batches(
+            self.sequences,
+            self.samples,
+            self.model.batch_needs(),
+            self.config.data,
+            self.num_items,
+            self.batch_size,
+            self.config.train.seed,
+            first_epoch,
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return dataset.with_options(options)
+
+    def fit(self, first: int, last: int, callbacks: list[Any]) -> None:
+        """Trains epochs `first` to `last` (excluded) by Keras' `fit`."""
+        self.model.fit(
+            self.batches(first),
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=self.steps,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+
+def _batch_size(asked: int, num_samples: int, num_replicas: int) -> int:
+    """The global batch.
+
+    Raises:
+        ValueError: if the asked one does not fit the replicas or the data.
+    """
+    if not asked:
+        return batches.suitable_batch_size(num_samples, num_replicas)
+    if asked % num_replicas or asked > num_samples:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {num_replicas} replicas and at "
+            f"most the {num_samples} training samples. Received: {asked}"
+        )
+    return asked
+
+
+def _train(
+    config: ExperimentConfig,
+    dataset: spec.DatasetDir,
+    run: RunDir,
+    strategy: tf.distribute.Strategy,
+) -> Progress:
+    sequences = records.read_split(dataset, "train")
+    session = _Session.create(config, dataset.info(), sequences, strategy)
+    progress = Progress()
+    if run.last.is_file():
+        state = checkpoints.read_checkpoint(run.last, training_variables(session.model))
+        progress = Progress(**state)
+        print(f"resuming {run.root} after epoch {progress.epochs_done}")
+    forget_unfinished_epochs(run, progress)
+    valid = records.read_split(dataset, "valid")
+    epoch_end = EpochEnd(session.model, run, valid, progress)
+    if not session.has_gradient:
+        epoch_end({}, time.monotonic())
+    elif not progress.is_over(config.train.patience):
+        _announce(session)
+        _run_epochs(session, epoch_end)
+    if strategies.is_chief(strategy):
+        run.finish(dataclasses.asdict(progress))
+    return progress
+
+
+def _announce(session: _Session) -> None:
+    print(
+        f"{session.config.model}: {len(session.samples or ())} samples, "
+        f"batch {session.batch_size}, {session.steps} steps an epoch, "
+        f"{session.strategy.num_replicas_in_sync} replica(s)",
+        flush=True,
+    )
+
+
+def _run_epochs(session: _Session, epoch_end: EpochEnd) -> None:
+    settings, first = session.config.train, epoch_end.progress.epochs_done
+    if session.strategy.extended._in_multi_worker_mode():
+        _run_worker_epochs(session, epoch_end)
+        return
+    board = keras.callbacks.TensorBoard(
+        str(epoch_end.run.tensorboard), write_graph=False
+    )
+    callbacks = [FitCallback(epoch_end, settings.patience), board]
+    session.fit(first, settings.epochs, callbacks)
+
+
+def _run_worker_epochs(session: _Session, epoch_end: EpochEnd) -> None:
+    """The same epochs where several workers share them; only the chief validates."""
+    settings, progress = session.config.train, epoch_end.progress
+    is_chief = strategies.is_chief(session.strategy)
+    worker_loop = strategies.WorkerLoop(
+        session.strategy, session.model, session.batches(progress.epochs_done)
+    )
+    while progress.epochs_done < settings.epochs:
+        started = time.monotonic()
+        logs = worker_loop.train_epoch(session.steps)
+        stop = False
+        if is_chief:
+            validation = epoch_end(logs, started)
+            print(f"epoch {progress.epochs_done}: {logs | validation}", flush=True)
+            stop = progress.is_over(settings.patience)
+        else:
+            progress.epochs_done += 1
+        if worker_loop.from_chief(float(stop), is_chief):
+            break

@@ -1,0 +1,199 @@
+"""The run folder: configuration, checkpoints, metrics, manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import s4rec_tf
+from s4rec_tf import config as configuration
+from s4rec_tf import spec
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.registry import model_class
+from s4rec_tf.train import checkpoints
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDir:
+    """Paths inside a run folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """`config.json`: the resolved configuration, flat."""
+        return self.root / "config.json"
+
+    @property
+    def manifest(self) -> Path:
+        """`MANIFEST.json`: versions, dataset fingerprint; "finished" at the end."""
+        return self.root / spec.MANIFEST_NAME
+
+    @property
+    def metrics(self) -> Path:
+        """`metrics.jsonl`: one line an epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """The state after the last whole epoch, from which a run resumes."""
+        return self.root / "checkpoints" / "last.npz"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the epoch with the best validation NDCG@20."""
+        return self.root / "checkpoints" / "best.npz"
+
+    @property
+    def refit(self) -> Path:
+        """The state of a refit on all data."""
+        return self.root / "checkpoints" / "refit.npz"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    def is_finished(self) -> bool:
+        """Whether training has come to its end."""
+        return self.manifest.is_file() and self.read_manifest()["finished"]
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            RunError: if there is none.
+        """
+        if not self.manifest.is_file():
+            raise RunError(f"{self.root} is not a run folder: no {spec.MANIFEST_NAME}")
+        manifest: dict[str, Any] = json.loads(self.manifest.read_text("utf-8"))
+        return manifest
+
+    def read_config(self) -> configuration.ExperimentConfig:
+        """The configuration of the run.
+
+        Raises:
+            RunError: if there is none.
+        """
+        if not self.config.is_file():
+            raise RunError(f"{self.root} is not a run folder: it has no config.json")
+        return configuration.from_flat(json.loads(self.config.read_text("utf-8")))
+
+    def begin(
+        self, config: configuration.ExperimentConfig, dataset: spec.DatasetDir
+    ) -> None:
+        """Starts the folder, or checks that it is of the same run.
+
+        Raises:
+            RunError: naming every key in which the configurations differ, or that the
+                dataset is another.
+        """
+        fingerprint = dataset.fingerprint()
+        if self.config.is_file() and self.manifest.is_file():
+            self._check_same(config, fingerprint)
+            return
+        self.last.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.config, config.flat())
+        write_json(
+            self.manifest,
+            {
+                "format_version": spec.FORMAT_VERSION,
+                "code_version": s4rec_tf.__version__,
+                "dataset_fingerprint": fingerprint,
+                "seed": config.train.seed,
+                "finished": False,
+            },
+        )
+
+    def finish(self, outcome: dict[str, Any]) -> None:
+        """Marks the run as finished."""
+        manifest = {**self.read_manifest(), **outcome, "finished": True}
+        write_json(self.manifest, manifest)
+
+    def _check_same(
+        self, config: configuration.ExperimentConfig, fingerprint: str
+    ) -> None:
+        here, asked = json.loads(self.config.read_text("utf-8")), config.flat()
+        differences = [
+            f"{key}: {here.get(key)!r} there, {asked.get(key)!r} asked for"
+            for key in sorted({*here, *asked})
+            if here.get(key) != asked.get(key)
+        ]
+        if differences:
+            raise RunError(
+                f"{self.root} holds a run of another configuration: "
+                + "; ".join(differences)
+            )
+        self.check_dataset(fingerprint)
+
+    def check_dataset(self, fingerprint: str) -> None:
+        """Checks that a dataset is the run's.
+
+        Raises:
+            RunError: with both fingerprints.
+        """
+        there = self.read_manifest()["dataset_fingerprint"]
+        if there != fingerprint:
+            raise RunError(
+                f"{self.root} was trained on another dataset: fingerprint must be "
+                f"{there}. Received: {fingerprint}"
+            )
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps a second trainer out of the folder.
+
+        Raises:
+            RunError: if another process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"another process trains in {self.root}") from error
+            yield
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps(value, indent=2) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def build_model(
+    config: configuration.ExperimentConfig, info: spec.DatasetInfo
+) -> SequenceRecommender:
+    """A new model with every weight created."""
+    return model_class(config.model)(config.model_settings, info.num_items)
+
+
+def restore_best(
+    run_dir: Path, dataset: spec.DatasetDir
+) -> tuple[SequenceRecommender, RunDir]:
+    """The model of a run's best epoch.
+
+    Raises:
+        RunError: if the folder is no run or the dataset is another.
+        checkpoints.CheckpointError: if the run has no whole checkpoint yet.
+    """
+    run = RunDir(run_dir)
+    config = run.read_config()
+    run.check_dataset(dataset.fingerprint())
+    model = build_model(config, dataset.info())
+    checkpoints.read_checkpoint(run.best, model.weights)
+    return model, run

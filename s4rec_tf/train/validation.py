@@ -1,0 +1,157 @@
+"""What happens after an epoch: validation, best checkpoint, early stop, resumption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from s4rec_tf import metrics, ranking
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.train import checkpoints
+from s4rec_tf.train.runs import RunDir
+
+SELECTION_METRIC = "NDCG@20"
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; stored with its last checkpoint.
+
+    Attributes:
+        epochs_done: whole epochs behind.
+        best_value: best validation NDCG@20 so far.
+        best_epoch: the epoch it came from, counted from 1; 0 before the first.
+    """
+
+    epochs_done: int = 0
+    best_value: float = -1.0
+    best_epoch: int = 0
+
+    def is_over(self, patience: int) -> bool:
+        """Whether the best epoch lies `patience` epochs back."""
+        return self.epochs_done - self.best_epoch >= patience
+
+
+class EpochEnd:
+    """Validates, keeps the best weights, and leaves a state to resume from.
+
+    Args:
+        model: the model that trains.
+        run: its folder.
+        sequences: the valid split.
+        progress: where the run stands; updated in place.
+    """
+
+    def __init__(
+        self,
+        model: SequenceRecommender,
+        run: RunDir,
+        sequences: Sequences,
+        progress: Progress,
+    ) -> None:
+        self.model, self.run, self.progress = model, run, progress
+        self.sequences = sequences
+
+    def __call__(self, logs: dict[str, Any], started: float) -> dict[str, float]:
+        """Closes an epoch.
+
+        Args:
+            logs: training losses of the epoch.
+            started: when the epoch began, seconds of `time.monotonic`.
+
+        Returns:
+            what validation gave, names beginning with "val_".
+        """
+        train_seconds = time.monotonic() - started
+        validation = self._validate()
+        progress = self.progress
+        progress.epochs_done += 1
+        is_better = validation[f"val_{SELECTION_METRIC}"] > progress.best_value
+        if is_better:
+            progress.best_value = validation[f"val_{SELECTION_METRIC}"]
+            progress.best_epoch = progress.epochs_done
+            checkpoints.write_checkpoint(
+                self.run.best, self.model.weights, dataclasses.asdict(progress)
+            )
+        self._log({**logs, **validation, "train_seconds": round(train_seconds, 2)})
+        write_last(self.run, self.model, progress)
+        return validation
+
+    def _validate(self) -> dict[str, float]:
+        from s4rec_tf import encoding
+
+        users = encoding.encode_users(self.model, self.sequences)
+        items = keras.ops.convert_to_numpy(self.model.item_vectors())
+        ranks = ranking.full_ranks(users, items, self.sequences).ranks
+        is_head = self.sequences.is_head
+        found = {
+            "val_NDCG@20": metrics.ndcg(ranks, 20),
+            "val_HR@20": metrics.hit_rate(ranks, 20),
+            "val_NDCG@5": metrics.ndcg(ranks, 5),
+            "val_HR@5": metrics.hit_rate(ranks, 5),
+        }
+        for name, group in (("head", is_head), ("tail", ~is_head)):
+            if np.any(group):
+                found[f"val_{name}_NDCG@20"] = metrics.ndcg(ranks[group], 20)
+        diagnostics = self.model.diagnostics(users, is_head)
+        found.update({f"val_{name}": value for name, value in diagnostics.items()})
+        return found
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        line = {"epoch": self.progress.epochs_done}
+        line.update({name: round(float(value), 6) for name, value in entry.items()})
+        with self.run.metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+def write_last(run: RunDir, model: SequenceRecommender, progress: Progress) -> None:
+    """Writes the state from which the run resumes."""
+    checkpoints.write_checkpoint(
+        run.last, training_variables(model), dataclasses.asdict(progress)
+    )
+
+
+def training_variables(model: SequenceRecommender) -> list[Any]:
+    """Weights, states of the random generators, and the optimizer's slots."""
+    seeds = [
+        variable for variable in model.variables if "seed_generator" in variable.path
+    ]
+    known = {id(variable) for variable in model.weights}
+    generators = [variable for variable in seeds if id(variable) not in known]
+    return [*model.weights, *generators, *model.optimizer.variables]
+
+
+def forget_unfinished_epochs(run: RunDir, progress: Progress) -> None:
+    """Drops the log lines of epochs that a resumed run will train again."""
+    if not run.metrics.is_file():
+        return
+    lines = run.metrics.read_text("utf-8").splitlines(keepends=True)
+    kept = lines[: progress.epochs_done]
+    if kept != lines:
+        run.metrics.write_text("".join(kept), "utf-8")
+
+
+class FitCallback(keras.callbacks.Callback):
+    """Runs `EpochEnd` inside `fit` and stops it when patience is exhausted."""
+
+    def __init__(self, epoch_end: EpochEnd, patience: int) -> None:
+        super().__init__()
+        self.epoch_end, self.patience = epoch_end, patience
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the time."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds what validation gives to the logs that later callbacks see."""
+        logs = {} if logs is None else logs
+        logs.update(self.epoch_end(dict(logs), self.started))
+        if self.epoch_end.progress.is_over(self.patience):
+            self.model.stop_training = True
