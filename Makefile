@@ -7,6 +7,7 @@ RUN := $(VENV)/bin/python
 
 LOGS ?=
 FORMAT ?= auto
+COLUMNS ?=
 OUTPUT ?= demo_output
 SET ?=
 TESTS ?=
@@ -28,7 +29,7 @@ help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' Makefile
 	@echo "variables: PYTHON=python3.11; for demo: LOGS=path-or-glob FORMAT=auto"
-	@echo "OUTPUT=demo_output SET='key=value ...'; for test: TESTS='paths and options'"
+	@echo "COLUMNS=user=..,item=..,time=.. OUTPUT=demo_output SET='key=value ...'; for test: TESTS='paths and options'"
 
 setup: $(STAMP) ## check the machine, create .venv with every stage's packages
 	@echo "environment ready: $(VENV)"
@@ -70,7 +71,8 @@ format: setup ## rewrite the code as `lint` wants it
 
 demo: setup ## raw logs to recommendations over gRPC, on synthetic logs or LOGS=...
 	$(RUN) -m pipelines.demo --output '$(OUTPUT)' --format '$(FORMAT)' \
-		$(if $(LOGS),--logs '$(LOGS)') $(if $(SET),--set $(SET))
+		$(if $(LOGS),--logs '$(LOGS)') $(if $(COLUMNS),--columns '$(COLUMNS)') \
+		$(if $(SET),--set $(SET))
 
 clean: ## remove .venv, caches and build leftovers; data, runs and exports stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

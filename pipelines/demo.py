@@ -57,6 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--logs", nargs="+", metavar="GLOB", help="your logs (default: synthetic ones)")
     add("--format", default="auto", help="their format, see beam_jobs")
+    add("--columns", metavar="user=...,item=...,time=...", help="with --format csv")
     add("--output", type=Path, default=Path("demo_output"), help="(demo_output)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="training settings")
     add("--k", type=int, default=10, help="number of recommendations (10)")
@@ -69,7 +70,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, default in SYNTHETIC_SIZE.items():
         if args.logs and getattr(args, name) is not None:
             parser.error(f"--{name} is of the synthetic log; --logs was given too")
-        setattr(args, name, getattr(args, name) or default)
+        if getattr(args, name) is None:
+            setattr(args, name, default)
     if args.logs:
         args.logs = _found_logs(args.logs, parser)
     return args
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     stages = DemoStages(chain, folders, _settings(args))
     if not args.logs:
         stages.make_log({n: getattr(args, n) for n in (*SYNTHETIC_SIZE, "seed")})
-    stages.prepare(args.logs or [folders.synthetic_log], args.format)
+    stages.prepare(args.logs or [folders.synthetic_log], args.format, args.columns)
     stages.train()
     rows = stages.evaluate()
     stages.export()
@@ -142,7 +144,8 @@ def _identity(args: argparse.Namespace) -> dict[str, object]:
     if args.logs:
         states = [(path, path.stat()) for path in args.logs]
         logs = [[str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in states]
-        return {"logs": logs, "format": args.format, "settings": _settings(args)}
+        log_format = [args.format, args.columns]
+        return {"logs": logs, "format": log_format, "settings": _settings(args)}
     synthetic = [args.users, args.items, args.intents, args.seed]
     return {"synthetic": synthetic, "settings": _settings(args)}
 

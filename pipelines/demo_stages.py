@@ -105,10 +105,14 @@ class DemoStages:
             )
         )
 
-    def prepare(self, logs: Sequence[Path], log_format: str) -> None:
+    def prepare(
+        self, logs: Sequence[Path], log_format: str, columns: str | None
+    ) -> None:
         """Raw logs to the dataset folder: Beam, TFDV, TFRecords."""
         dataset = self._folders.dataset
         inputs = ("--input", *map(str, logs), "--format", log_format)
+        if columns:
+            inputs += ("--columns", columns)
         self._chain.run(
             Stage(
                 "Beam and TFDV: raw logs to TFRecords",
