@@ -1,0 +1,231 @@
+"""One loaded version: a TensorFlow session over a SavedModel, as in TF Serving."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from s4rec_tf import spec
+from serving import contract, tensors
+from serving.contract import Code, StatusError
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+META_FOLDER = ".meta"
+
+
+class Servable:
+    """A version that answers requests until it is retired and the last one is done.
+
+    Attributes:
+        version: its number.
+        signatures: signature definitions by name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Checks the digests, loads the files, runs the warm-up records.
+
+        Args:
+            path: BASE/NAME/N.
+
+        Raises:
+            StatusError: if any of the three fails; nothing stays loaded.
+        """
+        self.version = int(path.name)
+        self._lock = threading.Lock()
+        self._users = 0
+        self._retired = False
+        self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
+        verify_digests(path)
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            meta_graph = tf.compat.v1.saved_model.loader.load(
+                self._session, [tf.saved_model.SERVING], str(path)
+            )
+            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
+                meta_graph.signature_def
+            )
+            for request in warmup_requests(path):
+                self.predict(request)
+        except Exception as error:
+            self._session.close()
+            raise _load_error(path, error) from error
+
+    def acquire(self) -> bool:
+        """Takes a use of the session; False if it is already retired."""
+        with self._lock:
+            if self._retired:
+                return False
+            self._users += 1
+            return True
+
+    def release(self) -> None:
+        """Gives a use back; the last one of a retired version closes it."""
+        with self._lock:
+            self._users -= 1
+            close = self._retired and self._users == 0
+        if close:
+            self._session.close()
+
+    def retire(self) -> None:
+        """Takes no new requests; closes when those in flight are done."""
+        with self._lock:
+            self._retired = True
+            close = self._users == 0
+        if close:
+            self._session.close()
+
+    def predict(
+        self, request: predict_pb2.PredictRequest
+    ) -> predict_pb2.PredictResponse:
+        """Answers by the signature that the request names, whatever model it names.
+
+        Raises:
+            StatusError: with TF Serving's codes, see `serving/README.md`.
+        """
+        name = request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
+        if name not in self.signatures:
+            raise StatusError(
+                Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
+            )
+        signature = self.signatures[name]
+        check_keys(signature, request.inputs)
+        arrays = [
+            tensors.to_array(alias, request.inputs[alias], signature.inputs[alias])
+            for alias in sorted(signature.inputs)
+        ]
+        outputs = output_names(signature, request.output_filter)
+        values = self._run(name, outputs, arrays)
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.signature_name = name
+        response.model_spec.version.value = self.version
+        for alias, value in zip(outputs, values, strict=True):
+            proto = tensors.to_proto(value, signature.outputs[alias].dtype)
+            response.outputs[alias].CopyFrom(proto)
+        return response
+
+    def _run(
+        self, name: str, outputs: tuple[str, ...], arrays: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        try:
+            return list(self._callable(name, outputs)(*arrays))
+        except tf.errors.OpError as error:
+            raise StatusError(Code(error.error_code), error.message) from error
+
+    def _callable(self, name: str, outputs: tuple[str, ...]) -> Any:
+        key = (name, outputs)
+        # Two threads may make the same one: harmless, the later stays.
+        if key not in self._callables:
+            signature, graph = self.signatures[name], self._session.graph
+            with graph.as_default():
+                self._callables[key] = self._session.make_callable(
+                    [_tensor(graph, signature.outputs[alias]) for alias in outputs],
+                    [
+                        _tensor(graph, signature.inputs[alias])
+                        for alias in sorted(signature.inputs)
+                    ],
+                )
+        return self._callables[key]
+
+
+def _tensor(graph: tf.Graph, info: meta_graph_pb2.TensorInfo) -> tf.Tensor:
+    return graph.get_tensor_by_name(info.name)
+
+
+def check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) -> None:
+    """The request must hold exactly the signature's inputs.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    sent, wanted = set(inputs), set(signature.inputs)
+    if sent == wanted:
+        return
+    if len(sent) == len(wanted):
+        raise contract.invalid_argument(
+            f"input tensor alias not found in signature: {min(sent - wanted)}. "
+            f"Inputs expected to be in the set {_braces(wanted)}."
+        )
+    raise contract.invalid_argument(
+        f"input size does not match signature: {len(sent)}!={len(wanted)} "
+        f"len({_braces(sent)}) != len({_braces(wanted)}). "
+        f"Sent extra: {_braces(sent - wanted)}. "
+        f"Missing but required: {_braces(wanted - sent)}."
+    )
+
+
+def output_names(
+    signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]
+) -> tuple[str, ...]:
+    """The outputs asked for, sorted; all of them without a filter.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for a name that is unknown or given twice.
+    """
+    names: set[str] = set()
+    for name in output_filter:
+        if name not in signature.outputs:
+            raise contract.invalid_argument(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_braces(signature.outputs)}."
+            )
+        if name in names:
+            raise contract.invalid_argument(f"duplicate output tensor alias: {name}")
+        names.add(name)
+    return tuple(sorted(names or signature.outputs))
+
+
+def _braces(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
+    """The Predict requests among a version's warm-up records; none without a file.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT if there are too many.
+    """
+    file = path / WARMUP_FILE
+    if not file.is_file():
+        return []
+    records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    if len(records) > contract.MAX_WARMUP_RECORDS:
+        raise contract.invalid_argument(
+            f"{file}: {contract.MAX_WARMUP_RECORDS} warm-up records at most. "
+            f"Received: {len(records)}"
+        )
+    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+    return [log.predict_log.request for log in logs if log.HasField("predict_log")]
+
+
+def verify_digests(path: Path) -> None:
+    """Compares a version's files with the manifest of its export, if there is one.
+
+    Raises:
+        StatusError: DATA_LOSS, naming the first file that is missing or differs.
+    """
+    manifest = path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+    if not manifest.is_file():
+        return
+    for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise StatusError(Code.DATA_LOSS, f"{file} is missing")
+        if spec.sha256_of_file(file) != entry["sha256"]:
+            raise StatusError(Code.DATA_LOSS, f"{file} differs from its manifest")
+
+
+def _load_error(path: Path, error: Exception) -> StatusError:
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, tf.errors.OpError):
+        return StatusError(Code(error.error_code), f"{path}: {error.message}")
+    return StatusError(Code.UNKNOWN, f"{path}: {error}")

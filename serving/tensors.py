@@ -1,0 +1,94 @@
+"""`TensorProto` to NumPy and back, trusting nothing that a request declares."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from serving import contract
+
+_FIELDS = {
+    types_pb2.DT_FLOAT: "float_val",
+    types_pb2.DT_DOUBLE: "double_val",
+    types_pb2.DT_INT32: "int_val",
+    types_pb2.DT_INT64: "int64_val",
+    types_pb2.DT_STRING: "string_val",
+    types_pb2.DT_BOOL: "bool_val",
+}
+
+
+def to_array(
+    alias: str, proto: tensor_pb2.TensorProto, info: meta_graph_pb2.TensorInfo
+) -> np.ndarray:
+    """The values of an input.
+
+    Args:
+        alias: name in the signature, for error texts.
+        proto: what the request holds.
+        info: what the signature asks for.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT if dtype, rank, a fixed dimension or the number of
+            values is wrong.
+    """
+    if proto.dtype != info.dtype:
+        raise contract.invalid_argument(
+            f"input {alias}: dtype must be {_dtype_name(info.dtype)}. "
+            f"Received: {_dtype_name(proto.dtype)}"
+        )
+    check_shape(alias, proto.tensor_shape, info)
+    try:
+        return tf.make_ndarray(proto)
+    except (TypeError, ValueError) as error:
+        raise contract.invalid_argument(f"tensor parsing error: {alias}") from error
+
+
+def check_shape(alias: str, shape: Any, info: meta_graph_pb2.TensorInfo) -> None:
+    """Compares a declared shape with the signature's and with the limit.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    received = None if shape.unknown_rank else [dim.size for dim in shape.dim]
+    expected = [dim.size for dim in info.tensor_shape.dim]
+    fits = (
+        received is not None
+        and len(received) == len(expected)
+        and all(
+            size >= 0 and fixed in (-1, size)
+            for size, fixed in zip(received, expected, strict=True)
+        )
+    )
+    if not fits:
+        raise contract.invalid_argument(
+            f"input {alias}: shape must be {expected}, -1 standing for any size. "
+            f"Received: {received}"
+        )
+    if math.prod(received or []) > contract.MAX_TENSOR_ELEMENTS:
+        raise contract.invalid_argument(
+            f"input {alias}: a tensor may have {contract.MAX_TENSOR_ELEMENTS} elements "
+            f"at most. Received: {received}"
+        )
+
+
+def to_proto(array: np.ndarray, dtype: int) -> tensor_pb2.TensorProto:
+    """An output as TF Serving writes it: in the typed field of its dtype."""
+    if dtype not in _FIELDS:
+        return tf.make_tensor_proto(array)
+    proto = tensor_pb2.TensorProto(dtype=dtype)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
+    return proto
+
+
+def _dtype_name(dtype: int) -> str:
+    try:
+        return str(types_pb2.DataType.Name(dtype))
+    except ValueError:
+        return str(dtype)
