@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
-import urllib.error
-import urllib.request
+import re
 from pathlib import Path
 from types import TracebackType
 
 from pipelines.stages import Stage, StageError, child, wait_until
 
 START_SECONDS = 120
+READY = re.compile(r"^serving: grpc=(\S+) ", re.MULTILINE)
+"""What the server prints once it can be asked."""
 
 
 class LocalServer:
@@ -25,21 +24,16 @@ class LocalServer:
 
     Attributes:
         stage: its command.
+        grpc_target: HOST:PORT of the gRPC service, once it runs.
     """
 
     def __init__(self, model_name: str, base_path: Path, log: Path) -> None:
-        self._model_name = model_name
-        self._log = log
-        self._grpc, self._rest = free_ports(2)
         model = ("--model_name", model_name, "--model_base_path", str(base_path))
-        ports = ("--port", str(self._grpc), "--rest_api_port", str(self._rest))
-        self.stage = Stage("start the server", "serving.server", (*model, *ports))
+        any_free = ("--port", "0", "--rest_api_port", "0")
+        self.stage = Stage("start the server", "serving.server", (*model, *any_free))
+        self.grpc_target = ""
+        self._log = log
         self._stack = contextlib.ExitStack()
-
-    @property
-    def grpc_target(self) -> str:
-        """HOST:PORT of the gRPC service."""
-        return f"localhost:{self._grpc}"
 
     def __enter__(self) -> LocalServer:
         """Starts the server and waits until the model can be asked.
@@ -48,17 +42,20 @@ class LocalServer:
             StageError: if it ends by itself or is not ready in time.
         """
         with self._stack:
-            command = self.stage.command
-            process = self._stack.enter_context(child(command, log=self._log))
+            process = self._stack.enter_context(
+                child(self.stage.command, log=self._log)
+            )
 
             def ready() -> bool:
                 if process.poll() is not None:
                     failure = self.stage.failure(process.returncode)
                     raise StageError(f"{failure}\n{self._end_of_log()}")
-                return self._is_available()
+                return bool(READY.search(self._printed()))
 
             wait_until(ready, START_SECONDS, f"the server (see {self._log})")
+            self.grpc_target = READY.findall(self._printed())[0]
             self._stack = self._stack.pop_all()
+        print(f"    ready at {self.grpc_target}", flush=True)
         return self
 
     def __exit__(
@@ -70,25 +67,8 @@ class LocalServer:
         """Stops the server."""
         self._stack.close()
 
-    def _is_available(self) -> bool:
-        """Whether the REST status names an available version."""
-        url = f"http://localhost:{self._rest}/v1/models/{self._model_name}"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                versions = json.load(answer)["model_version_status"]
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
-        return any(version["state"] == "AVAILABLE" for version in versions)
+    def _printed(self) -> str:
+        return self._log.read_text("utf-8", errors="replace")
 
     def _end_of_log(self) -> str:
-        lines = self._log.read_text("utf-8", errors="replace").splitlines()
-        return "\n".join(["the end of its log:", *lines[-15:]])
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("localhost", 0))
-        return [one.getsockname()[1] for one in sockets]
+        return "\n".join(["the end of its log:", *self._printed().splitlines()[-15:]])
