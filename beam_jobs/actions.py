@@ -1,0 +1,120 @@
+"""A bucket of users: distinct actions -> `actions/` and the users' sequences; no Beam.
+
+A bucket holds all actions of its users, and only those, so that dropping duplicates,
+ordering and the cap need nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from beam_jobs.example_proto import serialize_example
+from beam_jobs.files import new_file, new_gzip_file
+from beam_jobs.records import UserSequence, parse_action_line, to_sequence_line
+from beam_jobs.tfrecord_files import write_record
+
+ACTIONS = "actions"
+"""Folder of all valid actions, in the dataset folder."""
+
+Action = tuple[bytes, int, bytes]
+"""User, time in milliseconds, item."""
+
+
+class BucketSummary(NamedTuple):
+    """What one bucket came to.
+
+    Attributes:
+        file: name of the file of its actions.
+        users: users with at least one action.
+        actions: distinct actions, as written to `actions/`.
+        duplicates: actions dropped because (user, item, time) occurred before.
+        capped_users: users with more actions than the cap.
+        capped_actions: their oldest actions, which count no further.
+        conflict: a user with two items at the same position, in logs whose order is
+            the time; None if there is none, or where times are times.
+    """
+
+    file: str
+    users: int
+    actions: int
+    duplicates: int
+    capped_users: int
+    capped_actions: int
+    conflict: str | None
+
+
+def distinct_lines(batches: Iterable[bytes]) -> tuple[list[bytes], int]:
+    """The distinct lines of all batches in order, and the number of duplicates."""
+    distinct: set[bytes] = set()
+    num_lines = 0
+    for batch in batches:
+        lines = batch.split(b"\n") if batch else []
+        num_lines += len(lines)
+        distinct.update(lines)
+    return sorted(distinct), num_lines - len(distinct)
+
+
+def write_bucket(
+    batches: Iterable[bytes],
+    actions_path: Path,
+    sequences_path: Path,
+    max_actions_per_user: int,
+    order_is_time: bool,
+) -> BucketSummary:
+    """Writes a bucket's actions, and its users' newest ones as sequences.
+
+    Args:
+        batches: the bucket's action lines, in any order, divided by LF.
+        actions_path: TFRecord file of all distinct actions.
+        sequences_path: text file of sequence lines, in order of the user's id.
+        max_actions_per_user: number of newest actions that count.
+        order_is_time: whether times are positions within a line of the log.
+    """
+    lines, duplicates = distinct_lines(batches)
+    users = capped_users = capped_actions = 0
+    conflict = None
+    with new_gzip_file(actions_path) as actions, new_file(sequences_path) as sequences:
+        for user, group in itertools.groupby(map(parse_action_line, lines), _user_of):
+            user_actions = list(group)
+            for action in user_actions:
+                write_record(actions, serialize_action(action))
+            if order_is_time and conflict is None and _has_conflict(user_actions):
+                conflict = user.decode()
+            kept = user_actions[-max_actions_per_user:]
+            sequence = UserSequence(user, [item for _, _, item in kept])
+            sequences.write(to_sequence_line(sequence) + b"\n")
+            users += 1
+            capped_users += len(kept) < len(user_actions)
+            capped_actions += len(user_actions) - len(kept)
+    return BucketSummary(
+        actions_path.name,
+        users,
+        len(lines),
+        duplicates,
+        capped_users,
+        capped_actions,
+        conflict,
+    )
+
+
+def _user_of(action: Action) -> bytes:
+    return action[0]
+
+
+def _has_conflict(actions: list[Action]) -> bool:
+    return any(a[1] == b[1] for a, b in _pairs(actions))
+
+
+def _pairs(actions: list[Action]) -> Iterator[tuple[Action, Action]]:
+    return zip(actions, actions[1:], strict=False)
+
+
+def serialize_action(action: Action) -> bytes:
+    """One action as a tf.train.Example of user_id, item and timestamp_ms."""
+    user, timestamp_ms, item = action
+    return serialize_example(
+        {"user_id": user, "item": item, "timestamp_ms": timestamp_ms}
+    )

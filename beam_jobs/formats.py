@@ -1,0 +1,278 @@
+"""Which format a log file has, decided from its first lines.
+
+`auto` weighs every format and takes the only one that fits; the other values of
+`--format` say the family, and the first lines only choose the member (JSON or CSV, the
+order of the columns, the delimiter).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import orjson
+
+from beam_jobs.interactions import BadRecord, time_from_text
+from beam_jobs.line_parsers import LineFormat, split_columns
+from beam_jobs.log_files import InputError, read_lines
+
+FORMATS = ("auto", "amazon", "movielens", "csv", "sequences")
+
+SAMPLE_LINES = 200
+"""Lines of a file that the decision looks at."""
+
+_SAMPLE_BYTES = 1 << 20
+
+_MOVIELENS_HEADER = ["userid", "movieid", "rating", "timestamp"]
+_ASIN = re.compile(r"[A-Z0-9]{10}")
+_UNIX_SECONDS_FROM = 100_000_000
+"""A last column this large throughout is a time (1973 or later), no item."""
+
+Columns = Mapping[str, str]
+"""From "user", "item", "time", "rating" to a header name or a position."""
+
+Fit = tuple[LineFormat, str]
+"""A format that fits, and why."""
+
+AMAZON_JSON = LineFormat("amazon", "json")
+AMAZON_CSV_2014 = LineFormat("amazon", "delimited", ",", user=0, item=1)
+AMAZON_CSV_2018 = LineFormat("amazon", "delimited", ",", user=1, item=0)
+SEQUENCES = LineFormat("sequences", "sequences")
+
+
+def read_sample(path: str) -> list[str]:
+    """The first non-blank lines of a file, bytes that are no UTF-8 replaced."""
+    sample: list[str] = []
+    num_bytes = 0
+    for line in itertools.islice(read_lines(path), 2 * SAMPLE_LINES):
+        num_bytes += len(line)
+        if line.strip():
+            sample.append(line.decode("utf-8", "replace"))
+        if num_bytes > _SAMPLE_BYTES or len(sample) == SAMPLE_LINES:
+            break
+    return sample
+
+
+def decide_format(path: str, name: str, columns: Columns | None) -> Fit | None:
+    """The format of a file and the reason for it; None for a file without lines.
+
+    Args:
+        path: the log file.
+        name: one of `FORMATS`.
+        columns: the columns named by `--columns`, if any.
+
+    Raises:
+        InputError: if no format fits, or two do.
+    """
+    sample = read_sample(path)
+    if not sample:
+        return None
+    if name == "auto":
+        return _only_fit(path, sample, columns)
+    return {
+        "amazon": _amazon,
+        "movielens": _movielens,
+        "csv": _csv,
+        "sequences": _sequences,
+    }[name](path, sample, columns)
+
+
+def _only_fit(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    fits = [fit for weigh in _AUTO for fit in weigh(sample)]
+    if columns:
+        fits += _fits_csv(sample, columns)
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        names = " and ".join(f"{fit[0].name} ({fit[1]})" for fit in fits)
+        raise InputError(
+            f"{path} fits more than one format: {names}; say which by `--format`"
+        )
+    raise InputError(
+        f"{path} fits none of the formats {', '.join(FORMATS[1:])}; say which by "
+        "`--format`, or name its columns by `--format csv --columns "
+        f"user=...,item=...,time=...`. First line: {sample[0][:100]!r}"
+    )
+
+
+def _share(sample: Sequence[str], has_shape: Callable[[str], bool]) -> float:
+    return sum(map(has_shape, sample)) / len(sample)
+
+
+def _is_amazon_json(line: str) -> bool:
+    if not line.startswith("{"):
+        return False
+    try:
+        keys = orjson.loads(line).keys()
+    except orjson.JSONDecodeError:
+        return False
+    return {"reviewerID", "asin", "unixReviewTime"} <= keys or (
+        {"user_id", "timestamp"} <= keys and not keys.isdisjoint(_ITEM_KEYS)
+    )
+
+
+_ITEM_KEYS = {"parent_asin", "asin"}
+
+
+def _fits_amazon_json(sample: Sequence[str]) -> list[Fit]:
+    if _share(sample, _is_amazon_json) > 0.5:
+        return [(AMAZON_JSON, "JSON lines with a user, an asin and a time")]
+    return []
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return split_columns(line, delimiter)
+    except BadRecord:
+        return []
+
+
+def _is_rated(columns: Sequence[str]) -> bool:
+    """Whether four columns end in two numbers."""
+    return len(columns) == 4 and _is_number(columns[2]) and _is_number(columns[3])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _asin_column(line: str) -> int | None:
+    """Which of the first two columns holds the ASIN, if just one of them can."""
+    columns = _split(line, ",")
+    if not _is_rated(columns):
+        return None
+    first, second = (bool(_ASIN.fullmatch(c)) for c in columns[:2])
+    return None if first == second else int(second)
+
+
+def _fits_amazon_csv(sample: Sequence[str]) -> list[Fit]:
+    fits: list[Fit] = []
+    if _share(sample, lambda line: _asin_column(line) == 1) > 0.5:
+        fits.append((AMAZON_CSV_2014, "CSV of user,item,rating,time as of 2014"))
+    if _share(sample, lambda line: _asin_column(line) == 0) > 0.5:
+        fits.append((AMAZON_CSV_2018, "CSV of item,user,rating,time as of 2018"))
+    return fits
+
+
+def _fits_movielens(sample: Sequence[str]) -> list[Fit]:
+    header = [name.lower() for name in _split(sample[0], ",")]
+    if header == _MOVIELENS_HEADER:
+        line_format = LineFormat("movielens", "delimited", ",", has_header=True)
+        return [(line_format, f"CSV with the header {sample[0].strip()}")]
+    fits: list[Fit] = []
+    for delimiter, text in (("::", "'::'"), ("\t", "TAB")):
+        if _share(sample, lambda line, d=delimiter: _is_rated(line.split(d))) > 0.5:
+            line_format = LineFormat("movielens", "delimited", delimiter)
+            fits.append((line_format, f"user, item, rating, time divided by {text}"))
+    return fits
+
+
+def _is_sequence(line: str) -> bool:
+    if any(mark in line for mark in ("{", ",", "::", '"')):
+        return False
+    return len(line.split()) >= 2
+
+
+def _ends_in_a_time(line: str) -> bool:
+    columns = line.split("\t")
+    return _is_rated(columns) and float(columns[3]) >= _UNIX_SECONDS_FROM
+
+
+def _fits_sequences(sample: Sequence[str]) -> list[Fit]:
+    if _share(sample, _is_sequence) > 0.5 >= _share(sample, _ends_in_a_time):
+        return [(SEQUENCES, "a user and items divided by blanks")]
+    return []
+
+
+_AUTO = (_fits_amazon_json, _fits_amazon_csv, _fits_movielens, _fits_sequences)
+
+
+def _fits_csv(sample: Sequence[str], columns: Columns) -> list[Fit]:
+    try:
+        line_format, reason = _csv("", sample, columns)
+    except InputError:
+        return []
+    lines = sample[1:] if line_format.has_header else sample
+
+    def has_time(line: str) -> bool:
+        values = _split(line, ",")
+        try:
+            time_from_text(values[line_format.time], "auto")
+        except (IndexError, BadRecord):
+            return False
+        return True
+
+    if lines and _share(lines, has_time) > 0.5:
+        return [(line_format, reason)]
+    return []
+
+
+def _csv(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    if columns is None:
+        raise InputError("`--format csv` needs `--columns user=...,item=...,time=...`")
+    by_position = all(value.isdecimal() for value in columns.values())
+    if by_position:
+        positions = {role: int(value) for role, value in columns.items()}
+        num_columns = None
+    else:
+        header = [name.strip() for name in _split(sample[0], ",")]
+        positions = _positions_in(path, header, columns)
+        num_columns = len(header)
+    line_format = LineFormat(
+        "csv",
+        "delimited",
+        ",",
+        user=positions["user"],
+        item=positions["item"],
+        time=positions["time"],
+        rating=positions.get("rating"),
+        num_columns=num_columns,
+        has_header=not by_position,
+        time_unit="auto",
+    )
+    return line_format, "columns as named by --columns"
+
+
+def _positions_in(path: str, header: Sequence[str], columns: Columns) -> dict[str, int]:
+    for role, name in columns.items():
+        if header.count(name) != 1:
+            times = "no" if name not in header else "more than one"
+            raise InputError(
+                f"{path} has {times} column {name!r}, named as {role} by `--columns`. "
+                f"Its header: {','.join(header)[:200]}"
+            )
+    return {role: header.index(name) for role, name in columns.items()}
+
+
+def _amazon(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    if _share(sample, lambda line: line.lstrip().startswith("{")) > 0.5:
+        return AMAZON_JSON, "JSON lines"
+    fits = _fits_amazon_csv(sample)
+    if len(fits) == 1:
+        return fits[0]
+    raise InputError(
+        f"{path}: it cannot be told which column is the user and which the item (an "
+        "ASIN is ten upper-case letters or digits, in one of the first two of four "
+        "columns); name them by `--format csv --columns user=0,item=1,time=3`. First "
+        f"line: {sample[0][:100]!r}"
+    )
+
+
+def _movielens(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    fits = _fits_movielens(sample)
+    if len(fits) == 1:
+        return fits[0]
+    raise InputError(
+        f"{path} is no MovieLens log: its lines must be user, item, rating, time "
+        "divided by '::' or TAB, or CSV with the header "
+        f"userId,movieId,rating,timestamp. First line: {sample[0][:100]!r}"
+    )
+
+
+def _sequences(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    return SEQUENCES, "a user and items divided by blanks"

@@ -1,0 +1,167 @@
+"""The first pipeline: log files -> distinct actions and sequences, bucket by bucket."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import apache_beam as beam
+
+from beam_jobs.actions import BucketSummary, write_bucket
+from beam_jobs.files import new_file
+from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
+from beam_jobs.tf_examples import shard_name
+
+
+class IngestSettings(NamedTuple):
+    """What the first pipeline needs to know.
+
+    Attributes:
+        selection: which valid actions count.
+        num_buckets: buckets that users are spread over by a hash of their id.
+        max_actions_per_user: newest actions of a user that count.
+        order_is_time: whether the logs are sequences without times.
+        bad_records_dir: where bad lines go, one file per input file that has any.
+        actions_dir: where all distinct actions go.
+        sequences_dir: where the users' sequences go.
+        summary_path: JSON file of the summaries.
+    """
+
+    selection: Selection
+    num_buckets: int
+    max_actions_per_user: int
+    order_is_time: bool
+    bad_records_dir: Path
+    actions_dir: Path
+    sequences_dir: Path
+    summary_path: Path
+
+
+class IngestSummary(NamedTuple):
+    """What all files and buckets came to; see `LogSummary` and `BucketSummary`."""
+
+    lines: int
+    not_selected: int
+    bad: dict[str, int]
+    bad_examples: list[str]
+    errors: list[str]
+    users: int
+    actions: int
+    duplicates: int
+    capped_users: int
+    capped_actions: int
+    conflicts: list[str]
+    actions_per_file: dict[str, int]
+
+
+class _ReadLog(beam.DoFn):
+    """LogFile -> (bucket, batch); a LogSummary under the tag `SUMMARY`."""
+
+    SUMMARY = "summary"
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+
+    def process(self, log_file: LogFile) -> Iterator[object]:
+        settings = self._settings
+        reader = LogReader(
+            log_file,
+            settings.selection,
+            settings.num_buckets,
+            settings.bad_records_dir,
+        )
+        yield from reader
+        yield beam.pvalue.TaggedOutput(self.SUMMARY, reader.summary())
+
+
+def bucket_paths(settings: IngestSettings, bucket: int) -> tuple[Path, Path]:
+    """The files of a bucket's actions and of its sequences."""
+    name = shard_name(bucket, settings.num_buckets)
+    return settings.actions_dir / name, settings.sequences_dir / f"{bucket:05d}.txt"
+
+
+def _write_bucket(
+    bucket_and_batches: tuple[int, Iterable[bytes]], settings: IngestSettings
+) -> BucketSummary:
+    bucket, batches = bucket_and_batches
+    actions_path, sequences_path = bucket_paths(settings, bucket)
+    return write_bucket(
+        batches,
+        actions_path,
+        sequences_path,
+        settings.max_actions_per_user,
+        settings.order_is_time,
+    )
+
+
+def _empty_buckets(num_buckets: int) -> list[tuple[int, bytes]]:
+    """An empty batch for every bucket, so that each has its files."""
+    return [(bucket, b"") for bucket in range(num_buckets)]
+
+
+def _write_summaries(
+    path: Path, logs: list[LogSummary], buckets: list[BucketSummary]
+) -> None:
+    content = {
+        "logs": [summary._asdict() for summary in logs],
+        "buckets": [summary._asdict() for summary in buckets],
+    }
+    with new_file(path) as stream:
+        stream.write(json.dumps(content).encode())
+
+
+def wire_ingest(
+    pipeline: beam.Pipeline, log_files: list[LogFile], settings: IngestSettings
+) -> None:
+    """Wires parse, group by bucket, and the writing of every bucket."""
+    read = (
+        pipeline
+        | "Logs" >> beam.Create(log_files)
+        | "SpreadLogs" >> beam.Reshuffle()
+        | "Parse"
+        >> beam.ParDo(_ReadLog(settings)).with_outputs(_ReadLog.SUMMARY, main="batches")
+    )
+    empty = pipeline | "Buckets" >> beam.Create(_empty_buckets(settings.num_buckets))
+    buckets = (
+        (read["batches"], empty)
+        | "Batches" >> beam.Flatten()
+        | "GroupByBucket" >> beam.GroupByKey()
+        | "WriteBucket" >> beam.Map(_write_bucket, settings)
+    )
+    (
+        pipeline
+        | "Once" >> beam.Create([settings.summary_path])
+        | "WriteSummaries"
+        >> beam.Map(
+            _write_summaries,
+            beam.pvalue.AsList(read[_ReadLog.SUMMARY]),
+            beam.pvalue.AsList(buckets),
+        )
+    )
+
+
+def read_summary(path: Path) -> IngestSummary:
+    """The sum of the summaries that the pipeline wrote."""
+    content = json.loads(path.read_bytes())
+    logs = [LogSummary(**entry) for entry in content["logs"]]
+    buckets = [BucketSummary(**entry) for entry in content["buckets"]]
+    bad: Counter[str] = Counter()
+    for log in logs:
+        bad.update(log.bad)
+    return IngestSummary(
+        lines=sum(log.lines for log in logs),
+        not_selected=sum(log.not_selected for log in logs),
+        bad=dict(sorted(bad.items())),
+        bad_examples=sorted(log.example for log in logs if log.example),
+        errors=sorted(log.error for log in logs if log.error),
+        users=sum(bucket.users for bucket in buckets),
+        actions=sum(bucket.actions for bucket in buckets),
+        duplicates=sum(bucket.duplicates for bucket in buckets),
+        capped_users=sum(bucket.capped_users for bucket in buckets),
+        capped_actions=sum(bucket.capped_actions for bucket in buckets),
+        conflicts=sorted(bucket.conflict for bucket in buckets if bucket.conflict),
+        actions_per_file={bucket.file: bucket.actions for bucket in buckets},
+    )

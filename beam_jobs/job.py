@@ -1,0 +1,299 @@
+"""The stages of the data job in order, each a Beam pipeline of its own module.
+
+`ingest` reads the logs into buckets of users, `core_filter` finds the k-core,
+`dataset_info` who is head, `tf_examples` writes the examples, `validation` checks what
+was written. The folder appears when all of it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+
+from beam_jobs import core_filter, dataset_info, ingest, tf_examples, vocabulary
+from beam_jobs.actions import ACTIONS
+from beam_jobs.core_filter import Core
+from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
+from beam_jobs.formats import decide_format
+from beam_jobs.ingest import IngestSettings, IngestSummary
+from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
+from beam_jobs.log_reader import LogFile
+from beam_jobs.options import JobOptions
+from beam_jobs.publish import (
+    BAD_RECORDS,
+    Workplace,
+    keep_bad_records,
+    publish,
+    write_json,
+    write_manifest,
+)
+from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
+
+
+class JobError(ValueError):
+    """Logs from which no dataset can be made, with the reason."""
+
+
+class Progress:
+    """Lines on standard error, each with the seconds since the job's start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Prints one line."""
+        seconds = time.monotonic() - self._start
+        print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run of the data job.
+
+    Attributes:
+        options: what the user asked for.
+        place: where the dataset is being built.
+        run_pipeline: runs a pipeline that a function wires.
+        report: prints a line of progress.
+    """
+
+    options: JobOptions
+    place: Workplace
+    run_pipeline: Callable[[Callable[[beam.Pipeline], None]], None]
+    report: Callable[[str], None]
+
+    def run(self) -> None:
+        """Builds the dataset and publishes it.
+
+        Raises:
+            InputError: if an input cannot be read or its format not be told.
+            JobError: if too many lines are bad, or nothing is left.
+            NotConverged: if the k-core needs too many rounds.
+        """
+        log_files, inputs = self._find_inputs()
+        ingested = self._ingest(log_files)
+        core = self._find_core(ingested)
+        head_rule = self._find_head(core)
+        examples = self._write_examples(core, head_rule)
+        info = self._write_info(core, head_rule, examples, inputs)
+        counts = _counts(info, ingested)
+        for name, actions in ingested.actions_per_file.items():
+            examples[f"{ACTIONS}/{name}"] = actions
+        write_manifest(self.place.dataset, counts, examples)
+        publish(self.place)
+        self._summarize(counts)
+
+    def _find_inputs(self) -> tuple[list[LogFile], list[Fingerprint]]:
+        """Input files in an order that does not depend on how they were named."""
+        options = self.options
+        paths = match_files(options.inputs)
+        identified = sorted((fingerprint(path), path) for path in paths)
+        log_files = []
+        for index, (identity, path) in enumerate(identified):
+            fit = decide_format(path, options.format, options.columns)
+            if fit is None:
+                self.report(f"{path}: no lines")
+                continue
+            line_format, reason = fit
+            self.report(f"{path}: {line_format.name} ({reason})")
+            log_files.append(LogFile(path, identity.name, index, line_format))
+        _check_together(log_files, options)
+        return log_files, [identity for identity, _ in identified]
+
+    def _ingest(self, log_files: list[LogFile]) -> IngestSummary:
+        root, work = self.place.dataset, self.place.work
+        settings = IngestSettings(
+            selection=self.options.selection,
+            num_buckets=self.options.num_buckets,
+            max_actions_per_user=self.options.max_actions_per_user,
+            order_is_time=log_files[0].line_format.shape == "sequences",
+            bad_records_dir=root / BAD_RECORDS,
+            actions_dir=root / ACTIONS,
+            sequences_dir=work / "sequences",
+            summary_path=work / "ingest.json",
+        )
+        settings.bad_records_dir.mkdir()
+        self.run_pipeline(
+            functools.partial(
+                ingest.wire_ingest, log_files=log_files, settings=settings
+            )
+        )
+        summary = ingest.read_summary(settings.summary_path)
+        self._check_ingested(summary)
+        self.report(
+            f"read {summary.lines:,} lines: {summary.actions:,} distinct actions of "
+            f"{summary.users:,} users"
+        )
+        return summary
+
+    def _check_ingested(self, summary: IngestSummary) -> None:
+        if summary.errors:
+            raise InputError("; ".join(summary.errors))
+        num_bad = sum(summary.bad.values())
+        if num_bad > self.options.max_bad_share * summary.lines:
+            raise JobError(self._bad_records_message(summary, num_bad))
+        if summary.conflicts:
+            raise JobError(
+                f"user {summary.conflicts[0]!r} has more than one line in logs of "
+                "sequences, where the order within a line is the time; their order is "
+                "not known"
+            )
+        if summary.actions == 0:
+            raise JobError(
+                f"no action is left of {summary.lines:,} lines ({num_bad:,} bad, "
+                f"{summary.not_selected:,} actions outside --since, --until and "
+                "--min_rating)"
+            )
+
+    def _bad_records_message(self, summary: IngestSummary, num_bad: int) -> str:
+        kept = keep_bad_records(self.place)
+        reasons = ", ".join(f"{name} {count:,}" for name, count in summary.bad.items())
+        return (
+            f"{num_bad:,} of {summary.lines:,} lines are bad "
+            f"({num_bad / summary.lines:.2%}; --max_bad_share allows "
+            f"{self.options.max_bad_share:.2%}): {reasons}. All of them are in {kept}; "
+            f"the first: {summary.bad_examples[0]}"
+        )
+
+    def _find_core(self, ingested: IngestSummary) -> Core:
+        options = self.options
+        paths = sorted((self.place.work / "sequences").iterdir())
+        core = core_filter.find_core(
+            paths,
+            self.place.work / "core",
+            options.k_core,
+            options.max_rounds,
+            self.run_pipeline,
+            self.report,
+        )
+        if not core.item_counts:
+            raise JobError(
+                f"the {options.k_core}-core of {ingested.actions:,} actions of "
+                f"{ingested.users:,} users is empty; lower `--k_core`"
+            )
+        dataset = DatasetDir(self.place.dataset)
+        vocabulary.write_vocabulary(
+            dataset.item_vocab, dataset.item_counts, core.item_counts
+        )
+        return core
+
+    def _find_head(self, core: Core) -> HeadRule:
+        rule = dataset_info.find_head_rule(
+            core.sequences, core.summary.lengths, self.place.work, self.run_pipeline
+        )
+        self.report(
+            f"head: {rule.num_users:,} users, from a length of {rule.min_length}"
+        )
+        return rule
+
+    def _write_examples(self, core: Core, head_rule: HeadRule) -> dict[str, int]:
+        """Examples per file of the splits."""
+        num_shards = self.options.split_shards(core.summary.users)
+        counts_path = self.place.work / "examples.json"
+        self.run_pipeline(
+            functools.partial(
+                tf_examples.wire_examples,
+                shards=tf_examples.group_into_shards(core.sequences, num_shards),
+                root=self.place.dataset,
+                head_rule=head_rule,
+                counts_path=counts_path,
+            )
+        )
+        examples = tf_examples.read_counts(counts_path)
+        self.report(f"wrote {sum(examples.values()):,} examples, {num_shards} shards")
+        return examples
+
+    def _write_info(
+        self,
+        core: Core,
+        head_rule: HeadRule,
+        examples: dict[str, int],
+        inputs: list[Fingerprint],
+    ) -> DatasetInfo:
+        info = DatasetInfo(
+            num_users=core.summary.users,
+            num_items=len(core.item_counts),
+            num_actions=core.summary.actions,
+            num_head_users=head_rule.num_users,
+            head_share=HEAD_SHARE,
+            head_min_length=head_rule.min_length,
+            k_core=self.options.k_core,
+            split_examples={
+                split: sum(
+                    count
+                    for name, count in examples.items()
+                    if name.startswith(f"{split}/")
+                )
+                for split in SPLITS
+            },
+        )
+        content = {
+            "info": dataclasses.asdict(info),
+            "settings": self.options.settings(),
+            "inputs": [identity._asdict() for identity in inputs],
+        }
+        write_json(DatasetDir(self.place.dataset).info_file, content)
+        return info
+
+    def _summarize(self, counts: dict[str, Any]) -> None:
+        bad = ", ".join(f"{name} {n:,}" for name, n in counts["bad_records"].items())
+        self.report(
+            f"{self.options.output}: {counts['users']:,} users, {counts['items']:,} "
+            f"items, {counts['actions']:,} actions"
+        )
+        self.report(
+            f"of {counts['log_lines']:,} lines: bad {bad or 0}; not selected "
+            f"{counts['not_selected']:,}; duplicates {counts['duplicates']:,}; over "
+            f"the cap {counts['capped_actions']:,} actions of "
+            f"{counts['capped_users']:,} users"
+        )
+
+
+def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
+    if not log_files:
+        raise InputError("the input files hold no lines")
+    shapes = {log_file.line_format.shape == "sequences" for log_file in log_files}
+    if len(shapes) > 1:
+        raise InputError(
+            "logs of sequences, which have no times, cannot be joined with other logs"
+        )
+    selection = options.selection
+    if True in shapes and selection != (None, None, None):
+        raise InputError(
+            "--since, --until and --min_rating need times and ratings, which logs of "
+            "sequences do not have"
+        )
+    for log_file in log_files:
+        unrated = (
+            log_file.line_format.shape == "delimited"
+            and log_file.line_format.rating is None
+        )
+        if unrated and selection.min_rating is not None:
+            raise InputError(
+                f"--min_rating needs ratings; name the column of {log_file.path} by "
+                "--columns ...,rating=..."
+            )
+
+
+def _counts(info: DatasetInfo, ingested: IngestSummary) -> dict[str, Any]:
+    return {
+        "users": info.num_users,
+        "items": info.num_items,
+        "actions": info.num_actions,
+        "head_users": info.num_head_users,
+        "examples": info.split_examples,
+        "log_lines": ingested.lines,
+        "bad_records": ingested.bad,
+        "not_selected": ingested.not_selected,
+        "duplicates": ingested.duplicates,
+        "distinct_actions": ingested.actions,
+        "distinct_users": ingested.users,
+        "capped_users": ingested.capped_users,
+        "capped_actions": ingested.capped_actions,
+    }

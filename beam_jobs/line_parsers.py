@@ -1,0 +1,186 @@
+"""Log lines -> interactions, one function per shape of line; no Beam, no files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+
+from beam_jobs.interactions import (
+    BadRecord,
+    Interaction,
+    checked_id,
+    rating_from,
+    time_from_number,
+    time_from_text,
+)
+
+LineParser = Callable[[bytes], list[Interaction]]
+
+
+class LineFormat(NamedTuple):
+    """How to read the lines of one file; decided before the job, per file.
+
+    Attributes:
+        name: the value of `--format` that it belongs to.
+        shape: "json", "delimited" or "sequences".
+        delimiter: between columns, for "delimited".
+        user: position of the user's column, from 0.
+        item: position of the item's column.
+        time: position of the time's column.
+        rating: position of the rating's column, or None.
+        num_columns: number of columns of a good line, or None for "as many as needed".
+        has_header: whether the first line names the columns.
+        time_unit: "s", "ms" or "auto" (see `time_from_number`).
+    """
+
+    name: str
+    shape: str
+    delimiter: str = ","
+    user: int = 0
+    item: int = 1
+    time: int = 3
+    rating: int | None = 2
+    num_columns: int | None = 4
+    has_header: bool = False
+    time_unit: str = "s"
+
+
+def make_parser(line_format: LineFormat, with_rating: bool) -> LineParser:
+    """The function that parses lines of a format.
+
+    Args:
+        line_format: the format.
+        with_rating: whether a JSON record must have a rating.
+    """
+    if line_format.shape == "json":
+        return lambda line: [parse_amazon_json(line, with_rating)]
+    if line_format.shape == "sequences":
+        return parse_sequence
+    return lambda line: [parse_delimited(line, line_format)]
+
+
+def parse_amazon_json(line: bytes, with_rating: bool) -> Interaction:
+    """A review of the Amazon releases of 2014, 2018 (seconds) or 2023 (milliseconds).
+
+    Example: {"reviewerID": "A1", "asin": "B1", "unixReviewTime": 5} ->
+    Interaction("A1", "B1", 5000). Unknown fields are ignored.
+
+    Raises:
+        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
+    """
+    record = _json_object(line)
+    if "reviewerID" in record or "unixReviewTime" in record:
+        user, item, time, unit = "reviewerID", "asin", "unixReviewTime", "s"
+    else:
+        item = "parent_asin" if "parent_asin" in record else "asin"
+        user, time, unit = "user_id", "timestamp", "ms"
+    rating = None
+    if with_rating:
+        name = "overall" if "overall" in record else "rating"
+        rating = rating_from(_json_field(record, name))
+    return Interaction(
+        checked_id(_json_field(record, user), user),
+        checked_id(_json_field(record, item), item),
+        time_from_number(_json_field(record, time), unit),
+        rating,
+    )
+
+
+def _json_field(record: dict[str, Any], name: str) -> Any:
+    try:
+        return record[name]
+    except KeyError:
+        raise BadRecord("missing_field", f"no {name}") from None
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        record = _lenient_json(line)
+    if not isinstance(record, dict):
+        raise BadRecord("wrong_type", "the line is JSON, but no object")
+    return record
+
+
+def _lenient_json(line: bytes) -> Any:
+    """Reads what Python's own JSON writer makes of NaN, to name the better reason."""
+    text = _decoded(line)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord("not_json", str(error)) from None
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecord(
+            "invalid_utf8", f"{error.reason} at byte {error.start}"
+        ) from None
+
+
+def parse_delimited(line: bytes, line_format: LineFormat) -> Interaction:
+    """A line of columns.
+
+    Example: "1::1193::5::978300760" -> Interaction("1", "1193", 978300760000, 5.0).
+
+    Raises:
+        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
+    """
+    columns = split_columns(_decoded(line), line_format.delimiter)
+    needed = line_format.num_columns
+    rating_column = line_format.rating
+    least = 1 + max(
+        line_format.user, line_format.item, line_format.time, rating_column or 0
+    )
+    if len(columns) < least or (needed is not None and len(columns) != needed):
+        raise BadRecord(
+            "wrong_column_count",
+            f"{len(columns)} columns, must be {needed or f'at least {least}'}",
+        )
+    return Interaction(
+        checked_id(columns[line_format.user], "user"),
+        checked_id(columns[line_format.item], "item"),
+        time_from_text(columns[line_format.time], line_format.time_unit),
+        None if rating_column is None else rating_from(columns[rating_column]),
+    )
+
+
+def split_columns(text: str, delimiter: str) -> list[str]:
+    """The columns of one line; quotes are understood where the delimiter is a comma.
+
+    Raises:
+        BadRecord: wrong_column_count, for a quote that does not close.
+    """
+    if delimiter != "," or '"' not in text:
+        return text.split(delimiter)
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise BadRecord("wrong_column_count", str(error)) from None
+
+
+def parse_sequence(line: bytes) -> list[Interaction]:
+    """A user and all their items, oldest first, separated by blanks.
+
+    Example: "u1 a b a" -> [("u1", "a", 0), ("u1", "b", 1), ("u1", "a", 2)]: the
+    position takes the place of the time.
+
+    Raises:
+        BadRecord: missing_field for a user without items, and the reasons of ids.
+    """
+    user, *items = _decoded(line).replace("\t", " ").split(" ")
+    items = [item for item in items if item]
+    if not items:
+        raise BadRecord("missing_field", "a user without items")
+    checked_id(user, "user")
+    return [
+        Interaction(user, checked_id(item, "item"), position)
+        for position, item in enumerate(items)
+    ]

@@ -1,0 +1,203 @@
+"""Log file -> batches of action lines, bad lines set aside; no Beam."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from beam_jobs.files import new_file
+from beam_jobs.interactions import BadRecord, Interaction
+from beam_jobs.line_parsers import LineFormat, LineParser, make_parser
+from beam_jobs.log_files import MAX_LINE_BYTES, InputError, read_lines
+from beam_jobs.records import bucket_of, to_action_line
+
+BATCH_BYTES = 1 << 20
+"""Size at which a bucket's batch of action lines is handed on."""
+
+KEPT_LINE_BYTES = 2000
+"""Bytes of a bad line that are kept; the rest is cut."""
+
+
+class LogFile(NamedTuple):
+    """An input file and how to read it.
+
+    Attributes:
+        path: where it lies.
+        name: its base name, as it stands in `bad_records/`.
+        index: its number in the job, from 0; independent of the order of arguments.
+        line_format: the format decided for it.
+    """
+
+    path: str
+    name: str
+    index: int
+    line_format: LineFormat
+
+
+class Selection(NamedTuple):
+    """Which valid actions count.
+
+    Attributes:
+        since_ms: first millisecond, inclusive, or None.
+        until_ms: last millisecond, exclusive, or None.
+        min_rating: least rating, or None.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    min_rating: float | None = None
+
+    def admits(self, interaction: Interaction) -> bool:
+        """Whether an action is selected."""
+        if self.since_ms is not None and interaction.timestamp_ms < self.since_ms:
+            return False
+        if self.until_ms is not None and interaction.timestamp_ms >= self.until_ms:
+            return False
+        if self.min_rating is None:
+            return True
+        return interaction.rating is not None and interaction.rating >= self.min_rating
+
+
+class LogSummary(NamedTuple):
+    """What reading one file came to.
+
+    Attributes:
+        lines: lines that are not blank.
+        actions: valid and selected actions.
+        not_selected: valid actions left out by `Selection`.
+        bad: number of bad lines per reason.
+        example: the first bad line's entry in `bad_records/`, or None.
+        error: why the file could not be read to its end, or None.
+    """
+
+    lines: int
+    actions: int
+    not_selected: int
+    bad: dict[str, int]
+    example: str | None = None
+    error: str | None = None
+
+
+class LogReader:
+    """Reads one file: iterate over it, then take its `summary`."""
+
+    def __init__(
+        self,
+        log_file: LogFile,
+        selection: Selection,
+        num_buckets: int,
+        bad_records_dir: Path,
+    ) -> None:
+        self._file = log_file
+        self._selection = selection
+        self._num_buckets = num_buckets
+        self._bad_path = bad_records_dir / f"part-{log_file.index:05d}.jsonl"
+        self._bad_stream: BinaryIO | None = None
+        self._counts: Counter[str] = Counter()
+        self._bad: Counter[str] = Counter()
+        self._example: str | None = None
+        self._error: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Pairs of a bucket and a batch of action lines divided by LF."""
+        batches: list[list[bytes]] = [[] for _ in range(self._num_buckets)]
+        sizes = [0] * self._num_buckets
+        with contextlib.ExitStack() as stack:
+            for interaction in self._selected(stack):
+                line = to_action_line(interaction)
+                bucket = bucket_of(line[: line.index(b"\t")], self._num_buckets)
+                batches[bucket].append(line)
+                sizes[bucket] += len(line)
+                if sizes[bucket] >= BATCH_BYTES:
+                    yield bucket, b"\n".join(batches[bucket])
+                    batches[bucket], sizes[bucket] = [], 0
+        for bucket, batch in enumerate(batches):
+            if batch:
+                yield bucket, b"\n".join(batch)
+
+    def summary(self) -> LogSummary:
+        """The counts, once the iteration is over."""
+        return LogSummary(
+            self._counts["lines"],
+            self._counts["actions"],
+            self._counts["not_selected"],
+            dict(self._bad),
+            self._example,
+            self._error,
+        )
+
+    def _selected(self, stack: contextlib.ExitStack) -> Iterator[Interaction]:
+        for interaction in self._valid(stack):
+            if self._selection.admits(interaction):
+                self._counts["actions"] += 1
+                yield interaction
+            else:
+                self._counts["not_selected"] += 1
+
+    def _valid(self, stack: contextlib.ExitStack) -> Iterator[Interaction]:
+        line_format = self._file.line_format
+        parse = make_parser(line_format, self._selection.min_rating is not None)
+        try:
+            for number, line in enumerate(read_lines(self._file.path), start=1):
+                if not line.strip() or (number == 1 and line_format.has_header):
+                    continue
+                self._counts["lines"] += 1
+                try:
+                    interactions = _parse_bounded(parse, line)
+                except BadRecord as bad:
+                    self._set_aside(stack, number, line, bad)
+                else:
+                    yield from interactions
+        except InputError as error:
+            self._error = str(error)
+
+    def _set_aside(
+        self, stack: contextlib.ExitStack, number: int, line: bytes, bad: BadRecord
+    ) -> None:
+        self._bad[bad.reason] += 1
+        entry = bad_record_entry(self._file.name, number, line, bad)
+        if self._bad_stream is None:
+            self._bad_stream = stack.enter_context(new_file(self._bad_path))
+            self._example = entry
+        self._bad_stream.write(entry.encode() + b"\n")
+
+
+def _parse_bounded(parse: LineParser, line: bytes) -> list[Interaction]:
+    if len(line) > MAX_LINE_BYTES:
+        raise BadRecord("line_too_long", f"more than {MAX_LINE_BYTES} bytes")
+    return parse(line)
+
+
+def bad_record_entry(name: str, number: int, line: bytes, bad: BadRecord) -> str:
+    """One line of `bad_records/`, a JSON object.
+
+    Holds `file`, `line_number`, `reason`, `detail` and the line as `content`, or as
+    `content_base64` where it is no UTF-8; `cut` says that only its start is kept.
+    """
+    kept = line[:KEPT_LINE_BYTES]
+    is_cut = len(kept) < len(line)
+    entry = {"file": name, "line_number": number, "reason": bad.reason}
+    entry["detail"] = bad.detail.encode("utf-8", "backslashreplace").decode()
+    try:
+        # A character that the cut divides is no fault of the line.
+        text = kept.decode("utf-8") if not is_cut else _without_half_character(kept)
+        entry["content"] = text
+    except UnicodeDecodeError:
+        entry["content_base64"] = base64.b64encode(kept).decode()
+    if is_cut:
+        entry["cut"] = True
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def _without_half_character(kept: bytes) -> str:
+    for num_bytes in range(len(kept), len(kept) - 3, -1):
+        try:
+            return kept[:num_bytes].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return kept[: len(kept) - 3].decode("utf-8")

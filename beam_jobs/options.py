@@ -1,0 +1,262 @@
+"""The command line of the data job, checked before a pipeline exists."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from beam_jobs.formats import FORMATS
+from beam_jobs.interactions import BadRecord, time_from_text
+from beam_jobs.log_reader import Selection
+
+DEFAULT_RUNNER = "FnApiRunner"
+"""Beam's in-process runner; `DirectRunner` would first try to download another one."""
+
+DEFAULT_NUM_BUCKETS = 4
+_USERS_PER_DEFAULT_SHARD = 1000
+_REQUIRED_COLUMNS = {"user", "item", "time"}
+
+
+class UsageError(ValueError):
+    """A command line that cannot be meant, found after `parse_args`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class JobOptions:
+    """What a user asked for.
+
+    Attributes:
+        inputs: globs of log files.
+        format: one of `FORMATS`.
+        output: the dataset folder to be made.
+        columns: from role to header name or position, for CSV; None if not given.
+        k_core: least number of actions of every user and item.
+        selection: which valid actions count.
+        max_bad_share: share of bad lines above which the job fails.
+        max_actions_per_user: newest actions of a user that count.
+        max_rounds: k-core rounds after which it is an error not to be done.
+        num_shards: shards of every split and of the actions; None leaves it to the job.
+        previous_statistics: a finished dataset whose statistics to compare with.
+        beam_flags: the flags meant for Beam.
+    """
+
+    inputs: tuple[str, ...]
+    format: str
+    output: Path
+    columns: dict[str, str] | None
+    k_core: int
+    selection: Selection
+    max_bad_share: float
+    max_actions_per_user: int
+    max_rounds: int
+    num_shards: int | None
+    previous_statistics: Path | None
+    beam_flags: tuple[str, ...]
+
+    @property
+    def num_buckets(self) -> int:
+        """Buckets that the users are spread over while the job runs."""
+        return self.num_shards or DEFAULT_NUM_BUCKETS
+
+    def split_shards(self, num_users: int) -> int:
+        """Shards of a split: as asked for, or one per 1,000 users, at most four."""
+        if self.num_shards is not None:
+            return self.num_shards
+        shards = DEFAULT_NUM_BUCKETS
+        while shards > 1 and num_users < shards * _USERS_PER_DEFAULT_SHARD:
+            shards //= 2
+        return shards
+
+    def settings(self) -> dict[str, object]:
+        """What determines the dataset, for `dataset.json`; holds no path."""
+        return {
+            "format": self.format,
+            "columns": self.columns,
+            "k_core": self.k_core,
+            "since_ms": self.selection.since_ms,
+            "until_ms": self.selection.until_ms,
+            "min_rating": self.selection.min_rating,
+            "max_bad_share": self.max_bad_share,
+            "max_actions_per_user": self.max_actions_per_user,
+            "num_shards": self.num_shards,
+        }
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more. Received: {text!r}")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1. Received: {text!r}")
+    return number
+
+
+def _time(text: str) -> int:
+    try:
+        return time_from_text(text, "auto")
+    except BadRecord:
+        raise argparse.ArgumentTypeError(
+            f"must be an ISO date, date and time, or unix seconds. Received: {text!r}"
+        ) from None
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=")[::2] for pair in text.split(",")]
+    columns = {role.strip(): name.strip() for role, name in pairs}
+    allowed = _REQUIRED_COLUMNS | {"rating"}
+    if (
+        len(columns) != len(pairs)
+        or not _REQUIRED_COLUMNS <= set(columns) <= allowed
+        or not all(columns.values())
+        or len(set(columns.values())) != len(columns)
+    ):
+        raise argparse.ArgumentTypeError(
+            "must be user=...,item=...,time=...[,rating=...] with names of the header "
+            f"or positions from 0, each once. Received: {text!r}"
+        )
+    return columns
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m beam_jobs.prepare_dataset",
+        description="Raw interaction logs -> a dataset folder.",
+        epilog="Any other flag must be one of Beam's pipeline options, such as "
+        f"--runner ({DEFAULT_RUNNER}: in this process) or --direct_num_workers.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--input",
+        nargs="+",
+        required=True,
+        metavar="GLOB",
+        help="log files, plain or gzip",
+    )
+    add("--output", required=True, type=Path, metavar="DIR", help="must not exist yet")
+    add(
+        "--format",
+        choices=FORMATS,
+        default="auto",
+        help="format of the logs; auto decides per file by its first lines",
+    )
+    add(
+        "--columns",
+        type=_columns,
+        metavar="user=...,item=...,time=...[,rating=...]",
+        help="header names, or positions from 0, for --format csv; time is ISO 8601, "
+        "unix seconds or milliseconds",
+    )
+    add(
+        "--k_core",
+        type=_at_least_one,
+        default=5,
+        help="least number of actions of every user and item; 1 keeps all "
+        "(default %(default)s)",
+    )
+    add("--since", type=_time, metavar="TIME", help="first time, inclusive")
+    add("--until", type=_time, metavar="TIME", help="last time, exclusive")
+    add("--min_rating", type=float, help="least rating; a record without one is bad")
+    add(
+        "--max_bad_share",
+        type=_share,
+        default=0.001,
+        help="share of bad lines above which the job fails (default %(default)s)",
+    )
+    add(
+        "--max_actions_per_user",
+        type=_at_least_one,
+        default=10_000,
+        help="newest actions of a user that count (default %(default)s)",
+    )
+    add(
+        "--max_rounds",
+        type=_at_least_one,
+        default=200,
+        help="k-core rounds after which the job fails (default %(default)s)",
+    )
+    add(
+        "--num_shards",
+        type=_at_least_one,
+        help="shards of every split (default: by the number of users, at most "
+        f"{DEFAULT_NUM_BUCKETS})",
+    )
+    add(
+        "--previous_statistics",
+        type=Path,
+        metavar="DIR",
+        help="a finished dataset; drift against its statistics stops the job",
+    )
+    return parser
+
+
+def parse_args(argv: Sequence[str]) -> JobOptions:
+    """The options of a command line; prints and exits with 2 if it is wrong.
+
+    Flags that are not the job's own are left to `checked_beam_flags`.
+    """
+    parser = _make_parser()
+    args, beam_flags = parser.parse_known_args(argv)
+    if args.since is not None and args.until is not None and args.since >= args.until:
+        parser.error("argument --since: must be before --until")
+    if args.columns is not None and args.format not in ("auto", "csv"):
+        parser.error(f"argument --columns: means nothing to --format {args.format}")
+    if args.columns is None and args.format == "csv":
+        parser.error("argument --columns: --format csv needs it")
+    if "://" in str(args.output) or str(args.output).startswith(("gs:", "s3:")):
+        parser.error(
+            f"argument --output: must be a local folder. Received: {args.output}"
+        )
+    return JobOptions(
+        inputs=tuple(args.input),
+        format=args.format,
+        output=args.output,
+        columns=args.columns,
+        k_core=args.k_core,
+        selection=Selection(args.since, args.until, args.min_rating),
+        max_bad_share=args.max_bad_share,
+        max_actions_per_user=args.max_actions_per_user,
+        max_rounds=args.max_rounds,
+        num_shards=args.num_shards,
+        previous_statistics=args.previous_statistics,
+        beam_flags=tuple(beam_flags),
+    )
+
+
+def checked_beam_flags(flags: Sequence[str]) -> list[str]:
+    """Flags for Beam's `PipelineOptions`, with the default runner if none is named.
+
+    Raises:
+        UsageError: naming what is neither ours nor Beam's, an abbreviation included.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for options in sorted(_subclasses(PipelineOptions), key=str):
+        options._add_argparse_args(parser)
+    known, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(unknown)} (neither the job's own, see "
+            "--help, nor one of Beam's pipeline options; abbreviations are not taken)"
+        )
+    runner = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
+    return [*runner, *flags]
+
+
+def _subclasses(base: type) -> set[type]:
+    direct = set(base.__subclasses__())
+    return direct.union(*map(_subclasses, direct))

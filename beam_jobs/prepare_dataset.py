@@ -1,0 +1,70 @@
+"""Raw interaction logs -> a dataset folder: `python -m beam_jobs.prepare_dataset`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from beam_jobs.options import JobOptions, UsageError, checked_beam_flags, parse_args
+from beam_jobs.publish import building
+
+
+def build(options: JobOptions) -> None:
+    """Makes the dataset that the options describe.
+
+    Raises:
+        JobError: or another `ValueError` that says what stopped the job.
+    """
+    # Imported late: `--help` and a wrong flag need not wait for Beam.
+    _quiet_libraries()
+    from beam_jobs.job import Job, Progress
+    from beam_jobs.runner import with_flags
+
+    flags = checked_beam_flags(options.beam_flags)
+    with building(options.output) as place:
+        Job(options, place, with_flags(flags), Progress()).run()
+
+
+def _quiet_libraries() -> None:
+    """Keeps remarks of the libraries that no user can act on off the terminal."""
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.simplefilter("ignore", FutureWarning)
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit status of a command line: 0, 1 for a job that failed, 2 for usage."""
+    options = parse_args(argv)
+    try:
+        build(options)
+    except UsageError as error:
+        return _fail(error, 2)
+    except ValueError as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"prepare_dataset: error: {error}", file=sys.stderr)
+    return status
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    # Leaves through the `finally`s, which remove what is half written.
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Entry point of `python -m beam_jobs.prepare_dataset`."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

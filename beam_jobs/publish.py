@@ -1,0 +1,206 @@
+"""A dataset folder appears whole or not at all, and one writer at a time.
+
+Everything is written in a folder beside the output, on the same file system, and
+renamed when it is finished; `MANIFEST.json` is written last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from beam_jobs.files import new_file
+from s4rec_tf import spec
+
+BAD_RECORDS = "bad_records"
+
+_MARKER = ".unfinished-s4rec-dataset"
+_TELLTALES = ("item_vocab.txt", "dataset.json")
+_CONTENTS = {
+    *spec.SPLITS,
+    *_TELLTALES,
+    "actions",
+    "statistics",
+    BAD_RECORDS,
+    "schema.pbtxt",
+    "anomalies.pbtxt",
+    "item_counts.txt",
+}
+
+
+class OutputError(ValueError):
+    """An output folder that cannot be written, or must not be."""
+
+
+class Workplace(NamedTuple):
+    """Where a dataset is being built.
+
+    Attributes:
+        dataset: the folder that becomes the output.
+        work: folder for intermediate files.
+        output: the folder that it becomes.
+    """
+
+    dataset: Path
+    work: Path
+    output: Path
+
+
+@contextlib.contextmanager
+def building(output: Path) -> Iterator[Workplace]:
+    """Locks an output folder and opens a place beside it to build its content.
+
+    When the block ends, by an error or not, what is left of that place is removed.
+
+    Raises:
+        OutputError: if the output is finished, foreign, or being written by another.
+    """
+    output = Path(os.path.abspath(output))
+    _make_parent(output)
+    with _lock(output):
+        check_output(output)
+        _remove_stale(output)
+        place = Path(tempfile.mkdtemp(prefix=f"{output.name}.tmp-", dir=output.parent))
+        try:
+            (place / _MARKER).touch()
+            for name in ("dataset", "work"):
+                (place / name).mkdir()
+            yield Workplace(place / "dataset", place / "work", output)
+        finally:
+            shutil.rmtree(place)
+
+
+def _make_parent(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"`--output` {output} cannot be made: {error.strerror}"
+        ) from error
+
+
+def check_output(output: Path) -> None:
+    """Refuses an output that is neither absent, empty, nor an unfinished leftover.
+
+    Raises:
+        OutputError: saying why.
+    """
+    if not output.exists() and not output.is_symlink():
+        return
+    if output.is_symlink() or not output.is_dir():
+        raise OutputError(f"`--output` {output} exists and is no folder")
+    if (output / spec.MANIFEST_NAME).exists():
+        raise OutputError(
+            f"`--output` {output} is a finished dataset already; name another folder"
+        )
+    names = {path.name for path in output.iterdir()}
+    is_leftover = names <= _CONTENTS and not names.isdisjoint(_TELLTALES)
+    if names and not is_leftover:
+        raise OutputError(
+            f"`--output` {output} exists and is no unfinished dataset (it holds "
+            f"{', '.join(sorted(names)[:3])}); name another folder"
+        )
+
+
+@contextlib.contextmanager
+def _lock(output: Path) -> Iterator[None]:
+    path = output.with_name(f".{output.name}.lock")
+    with contextlib.ExitStack() as stack:
+        descriptor = None
+        while descriptor is None:
+            descriptor = _try_lock(path, output)
+        stack.callback(os.close, descriptor)
+        stack.callback(path.unlink)
+        yield
+
+
+def _try_lock(path: Path, output: Path) -> int | None:
+    """A descriptor that holds the lock; None if the file went as it was locked."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OutputError(
+            f"`--output` {output} is being written by another process "
+            f"(it holds the lock {path})"
+        ) from None
+    except FileNotFoundError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _remove_stale(output: Path) -> None:
+    """Removes what killed jobs left; the lock says that none of them is alive."""
+    for place in output.parent.glob(f"{glob.escape(output.name)}.tmp-*"):
+        if (place / _MARKER).is_file():
+            shutil.rmtree(place)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file with sorted keys."""
+    with new_file(path) as stream:
+        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+        stream.write(text.encode() + b"\n")
+
+
+def write_manifest(
+    root: Path, counts: Mapping[str, Any], examples: Mapping[str, int]
+) -> None:
+    """Writes `MANIFEST.json` over all files of the folder.
+
+    Args:
+        root: the dataset folder.
+        counts: what the job counted.
+        examples: number of records of every TFRecord file, by its name in the folder.
+    """
+    files = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        name = path.relative_to(root).as_posix()
+        entry = {"sha256": spec.sha256_of_file(path), "bytes": path.stat().st_size}
+        if name in examples:
+            entry["examples"] = examples[name]
+        files[name] = entry
+    manifest = {"format_version": spec.FORMAT_VERSION, "counts": counts, "files": files}
+    write_json(root / spec.MANIFEST_NAME, manifest)
+
+
+def publish(place: Workplace) -> None:
+    """Makes the finished folder durable, then lets it appear under its name."""
+    for path in [*place.dataset.rglob("*"), place.dataset]:
+        _sync(path)
+    if place.output.exists():
+        check_output(place.output)
+        place.output.rename(place.work / "leftover")
+    place.dataset.rename(place.output)
+    _sync(place.output.parent)
+
+
+def keep_bad_records(place: Workplace) -> Path:
+    """Moves the bad records of a job that fails beside the output, where they stay."""
+    kept = place.output.with_name(f"{place.output.name}.{BAD_RECORDS}")
+    if kept.is_dir() and all(p.match("part-*.jsonl") for p in kept.iterdir()):
+        kept.rename(place.work / "previous_bad_records")
+    elif kept.exists():
+        kept = Path(tempfile.mkdtemp(prefix=f"{kept.name}-", dir=kept.parent))
+    (place.dataset / BAD_RECORDS).rename(kept)
+    return kept
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,57 @@
+"""How an action travels through the job: one line of bytes, `user TAB time TAB item`.
+
+An id holds no control character and the time is padded with zeros, so the order of the
+lines as bytes IS the order (user id, time, item id), equal lines are exact duplicates,
+and TAB, LF and blank can divide records. Sorting, dropping duplicates and grouping are
+then single operations on bytes, and what is shuffled is small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from beam_jobs.interactions import END_OF_TIME_MS, Interaction
+
+_TIME_DIGITS = len(str(END_OF_TIME_MS))
+
+
+class UserSequence(NamedTuple):
+    """A user and the raw ids of their items, oldest first."""
+
+    user: bytes
+    items: list[bytes]
+
+
+def to_action_line(interaction: Interaction) -> bytes:
+    """Interaction("u", "i", 7) -> b"u\t0000000000007\ti"."""
+    user, item, timestamp_ms, _ = interaction
+    return f"{user}\t{timestamp_ms:0{_TIME_DIGITS}}\t{item}".encode()
+
+
+def parse_action_line(line: bytes) -> tuple[bytes, int, bytes]:
+    """The user, the time in milliseconds and the item of an action line."""
+    user, timestamp_ms, item = line.split(b"\t")
+    return user, int(timestamp_ms), item
+
+
+def to_sequence_line(sequence: UserSequence) -> bytes:
+    """UserSequence(b"u", [b"i", b"j"]) -> b"u\ti j"; the form `show` prints."""
+    return sequence.user + b"\t" + b" ".join(sequence.items)
+
+
+def parse_sequence_line(line: bytes) -> UserSequence:
+    """The reverse of `to_sequence_line`; a line end is dropped."""
+    user, items = line.rstrip(b"\n").split(b"\t")
+    return UserSequence(user, items.split(b" "))
+
+
+def read_sequences(lines: Iterable[bytes]) -> Iterator[UserSequence]:
+    """The sequences of an open file of sequence lines."""
+    return map(parse_sequence_line, lines)
+
+
+def bucket_of(user: bytes, num_buckets: int) -> int:
+    """A user's bucket, the same in every process, run and version of Python."""
+    return int.from_bytes(hashlib.sha256(user).digest()[:8], "big") % num_buckets

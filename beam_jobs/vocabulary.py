@@ -1,0 +1,33 @@
+"""The item vocabulary: most frequent first, ids from 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from beam_jobs.files import new_file
+
+
+def order_items(counts: Mapping[bytes, int]) -> list[bytes]:
+    """Raw ids by (-count, id as bytes); element n is item n + 1.
+
+    Example: {b"x": 2, b"b": 1, b"a": 1} -> [b"x", b"a", b"b"].
+    """
+    return sorted(counts, key=lambda item: (-counts[item], item))
+
+
+def write_vocabulary(
+    vocab_path: Path, counts_path: Path, counts: Mapping[bytes, int]
+) -> None:
+    """Writes line n of both files: the raw id of item n and its number of actions."""
+    items = order_items(counts)
+    with new_file(vocab_path) as stream:
+        stream.writelines(item + b"\n" for item in items)
+    with new_file(counts_path) as stream:
+        stream.writelines(b"%d\n" % counts[item] for item in items)
+
+
+def read_item_ids(vocab_path: Path) -> dict[bytes, int]:
+    """From raw id to item id."""
+    lines = vocab_path.read_bytes().split(b"\n")[:-1]
+    return {item: number for number, item in enumerate(lines, start=1)}
