@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from s4rec_tf import config as configuration
 from s4rec_tf import evaluate, spec, testing
 from s4rec_tf.data.records import read_split
-from s4rec_tf.train import runs
+from s4rec_tf.train import checkpoints, runs
 
 NUM_ITEMS = 40
 
@@ -192,3 +193,36 @@ def test_help_loads_neither_tensorflow_nor_keras():
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def write_run(dataset, root, model_name):
+    """A run folder with the checkpoint of an untrained model."""
+    settings = configuration.from_flat({"model": model_name, "seed": 3})
+    run = runs.RunDir(root)
+    run.begin(settings, dataset)
+    keras.utils.set_random_seed(3)
+    model = runs.build_model(settings, dataset.info())
+    model.prepare(np.arange(NUM_ITEMS))
+    checkpoints.write_checkpoint(run.best, model.weights, {})
+
+
+def test_a_run_of_another_process_gives_identical_bytes(dataset, tmp_path):
+    write_run(dataset, tmp_path / "run", "s4rec")
+    command = [sys.executable, "-m", "s4rec_tf.evaluate"]
+    command += ["--dataset", str(dataset.root), "--run_dir", str(tmp_path / "run")]
+    outputs = [
+        subprocess.run(command, check=True, capture_output=True).stdout
+        for _ in range(2)
+    ]
+    assert outputs[0] == outputs[1]
+    assert json.loads(outputs[0].splitlines()[-1])["HR@20"] > 0
+
+
+def test_a_run_without_a_checkpoint_is_one_line(dataset, tmp_path, capsys):
+    write_run(dataset, tmp_path / "run", "popularity")
+    runs.RunDir(tmp_path / "run").best.unlink()
+    command = ["--dataset", str(dataset.root), "--run_dir", str(tmp_path / "run")]
+    assert evaluate.main(command) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and len(printed.err.splitlines()) == 1
+    assert "there is no checkpoint" in printed.err
