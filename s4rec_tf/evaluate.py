@@ -3,107 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
-import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s4rec_tf import metrics, ranking, sampled_ranking, spec
 from s4rec_tf.data.sequences import Sequences
 
-BATCH_SIZE = 512
+if TYPE_CHECKING:
+    from s4rec_tf.models.base import SequenceRecommender
+
 LIST_LENGTH = 20
 """Length of the lists that coverage and popularity bias are about."""
 
 Metrics = dict[str, float | None]
 
 
-class Recommender(Protocol):
-    """What the evaluation asks of a model.
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a model does on a split.
 
     Attributes:
-        max_length: L, the number of items the encoder sees.
+        metrics: in their fixed order; None for a group without users.
+        top_ids: the `LIST_LENGTH` best items of every user, int32 [N, k], as
+            `ranking.FullRanking` has them.
     """
 
-    max_length: int
-
-    def user_vectors(self, item_ids: Any) -> Any:
-        """[B, d] of int32 [B, L] item ids, left-padded; traced once for any B."""
-
-    def item_vectors(self) -> Any:
-        """[V, d]; row n - 1 of item n."""
+    metrics: Metrics
+    top_ids: np.ndarray
 
 
-def evaluate_model(model: Recommender, sequences: Sequences) -> Metrics:
-    """Full-ranking metrics of a model, as `ranking.ranking_metrics` names them.
-
-    Meant for every epoch of a training: the encoder is traced once a model.
+def evaluate_model(
+    model: SequenceRecommender,
+    sequences: Sequences,
+    sampling_counts: np.ndarray | None = None,
+) -> Evaluation:
+    """Ranks all items for every user of a split.
 
     Args:
         model: scores items by the dot product of its vectors.
-        sequences: a split with targets.
+        sequences: a split with targets, N users.
+        sampling_counts: training actions on item n at index n - 1, int [V]; if given,
+            ranks among sampled negatives are added.
     """
-    users = encode_users(model, sequences)
-    return evaluate_vectors(users, item_vectors(model), sequences)
+    from s4rec_tf import encoding
 
-
-def evaluate_vectors(
-    users: np.ndarray, items: np.ndarray, sequences: Sequences
-) -> Metrics:
-    """As `evaluate_model`, of vectors that are there: users [N, d], items [V, d]."""
-    ranked = ranking.full_ranks(users, items, sequences)
-    return ranking.ranking_metrics(ranked.ranks, ranked.unfiltered_ranks, sequences)
-
-
-def encode_users(model: Recommender, sequences: Sequences) -> np.ndarray:
-    """Vectors of all users in order of `sequences`, [N, d].
-
-    Users of like length are encoded together, so that an encoder which leaves padding
-    out has little of it.
-
-    Raises:
-        ValueError: if there is no user.
-    """
-    if not len(sequences):
-        raise ValueError("there must be a user to evaluate on. Received: none")
-    encode = _compiled_encoder(model)
-    order = np.argsort(sequences.lengths, kind="stable")
-    batches = [
-        encode(sequences.padded(order[start : start + BATCH_SIZE], model.max_length))
-        for start in range(0, len(order), BATCH_SIZE)
-    ]
-    vectors = np.concatenate([np.asarray(batch) for batch in batches])
-    restored = np.empty_like(vectors)
-    restored[order] = vectors
-    return restored
-
-
-def item_vectors(model: Recommender) -> np.ndarray:
-    """Vectors of all items, [V, d]."""
-    return np.asarray(model.item_vectors())
-
-
-_encoders: weakref.WeakKeyDictionary[Any, Callable] = weakref.WeakKeyDictionary()
-
-
-def _compiled_encoder(model: Recommender) -> Callable[[np.ndarray], Any]:
-    """`model.user_vectors` as a graph for [None, L], made once a model."""
-    if model not in _encoders:
-        import tensorflow as tf
-
-        # A strong reference here would keep the key, and so the model, for ever.
-        reference = weakref.ref(model)
-
-        def encode(item_ids: tf.Tensor) -> tf.Tensor:
-            return reference().user_vectors(item_ids)  # type: ignore[union-attr]
-
-        signature = [tf.TensorSpec([None, model.max_length], tf.int32)]
-        _encoders[model] = tf.function(encode, input_signature=signature)
-    return _encoders[model]
+    users = encoding.encode_users(model, sequences)
+    items = np.asarray(model.item_vectors())
+    ranked = ranking.full_ranks(users, items, sequences, top_k=LIST_LENGTH)
+    found = ranking.ranking_metrics(ranked.ranks, ranked.unfiltered_ranks, sequences)
+    if sampling_counts is not None:
+        found |= sampled_ranking.sampled_metrics(
+            users, items, sequences, sampling_counts
+        )
+    return Evaluation(found, ranked.top_ids)
 
 
 def metrics_table(values: Metrics, sequences: Sequences) -> str:
@@ -173,7 +130,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _load(args: argparse.Namespace) -> tuple[Recommender, Sequences, np.ndarray]:
+def _load(
+    args: argparse.Namespace,
+) -> tuple[SequenceRecommender, Sequences, np.ndarray]:
     """The model, the split, and the training actions on every item."""
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
@@ -206,19 +165,16 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    users, items = encode_users(model, sequences), item_vectors(model)
-    ranked = ranking.full_ranks(users, items, sequences, top_k=LIST_LENGTH)
-    values = ranking.ranking_metrics(ranked.ranks, ranked.unfiltered_ranks, sequences)
-    if args.sampled:
-        values |= sampled_ranking.sampled_metrics(users, items, sequences, item_counts)
+    counts = item_counts if args.sampled else None
+    found = evaluate_model(model, sequences, sampling_counts=counts)
     try:
-        _write(args.run_dir / "evaluation" / f"{args.split}.json", values)
+        _write(args.run_dir / "evaluation" / f"{args.split}.json", found.metrics)
     except OSError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    print(metrics_table(values, sequences))
-    print(list_summary(ranked.top_ids, sequences.target_ids, item_counts))
-    print(json.dumps(values, allow_nan=False))
+    print(metrics_table(found.metrics, sequences))
+    print(list_summary(found.top_ids, sequences.target_ids, item_counts))
+    print(json.dumps(found.metrics, allow_nan=False))
     return 0
 
 

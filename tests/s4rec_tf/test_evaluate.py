@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from s4rec_tf import config as configuration
-from s4rec_tf import evaluate, spec, testing
+from s4rec_tf import encoding, evaluate, spec, testing
 from s4rec_tf.data.records import read_split
 from s4rec_tf.train import checkpoints, runs
 
@@ -69,7 +69,7 @@ def run_command(monkeypatch, dataset, model, run_dir, *flags):
 
 
 def test_a_model_that_knows_the_rule_is_always_right(dataset):
-    found = evaluate.evaluate_model(Successor(), read_split(dataset, "test"))
+    found = evaluate.evaluate_model(Successor(), read_split(dataset, "test")).metrics
     assert found["HR@5"] == found["MRR"] == found["unfiltered/MRR"] == 1.0
 
 
@@ -78,7 +78,8 @@ def test_popularity_by_hand(tmp_path):
     full = [[1, 2, 3], [4, 1, 2], [2, 6, 5], [1, 2, 3, 4, 5]]
     root = testing.write_dataset(tmp_path / "tiny", full, num_items=6)
     model = Popularity([9, 8, 7, 6, 5, 5])
-    found = evaluate.evaluate_model(model, read_split(spec.DatasetDir(root), "test"))
+    test = read_split(spec.DatasetDir(root), "test")
+    found = evaluate.evaluate_model(model, test).metrics
     # Left to rank: 3 4 5 6 | 2 3 5 6 | 1 3 4 5, the tie with 6 seen | 5 6.
     assert found["MRR"] == pytest.approx((1 + 1 + 1 / 4 + 1 / 2) / 4)
     # In the whole list: 3 | 2 | 5 tied with 6 | 5 tied with 6.
@@ -89,9 +90,9 @@ def test_popularity_by_hand(tmp_path):
 
 
 def test_vectors_come_back_in_the_order_of_the_users(dataset, monkeypatch):
-    monkeypatch.setattr(evaluate, "BATCH_SIZE", 7)
+    monkeypatch.setattr(encoding, "_BATCH", 7)
     sequences, model = read_split(dataset, "valid"), Successor()
-    found = evaluate.encode_users(model, sequences)
+    found = encoding.encode_users(model, sequences)
     last_ids = np.array([sequences.items(row)[-1] for row in range(len(sequences))])
     angles = (last_ids + 1) * (2 * np.pi / NUM_ITEMS)
     expected = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -102,9 +103,9 @@ def test_a_model_is_traced_once_and_read_anew_every_time(dataset):
     model = Successor()
     valid, test = read_split(dataset, "valid"), read_split(dataset, "test")
     evaluate.evaluate_model(model, valid)
-    before = evaluate.encode_users(model, test)
+    before = encoding.encode_users(model, test)
     model.angle.assign(np.pi)
-    after = evaluate.encode_users(model, test)
+    after = encoding.encode_users(model, test)
     assert model.traces == 1
     np.testing.assert_allclose(after, -before, atol=1e-5)
 
