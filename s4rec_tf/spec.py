@@ -183,7 +183,8 @@ class DatasetDir:
 
     def vocabulary(self) -> list[str]:
         """Raw item ids in order of item id; element 0 is item 1."""
-        return self.item_vocab.read_text("utf-8").split("\n")[:-1]
+        # Not read_text, which takes a carriage return inside an id for a new line.
+        return self.item_vocab.read_bytes().decode("utf-8").split("\n")[:-1]
 
     def fingerprint(self) -> str:
         """A digest of the manifest's file digests: the identity of the content."""

@@ -119,6 +119,9 @@ class Servable:
             return list(self._callable(name, outputs)(*arrays))
         except tf.errors.OpError as error:
             raise StatusError(Code(error.error_code), error.message) from error
+        except UnicodeDecodeError as error:
+            # TensorFlow quoted bytes of the request in its message.
+            raise contract.invalid_argument("the input cannot be parsed") from error
 
     def _callable(self, name: str, outputs: tuple[str, ...]) -> Any:
         key = (name, outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 from s4rec_tf import spec
 from s4rec_tf.export import protocol
+
+TEST_METRICS = Path("evaluation") / "test.json"
+"""What `python -m s4rec_tf.evaluate` leaves in the run folder."""
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -43,26 +47,63 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _load(args: argparse.Namespace, dataset: spec.DatasetDir) -> tuple[Any, Any]:
-    """The model to export and its run: the one place that knows the trainer."""
-    from s4rec_tf.train import loop, runs
+def _load(
+    args: argparse.Namespace, dataset: spec.DatasetDir
+) -> tuple[protocol.Recommender, dict[str, Any]]:
+    """The model to export and facts for its card: the one place that knows the trainer.
 
-    model, run = runs.restore_best(args.run_dir, dataset)
-    if args.refit:
-        model = loop.refit(args.run_dir, dataset)
-    return model, run
+    Raises:
+        ExportError: if the run folder cannot be used.
+    """
+    from s4rec_tf.train import checkpoints, loop, runs
+
+    try:
+        model, run = runs.restore_best(args.run_dir, dataset)
+        if args.refit:
+            model = loop.refit(args.run_dir, dataset)
+        settings = json.loads(run.config.read_text("utf-8"))
+        outcome = run.read_manifest()
+    except (runs.RunError, checkpoints.CheckpointError) as error:
+        raise protocol.ExportError(str(error)) from error
+    return model, _facts(run.root, settings, outcome, args.refit)
+
+
+def _facts(
+    run_dir: Path, settings: dict[str, Any], outcome: dict[str, Any], is_refit: bool
+) -> dict[str, Any]:
+    parts = (
+        "every action, validation and test items included"
+        if is_refit
+        else ("all but each user's last two actions")
+    )
+    card: dict[str, Any] = {
+        "Training": {
+            "trained on": parts,
+            "best epoch": outcome.get("best_epoch"),
+            "validation NDCG@20": outcome.get("best_value"),
+        },
+        "Settings": settings,
+    }
+    metrics = run_dir / TEST_METRICS
+    if metrics.is_file():
+        heading = "Test metrics" + " before the refit" * is_refit
+        card[heading] = json.loads(metrics.read_text("utf-8"))
+    return card
 
 
 def export(args: argparse.Namespace) -> Path:
-    """Exports a version and returns its path."""
+    """Exports a version and returns its path.
+
+    Raises:
+        ExportError: if the run cannot be used or its model cannot be served.
+        DatasetError: if the dataset cannot be used.
+    """
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
-    model, run = _load(args, dataset)
+    model, card = _load(args, dataset)
     from s4rec_tf.export import popularity, write
 
     counts = popularity.all_counts if args.refit else popularity.training_counts
-    training = "all actions (refit)" if args.refit else "all but the last two actions"
-    card = {"Run": {"folder": args.run_dir, "trained on": training}, "Settings": run}
     return write.write_version(
         model,
         dataset,

@@ -1,8 +1,4 @@
-"""A small Keras 3 model with the export's protocol, and a dataset folder for it."""
-
-import hashlib
-import json
-from pathlib import Path
+"""A small Keras 3 model with the export's protocol."""
 
 import keras
 import numpy as np
@@ -10,17 +6,17 @@ from keras import ops
 
 from s4rec_tf import spec
 
+MAX_LENGTH = 8
+WIDTH = 4
+
 
 class MeanRecommender(keras.Model):
-    """User vector = mean of the items' vectors, the later items weighing more."""
+    """User vector = mean of the items' vectors, later positions weighing more."""
 
-    def __init__(self, item_table: np.ndarray, max_length: int) -> None:
+    def __init__(self, item_table: np.ndarray, max_length: int = MAX_LENGTH) -> None:
         super().__init__()
         self.max_length = max_length
-        num_items, width = item_table.shape
-        self.table = self.add_weight(
-            shape=(num_items, width), initializer="zeros", name="item_table"
-        )
+        self.table = self.add_weight(shape=item_table.shape, name="item_table")
         self.table.assign(item_table)
         self.built = True
 
@@ -35,30 +31,27 @@ class MeanRecommender(keras.Model):
         return ops.convert_to_tensor(self.table)
 
 
-def item_table(num_items: int, width: int = 8, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(num_items, width)).astype("float32")
+def item_table(num_items: int, seed: int = 0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(num_items, WIDTH)).astype("float32")
 
 
-def write_dataset(root: Path, vocabulary: list[str]) -> spec.DatasetDir:
-    """A dataset folder with a vocabulary, facts and a manifest; splits are empty."""
-    root.mkdir(parents=True)
-    dataset = spec.DatasetDir(root)
-    text = "".join(f"{item}\n" for item in vocabulary)
-    dataset.item_vocab.write_text(text, "utf-8")
-    counts = "".join(f"{len(vocabulary) - i}\n" for i in range(len(vocabulary)))
-    dataset.item_counts.write_text(counts, "utf-8")
-    info = {
-        "num_users": 10,
-        "num_items": len(vocabulary),
-        "num_actions": 100,
-        "num_head_users": 2,
-        "head_share": 0.2,
-        "head_min_length": 7,
-        "k_core": 5,
-        "split_examples": {"train": 10, "valid": 10, "test": 10},
-    }
-    dataset.info_file.write_text(json.dumps({"info": info}), "utf-8")
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    manifest = {"format_version": 1, "files": {"item_vocab.txt": {"sha256": digest}}}
-    dataset.manifest.write_text(json.dumps(manifest), "utf-8")
-    return dataset
+def slow_answer(
+    table: np.ndarray,
+    counts: np.ndarray,
+    history: list[int],
+    excluded: set[int],
+    k: int,
+) -> tuple[list[int], list[float]]:
+    """What must be answered, in float64 and without a graph; history is item ids."""
+    if history:
+        recent = history[-MAX_LENGTH:]
+        weights = np.arange(MAX_LENGTH - len(recent), MAX_LENGTH) + 1.0
+        rows = table[np.asarray(recent) - 1].astype(np.float64)
+        user = (rows * weights[:, None]).sum(0) / weights.sum()
+        scores = table.astype(np.float64) @ user
+    else:
+        scores = counts.astype(np.float64)
+    order = sorted(range(1, len(table) + 1), key=lambda item: (-scores[item - 1], item))
+    best = [item for item in order if item not in excluded][:k]
+    return best, [float(scores[item - 1]) for item in best]

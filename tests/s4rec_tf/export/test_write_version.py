@@ -1,0 +1,219 @@
+"""What lies in an export folder, and that it appears whole or not at all."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s4rec_tf import spec, testing
+from s4rec_tf.export import popularity, protocol, publish, write
+from tests.s4rec_tf.export import standin
+from tests.s4rec_tf.export.conftest import NUM_ITEMS
+
+
+def write_again(exported, export_dir, **changes):
+    settings = {"max_k": 5, "popularity": exported.counts, "card": {}, **changes}
+    model = settings.pop("model", exported.model)
+    dataset = settings.pop("dataset", exported.dataset)
+    return write.write_version(model, dataset, export_dir, **settings)
+
+
+def test_layout_and_digests(exported):
+    version = exported.version
+    assert version == exported.export_dir / "1"
+    files = {
+        p.relative_to(version).as_posix() for p in version.rglob("*") if p.is_file()
+    }
+    assert {
+        "saved_model.pb",
+        "variables/variables.index",
+        "assets/item_vocab.txt",
+        "assets.extra/tf_serving_warmup_requests",
+    } <= files
+    vocabulary = (version / "assets/item_vocab.txt").read_bytes()
+    assert vocabulary == exported.dataset.item_vocab.read_bytes()
+    meta = exported.export_dir / ".meta" / "1"
+    manifest = json.loads((meta / "MANIFEST.json").read_text())
+    assert manifest["format_version"] == 1
+    assert manifest["model"] == "demo"
+    assert manifest["version"] == 1
+    assert manifest["dataset_fingerprint"] == exported.dataset.fingerprint()
+    assert set(manifest["files"]) == files
+    assert set(manifest["meta_files"]) == {"model_card.md", "golden_requests.jsonl"}
+    for root, key in ((version, "files"), (meta, "meta_files")):
+        for name, entry in manifest[key].items():
+            done = subprocess.run(["sha256sum", root / name], capture_output=True)
+            assert done.stdout.split()[0].decode() == entry["sha256"]
+    assert os.listdir(exported.export_dir) and not list(
+        exported.export_dir.glob(".incomplete*")
+    )
+
+
+def test_card_names_model_data_and_signatures(exported):
+    text = (exported.export_dir / ".meta/1/model_card.md").read_text()
+    for part in ("# demo, version 1", "| model | mean |", "recommend_with_history"):
+        assert part in text
+    assert exported.dataset.fingerprint() in text
+
+
+def test_warmup_covers_every_signature_with_one_row_and_more(exported):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = exported.version / "assets.extra/tf_serving_warmup_requests"
+    seen = {}
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(
+            record
+        ).predict_log.request
+        assert request.model_spec.name == "demo"
+        rows = {tf.make_ndarray(value).shape[0] for value in request.inputs.values()}
+        assert len(rows) == 1
+        seen.setdefault(request.model_spec.signature_name, set()).update(rows)
+    assert set(seen) == {
+        "serving_default",
+        "recommend",
+        "recommend_with_history",
+        "serving_examples",
+    }
+    assert all(1 in rows and max(rows) > 1 for rows in seen.values())
+
+
+def test_numbers_go_up_and_are_never_used_twice(exported, tmp_path):
+    export_dir = tmp_path / "demo"
+    (export_dir / "7").mkdir(parents=True)
+    (export_dir / ".meta" / "9").mkdir(parents=True)
+    (export_dir / "notes").mkdir()
+    assert write_again(exported, export_dir).name == "10"
+    assert write_again(exported, export_dir).name == "11"
+
+
+def test_max_k_is_cut_to_the_vocabulary(exported, tmp_path):
+    version = write_again(exported, tmp_path / "demo", max_k=10_000)
+    outputs = tf.saved_model.load(str(version)).signatures["serving_default"]
+    assert outputs.structured_outputs["item_ids"].shape[1] == NUM_ITEMS
+
+
+def test_failure_inside_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="stop"):
+        with publish.new_version(tmp_path) as staging:
+            staging.model.mkdir()
+            (staging.model / "half").write_text("x")
+            raise RuntimeError("stop")
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+
+
+def test_leftover_of_a_killed_writer_is_removed(tmp_path):
+    leftover = tmp_path / ".incomplete-1" / "model"
+    leftover.mkdir(parents=True)
+    with publish.new_version(tmp_path) as staging:
+        staging.model.mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", ".meta", "1"}
+
+
+def test_meta_is_there_before_the_version(tmp_path, monkeypatch):
+    order = []
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda a, b: (order.append(str(b)), rename(a, b)))
+    with publish.new_version(tmp_path) as staging:
+        staging.model.mkdir()
+    assert order == [str(tmp_path / ".meta" / "1"), str(tmp_path / "1")]
+
+
+def test_two_writers_get_two_numbers(tmp_path):
+    inside, go_on = threading.Event(), threading.Event()
+    numbers = []
+
+    def first():
+        with publish.new_version(tmp_path) as staging:
+            staging.model.mkdir()
+            numbers.append(staging.number)
+            inside.set()
+            go_on.wait(10)
+
+    def second():
+        with publish.new_version(tmp_path) as staging:
+            staging.model.mkdir()
+            numbers.append(staging.number)
+
+    one = threading.Thread(target=first)
+    one.start()
+    assert inside.wait(10)
+    two = threading.Thread(target=second)
+    two.start()
+    two.join(0.3)
+    assert two.is_alive(), "the second writer must wait for the first"
+    go_on.set()
+    one.join(10)
+    two.join(10)
+    assert numbers == [1, 2]
+
+
+def test_vectors_that_are_not_finite_are_never_exported(exported, tmp_path):
+    table = exported.table.copy()
+    table[3, 0] = np.nan
+    with pytest.raises(Exception, match="NaN"):
+        write_again(exported, tmp_path / "x", model=standin.MeanRecommender(table))
+    assert not (tmp_path / "x").exists()
+
+
+class NanUsers(standin.MeanRecommender):
+    def user_vectors(self, item_ids):
+        return super().user_vectors(item_ids) * float("nan")
+
+
+def test_scores_that_are_not_finite_are_never_exported(exported, tmp_path):
+    with pytest.raises(protocol.ExportError, match="not finite"):
+        write_again(exported, tmp_path / "x", model=NanUsers(exported.table))
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {".lock"}
+
+
+def test_sizes_must_agree(exported, tmp_path):
+    with pytest.raises(protocol.ExportError, match=r"60 items.*\(3,\)"):
+        write_again(exported, tmp_path / "x", popularity=np.zeros(3, np.int64))
+    with pytest.raises(protocol.ExportError, match="Received: 0"):
+        write_again(exported, tmp_path / "x", max_k=0)
+
+
+def test_item_that_the_tables_cannot_hold_is_named(exported, tmp_path):
+    sequences = testing.markov_sequences(5, NUM_ITEMS)
+    root = testing.write_dataset(tmp_path / "data", sequences, NUM_ITEMS)
+    dataset = spec.DatasetDir(root)
+    text = dataset.item_vocab.read_text().replace("item-5\n", "item\r-5\n")
+    dataset.item_vocab.write_bytes(text.encode())
+    with pytest.raises(protocol.ExportError, match=r"line 5 .*'item\\r-5'"):
+        write_again(exported, tmp_path / "x", dataset=dataset)
+
+
+def test_training_counts_leave_out_the_last_two_actions(tmp_path):
+    root = testing.write_dataset(
+        tmp_path / "d", [[1, 2, 1, 3, 3], [2, 3], [4, 1, 1]], 5
+    )
+    dataset = spec.DatasetDir(root)
+    assert popularity.training_counts(dataset).tolist() == [2, 2, 1, 1, 0]
+    assert popularity.all_counts(dataset).tolist() == [4, 2, 3, 1, 0]
+
+
+def run_command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "s4rec_tf.export", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_command_refuses_nonsense_with_one_line(tmp_path):
+    common = ("--run_dir", tmp_path, "--export_dir", tmp_path / "x")
+    done = run_command("--dataset", tmp_path / "none", *common)
+    assert done.returncode == 1
+    assert done.stderr.startswith("export: dataset folder")
+    assert done.stderr.count("\n") == 1
+    done = run_command("--dataset", tmp_path, *common, "--max_k", "0")
+    assert done.returncode == 2 and "Received: 0" in done.stderr
+    done = run_command("--dataset", tmp_path, *common, "--max", "3")
+    assert done.returncode == 2 and "--max" in done.stderr
