@@ -45,8 +45,9 @@ def write_version(
             an answer is not finite; nothing is left behind.
     """
     vocabulary = dataset.vocabulary()
+    _check_vocabulary(vocabulary, num_items=len(popularity))
     servable = module.ServableRecommender(model, dataset.item_vocab, popularity, max_k)
-    _check_vocabulary(servable, vocabulary, num_items=len(popularity))
+    _check_tables(servable, vocabulary)
     name = export_dir.resolve().name
     requests = samples.sample_requests(vocabulary, servable.max_length, servable.max_k)
     with publish.new_version(export_dir) as staging:
@@ -75,21 +76,30 @@ def write_version(
     return staging.version_dir
 
 
-def _check_vocabulary(
-    servable: module.ServableRecommender, vocabulary: list[str], num_items: int
-) -> None:
-    """Every raw id must come back from the tables as itself.
-
-    The tables read the file by TensorFlow's rules for lines, under which an id with a
-    carriage return, say, is another id.
-    """
+def _check_vocabulary(vocabulary: list[str], num_items: int) -> None:
     if len(vocabulary) != num_items:
         raise protocol.ExportError(
             f"the vocabulary must have the model's {num_items} items. "
             f"Received: {len(vocabulary)}"
         )
+    seen = {""}  # Histories are padded with it.
+    for number, item in enumerate(vocabulary, start=1):
+        if item in seen:
+            raise protocol.ExportError(
+                f"line {number} of the vocabulary must be neither empty nor there "
+                f"before. Received: {item!r}"
+            )
+        seen.add(item)
+
+
+def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -> None:
+    """Every raw id must come back from the tables as itself.
+
+    They read the file by TensorFlow's rules, which drop a carriage return before the
+    end of a line.
+    """
     item_ids = servable.to_ids(tf.constant(vocabulary)).numpy()
-    items = servable.to_items(tf.range(1, num_items + 1)).numpy()
+    items = servable.to_items(tf.range(1, len(vocabulary) + 1)).numpy()
     for number, item in enumerate(vocabulary, start=1):
         if item_ids[number - 1] != number or items[number - 1] != item.encode():
             raise protocol.ExportError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -179,13 +180,14 @@ def test_sizes_must_agree(exported, tmp_path):
         write_again(exported, tmp_path / "x", max_k=0)
 
 
-def test_item_that_the_tables_cannot_hold_is_named(exported, tmp_path):
+@pytest.mark.parametrize("item", ["item-5\r", "", "item-3"])
+def test_item_that_cannot_be_served_is_named(exported, tmp_path, item):
     sequences = testing.markov_sequences(5, NUM_ITEMS)
     root = testing.write_dataset(tmp_path / "data", sequences, NUM_ITEMS)
     dataset = spec.DatasetDir(root)
-    text = dataset.item_vocab.read_text().replace("item-5\n", "item\r-5\n")
+    text = dataset.item_vocab.read_text().replace("item-5\n", f"{item}\n")
     dataset.item_vocab.write_bytes(text.encode())
-    with pytest.raises(protocol.ExportError, match=r"line 5 .*'item\\r-5'"):
+    with pytest.raises(protocol.ExportError, match=f"line 5 .*{re.escape(repr(item))}"):
         write_again(exported, tmp_path / "x", dataset=dataset)
 
 
