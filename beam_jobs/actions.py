@@ -7,7 +7,7 @@ ordering and the cap need nothing from elsewhere.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,11 +105,7 @@ def _user_of(action: Action) -> bytes:
 
 
 def _has_conflict(actions: list[Action]) -> bool:
-    return any(a[1] == b[1] for a, b in _pairs(actions))
-
-
-def _pairs(actions: list[Action]) -> Iterator[tuple[Action, Action]]:
-    return zip(actions, actions[1:], strict=False)
+    return any(a[1] == b[1] for a, b in itertools.pairwise(actions))
 
 
 def serialize_action(action: Action) -> bytes:

@@ -17,7 +17,7 @@ HEAD_SHARE = 0.2
 
 
 class HeadRule(NamedTuple):
-    """Who is head: the users longer than `min_length`, and of those that long the first.
+    """Who is head: users longer than `min_length`, and of those that long the first.
 
     Attributes:
         num_users: head users.
@@ -40,7 +40,7 @@ class HeadRule(NamedTuple):
 
 
 class HeadCut(NamedTuple):
-    """Where the head ends: `num_tied` of the users of length `min_length` belong to it."""
+    """Where the head ends: `num_tied` users of length `min_length` belong to it."""
 
     num_users: int
     min_length: int

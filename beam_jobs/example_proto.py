@@ -60,7 +60,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 
 _POOL = descriptor_pool.DescriptorPool()
-_POOL.Add(_file())  # type: ignore[no-untyped-call]
+_POOL.Add(_file())
 _Example: Any = message_factory.GetMessageClass(
     _POOL.FindMessageTypeByName(f"{_PACKAGE}.Example")
 )

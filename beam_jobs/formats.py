@@ -166,7 +166,8 @@ def _fits_movielens(sample: Sequence[str]) -> list[Fit]:
         return [(line_format, f"CSV with the header {sample[0].strip()}")]
     fits: list[Fit] = []
     for delimiter, text in (("::", "'::'"), ("\t", "TAB")):
-        if _share(sample, lambda line, d=delimiter: _is_rated(line.split(d))) > 0.5:
+        columns = [line.split(delimiter) for line in sample]
+        if sum(map(_is_rated, columns)) > 0.5 * len(sample):
             line_format = LineFormat("movielens", "delimited", delimiter)
             fits.append((line_format, f"user, item, rating, time divided by {text}"))
     return fits

@@ -67,7 +67,7 @@ class BadRecord(ValueError):
 def checked_id(value: object, field: str) -> str:
     """A raw id that can stand in `item_vocab.txt` and on a command line.
 
-    Example: "B001" -> "B001"; "" -> BadRecord("empty_id"); 7 -> BadRecord("wrong_type").
+    Example: "B001" -> "B001"; "" -> BadRecord("empty_id").
 
     Raises:
         BadRecord: empty_id, wrong_type, id_too_long, id_has_whitespace, invalid_utf8.

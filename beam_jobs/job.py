@@ -20,6 +20,7 @@ from beam_jobs import core_filter, dataset_info, ingest, tf_examples, vocabulary
 from beam_jobs.actions import ACTIONS
 from beam_jobs.core_filter import Core
 from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
+from beam_jobs.files import new_file
 from beam_jobs.formats import decide_format
 from beam_jobs.ingest import IngestSettings, IngestSummary
 from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
@@ -33,6 +34,7 @@ from beam_jobs.publish import (
     write_json,
     write_manifest,
 )
+from beam_jobs.statistics_page import render_page
 from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
 
 
@@ -75,13 +77,17 @@ class Job:
             InputError: if an input cannot be read or its format not be told.
             JobError: if too many lines are bad, or nothing is left.
             NotConverged: if the k-core needs too many rounds.
+            AnomalyError: if what was written breaks the schema.
+            DatasetError: if the previous dataset is unfinished or damaged.
         """
+        self._check_previous()
         log_files, inputs = self._find_inputs()
         ingested = self._ingest(log_files)
         core = self._find_core(ingested)
         head_rule = self._find_head(core)
         examples = self._write_examples(core, head_rule)
         info = self._write_info(core, head_rule, examples, inputs)
+        self._validate(info)
         counts = _counts(info, ingested)
         for name, actions in ingested.actions_per_file.items():
             examples[f"{ACTIONS}/{name}"] = actions
@@ -89,20 +95,24 @@ class Job:
         publish(self.place)
         self._summarize(counts)
 
+    def _check_previous(self) -> None:
+        if self.options.previous_statistics is not None:
+            DatasetDir(self.options.previous_statistics).verify()
+
     def _find_inputs(self) -> tuple[list[LogFile], list[Fingerprint]]:
         """Input files in an order that does not depend on how they were named."""
         options = self.options
         paths = match_files(options.inputs)
         identified = sorted((fingerprint(path), path) for path in paths)
         log_files = []
-        for index, (identity, path) in enumerate(identified):
+        for number, (identity, path) in enumerate(identified):
             fit = decide_format(path, options.format, options.columns)
             if fit is None:
                 self.report(f"{path}: no lines")
                 continue
             line_format, reason = fit
             self.report(f"{path}: {line_format.name} ({reason})")
-            log_files.append(LogFile(path, identity.name, index, line_format))
+            log_files.append(LogFile(path, identity.name, number, line_format))
         _check_together(log_files, options)
         return log_files, [identity for identity, _ in identified]
 
@@ -240,6 +250,23 @@ class Job:
         }
         write_json(DatasetDir(self.place.dataset).info_file, content)
         return info
+
+    def _validate(self, info: DatasetInfo) -> None:
+        # Imported late: it brings TensorFlow, which a job that fails early can spare.
+        from beam_jobs import validation
+
+        self.report("computing statistics")
+        root, previous_root = self.place.dataset, self.options.previous_statistics
+        schema = validation.complete_schema(validation.curated_schema(), info)
+        statistics = validation.generate_statistics(root, schema, self.run_pipeline)
+        previous = previous_root and validation.read_statistics(previous_root)
+        findings = validation.validate(statistics, schema, info, previous)
+        validation.write_findings(root, schema, findings)
+        with new_file(root / validation.STATISTICS / "index.html") as page:
+            page.write(render_page(info, statistics, previous, findings).encode())
+        self.report(
+            f"validated: no anomaly, {len(findings.measurements)} distances measured"
+        )
 
     def _summarize(self, counts: dict[str, Any]) -> None:
         bad = ", ".join(f"{name} {n:,}" for name, n in counts["bad_records"].items())

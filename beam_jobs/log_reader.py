@@ -29,13 +29,13 @@ class LogFile(NamedTuple):
     Attributes:
         path: where it lies.
         name: its base name, as it stands in `bad_records/`.
-        index: its number in the job, from 0; independent of the order of arguments.
+        number: its number in the job, from 0; independent of the order of arguments.
         line_format: the format decided for it.
     """
 
     path: str
     name: str
-    index: int
+    number: int
     line_format: LineFormat
 
 
@@ -96,7 +96,7 @@ class LogReader:
         self._file = log_file
         self._selection = selection
         self._num_buckets = num_buckets
-        self._bad_path = bad_records_dir / f"part-{log_file.index:05d}.jsonl"
+        self._bad_path = bad_records_dir / f"part-{log_file.number:05d}.jsonl"
         self._bad_stream: BinaryIO | None = None
         self._counts: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()

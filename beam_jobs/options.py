@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from beam_jobs.formats import FORMATS
 from beam_jobs.interactions import BadRecord, time_from_text
@@ -245,7 +246,7 @@ def checked_beam_flags(flags: Sequence[str]) -> list[str]:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for options in sorted(_subclasses(PipelineOptions), key=str):
+    for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)
     known, unknown = parser.parse_known_args(list(flags))
     if unknown:
@@ -257,6 +258,8 @@ def checked_beam_flags(flags: Sequence[str]) -> list[str]:
     return [*runner, *flags]
 
 
-def _subclasses(base: type) -> set[type]:
-    direct = set(base.__subclasses__())
-    return direct.union(*map(_subclasses, direct))
+def _subclasses(base: Any) -> list[Any]:
+    """All classes below a class, each once, in order of name."""
+    direct = base.__subclasses__()
+    below = {cls for child in direct for cls in (child, *_subclasses(child))}
+    return sorted(below, key=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -31,6 +32,7 @@ def build(options: JobOptions) -> None:
 
 def _quiet_libraries() -> None:
     """Keeps remarks of the libraries that no user can act on off the terminal."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore", FutureWarning)
 

@@ -25,7 +25,7 @@ class UserSequence(NamedTuple):
 
 
 def to_action_line(interaction: Interaction) -> bytes:
-    """Interaction("u", "i", 7) -> b"u\t0000000000007\ti"."""
+    r"""Interaction("u", "i", 7) -> b"u\t0000000000007\ti"."""
     user, item, timestamp_ms, _ = interaction
     return f"{user}\t{timestamp_ms:0{_TIME_DIGITS}}\t{item}".encode()
 
@@ -37,7 +37,7 @@ def parse_action_line(line: bytes) -> tuple[bytes, int, bytes]:
 
 
 def to_sequence_line(sequence: UserSequence) -> bytes:
-    """UserSequence(b"u", [b"i", b"j"]) -> b"u\ti j"; the form `show` prints."""
+    r"""UserSequence(b"u", [b"i", b"j"]) -> b"u\ti j"; the form `show` prints."""
     return sequence.user + b"\t" + b" ".join(sequence.items)
 
 

@@ -27,14 +27,14 @@ from s4rec_tf import spec
 class Shard(NamedTuple):
     """A shard of every split and the files of sequences that make it up."""
 
-    index: int
+    number: int
     num_shards: int
     sources: tuple[str, ...]
 
 
-def shard_name(index: int, num_shards: int) -> str:
+def shard_name(number: int, num_shards: int) -> str:
     """(0, 4) -> "part-00000-of-00004.tfrecord.gz"."""
-    return f"part-{index:05d}-of-{num_shards:05d}.tfrecord.gz"
+    return f"part-{number:05d}-of-{num_shards:05d}.tfrecord.gz"
 
 
 def to_features(
@@ -67,7 +67,7 @@ def write_shard(
     shard: Shard, root: Path, item_ids: dict[bytes, int], head_rule: HeadRule
 ) -> dict[str, int]:
     """Writes a shard of every split, sorted by user; the examples per file name."""
-    name = shard_name(shard.index, shard.num_shards)
+    name = shard_name(shard.number, shard.num_shards)
     counts = Counter({f"{split}/{name}": 0 for split in spec.SPLITS})
     with contextlib.ExitStack() as stack:
         streams = {
@@ -116,8 +116,8 @@ def group_into_shards(sequences: Sequence[Path], num_shards: int) -> list[Shard]
             f"`num_shards` must divide {len(sequences)}. Received: {num_shards}"
         )
     return [
-        Shard(index, num_shards, tuple(map(str, sequences[index::num_shards])))
-        for index in range(num_shards)
+        Shard(number, num_shards, tuple(map(str, sequences[number::num_shards])))
+        for number in range(num_shards)
     ]
 
 

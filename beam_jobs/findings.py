@@ -1,0 +1,49 @@
+"""What validation came to; apart from it, so that the page needs no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+Statistics = Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
+"""Statistics per split."""
+
+
+class Measurement(NamedTuple):
+    """A distance between two distributions of a feature.
+
+    Attributes:
+        compared: what is compared, such as "test with valid".
+        feature: the feature's name.
+        measure: name of the distance.
+        value: the distance.
+        threshold: the distance above which it is an anomaly.
+    """
+
+    compared: str
+    feature: str
+    measure: str
+    value: float
+    threshold: float
+
+
+class Findings(NamedTuple):
+    """What validation came to.
+
+    Attributes:
+        anomalies: one line each; none if the data is sound.
+        measurements: all distances measured.
+    """
+
+    anomalies: list[str]
+    measurements: list[Measurement]
+
+
+def join_findings(findings: list[Findings]) -> Findings:
+    """All anomalies and measurements."""
+    return Findings(
+        [line for found in findings for line in found.anomalies],
+        [distance for found in findings for distance in found.measurements],
+    )

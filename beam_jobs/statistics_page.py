@@ -1,0 +1,231 @@
+"""The statistics of a dataset as one HTML page that needs no network.
+
+TFDV's own viewer loads its components from the internet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from beam_jobs.findings import Findings, Measurement, Statistics
+from s4rec_tf import spec
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+  padding: 0 1rem; color: #1b1f24; background: #fff; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #d8dee4;
+  vertical-align: middle; }
+th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; color: #57606a; }
+svg { display: block; margin-left: auto; }
+rect { fill: #3572b0; } .other rect { fill: #8c959f; }
+.sound { color: #1a7f37; } .anomaly { color: #cf222e; }
+"""
+_WIDTH, _HEIGHT = 240, 48
+_TOP_VALUES = 10
+
+
+def render_page(
+    info: spec.DatasetInfo,
+    statistics: Statistics,
+    previous: Statistics | None,
+    findings: Findings,
+) -> str:
+    """The page's HTML.
+
+    Args:
+        info: facts of the dataset.
+        statistics: of its splits.
+        previous: statistics of the dataset before, or None.
+        findings: what validation came to.
+    """
+    body = [
+        "<h1>Statistics of the dataset</h1>",
+        _facts(info),
+        *_findings(findings),
+        *_features(statistics, previous),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        "<title>Statistics of the dataset</title>"
+        f"<style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def _facts(info: spec.DatasetInfo) -> str:
+    rows = [
+        ("users", f"{info.num_users:,}"),
+        ("items", f"{info.num_items:,}"),
+        ("actions", f"{info.num_actions:,}"),
+        ("actions per user", f"{info.num_actions / info.num_users:.2f}"),
+        ("actions per item", f"{info.num_actions / info.num_items:.2f}"),
+        ("head users", f"{info.num_head_users:,}"),
+        ("least length of a head user", f"{info.head_min_length:,}"),
+        ("k-core", f"{info.k_core:,}"),
+    ]
+    rows += [(f"{s} examples", f"{n:,}") for s, n in info.split_examples.items()]
+    return _table((), rows)
+
+
+def _findings(findings: Findings) -> Iterator[str]:
+    yield "<h2>Validation</h2>"
+    if findings.anomalies:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in findings.anomalies)
+        yield f'<ul class="anomaly">{lines}</ul>'
+    else:
+        yield '<p class="sound">No anomaly.</p>'
+    if findings.measurements:
+        header = ("compared", "feature", "distance", "value", "threshold", "")
+        yield _table(header, map(_measurement_row, findings.measurements))
+    else:
+        yield "<p>No distribution was compared: too few examples, or no other dataset.</p>"
+
+
+def _measurement_row(measured: Measurement) -> Sequence[str]:
+    share = min(measured.value / measured.threshold, 1) if measured.threshold else 1
+    bar = (
+        f'<svg width="{_WIDTH // 2}" height="12" role="img">'
+        f'<rect width="{_WIDTH / 2 * share:.1f}" height="12"/></svg>'
+    )
+    return (
+        escape(measured.compared),
+        escape(measured.feature),
+        escape(measured.measure),
+        f"{measured.value:.4g}",
+        f"{measured.threshold:.4g}",
+        bar,
+    )
+
+
+def _features(statistics: Statistics, previous: Statistics | None) -> Iterator[str]:
+    names = sorted(
+        {
+            feature.path.step[0]
+            for split in statistics.values()
+            for dataset in split.datasets
+            for feature in dataset.features
+        }
+    )
+    for name in names:
+        yield f"<h2>{escape(name)}</h2>"
+        yield from _feature_tables(name, statistics, previous)
+
+
+def _feature_tables(
+    name: str, statistics: Statistics, previous: Statistics | None
+) -> Iterator[str]:
+    sources = [(split, statistics[split], "") for split in spec.SPLITS]
+    if previous is not None:
+        sources += [
+            (f"{split}, previous", previous[split], "other") for split in spec.SPLITS
+        ]
+    numeric: list[Sequence[str]] = []
+    text: list[Sequence[str]] = []
+    for label, source, style in sources:
+        for feature in _find(name, source):
+            if feature.HasField("num_stats"):
+                numeric.append(_numeric_row(label, feature.num_stats, style))
+            elif feature.HasField("string_stats"):
+                text.append(_text_row(name, label, feature.string_stats, style))
+    if numeric:
+        yield _table(_NUMERIC_HEADER, numeric)
+    if text:
+        yield _table(_TEXT_HEADER, text)
+
+
+_NUMERIC_HEADER = (
+    "split",
+    "examples",
+    "missing",
+    "values each",
+    "mean",
+    "min",
+    "median",
+    "max",
+    "distribution",
+)
+_TEXT_HEADER = (
+    "split",
+    "examples",
+    "missing",
+    "distinct (about)",
+    "invalid UTF-8",
+    "most frequent",
+)
+
+
+def _find(
+    name: str, statistics: statistics_pb2.DatasetFeatureStatisticsList
+) -> Iterator[statistics_pb2.FeatureNameStatistics]:
+    for dataset in statistics.datasets:
+        for feature in dataset.features:
+            if feature.path.step[0] == name:
+                yield feature
+
+
+def _numeric_row(
+    label: str, stats: statistics_pb2.NumericStatistics, style: str
+) -> Sequence[str]:
+    common = stats.common_stats
+    return (
+        label,
+        f"{common.num_non_missing:,}",
+        f"{common.num_missing:,}",
+        f"{common.min_num_values:,} to {common.max_num_values:,}",
+        f"{stats.mean:,.2f}",
+        f"{stats.min:,.0f}",
+        f"{stats.median:,.0f}",
+        f"{stats.max:,.0f}",
+        "".join(_histogram(h, style) for h in stats.histograms if h.type == h.STANDARD),
+    )
+
+
+def _text_row(
+    name: str, label: str, stats: statistics_pb2.StringStatistics, style: str
+) -> Sequence[str]:
+    common = stats.common_stats
+    # Who is most active is nobody's business; every user is there once anyway.
+    values = [] if name == spec.USER_ID else stats.top_values[:_TOP_VALUES]
+    return (
+        label,
+        f"{common.num_non_missing:,}",
+        f"{common.num_missing:,}",
+        f"{stats.unique:,}",
+        f"{stats.invalid_utf8_count:,}",
+        ", ".join(f"{escape(v.value)}: {v.frequency:,.0f}" for v in values),
+    )
+
+
+def _histogram(histogram: statistics_pb2.Histogram, style: str) -> str:
+    """Bars of equal ranges; the range and count of each on hovering."""
+    buckets = histogram.buckets
+    highest = max((bucket.sample_count for bucket in buckets), default=0) or 1
+    step = _WIDTH / max(len(buckets), 1)
+    bars = []
+    for number, bucket in enumerate(buckets):
+        height = _HEIGHT * bucket.sample_count / highest
+        bars.append(
+            f'<rect x="{number * step:.1f}" y="{_HEIGHT - height:.1f}" '
+            f'width="{step - 1:.1f}" height="{height:.1f}"><title>'
+            f"{bucket.low_value:,.0f} to {bucket.high_value:,.0f}: "
+            f"{bucket.sample_count:,.0f}</title></rect>"
+        )
+    return (
+        f'<svg class="{style}" width="{_WIDTH}" height="{_HEIGHT}" role="img">'
+        f"{''.join(bars)}</svg>"
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,287 @@
+"""Statistics of the written examples, and what in them breaks the schema.
+
+The only file that imports tensorflow-data-validation, whose import takes long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apache_beam as beam
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import (
+    anomalies_pb2,
+    schema_pb2,
+    statistics_pb2,
+)
+
+from beam_jobs.files import new_file
+from beam_jobs.findings import Findings, Measurement, Statistics, join_findings
+from s4rec_tf import spec
+
+with contextlib.redirect_stderr(io.StringIO()):  # it remarks that IPython is missing
+    import tensorflow_data_validation as tfdv
+    from tfx_bsl.public import tfxio
+
+STATISTICS = "statistics"
+"""Folder of the statistics, in the dataset folder."""
+
+MIN_COMPARED_EXAMPLES = 1000
+"""Distributions of fewer examples differ by chance alone."""
+
+_BATCH = 1000
+_SAME_USERS = (("test", "valid"), ("train", "test"))
+"""Splits that are compared: each user of the second is in the first."""
+
+
+class AnomalyError(ValueError):
+    """The written examples break the schema."""
+
+
+def statistics_path(root: Path, split: str) -> Path:
+    """Where the statistics of a split lie, a binary DatasetFeatureStatisticsList."""
+    return root / STATISTICS / f"{split}.pb"
+
+
+def curated_schema() -> schema_pb2.Schema:
+    """The schema that is kept beside this file."""
+    text = Path(__file__).with_name("schema.pbtxt").read_text("utf-8")
+    return text_format.Parse(text, schema_pb2.Schema())
+
+
+def complete_schema(
+    schema: schema_pb2.Schema, info: spec.DatasetInfo
+) -> schema_pb2.Schema:
+    """The curated schema with the domains that depend on the data."""
+    completed = schema_pb2.Schema()
+    completed.CopyFrom(schema)
+    features = {feature.name: feature for feature in completed.feature}
+    for name in (spec.ITEM_IDS, spec.TARGET_ID):
+        features[name].int_domain.max = info.num_items
+    features[spec.SEQUENCE_LENGTH].int_domain.min = info.k_core
+    return completed
+
+
+def wire_statistics(
+    pipeline: beam.Pipeline, root: Path, schema: schema_pb2.Schema
+) -> None:
+    """Wires the statistics of all splits, from their TFRecords.
+
+    Args:
+        pipeline: the pipeline.
+        root: the dataset folder being built.
+        schema: says which integers are categories.
+    """
+    # Sketches bound the memory; without them the distinct users are shuffled.
+    options = tfdv.StatsOptions(
+        schema=schema,
+        use_sketch_based_topk_uniques=True,
+        num_rank_histogram_buckets=20,
+    )
+    for split in spec.SPLITS:
+        source = tfxio.TFExampleRecord(
+            file_pattern=str(root / split / "*.tfrecord.gz"),
+            telemetry_descriptors=["s4rec", "prepare_dataset"],
+        ).BeamSource(_BATCH)
+        (
+            pipeline
+            | f"Read/{split}" >> source
+            | f"Statistics/{split}" >> tfdv.GenerateStatistics(options)
+            | f"Write/{split}"
+            >> tfdv.WriteStatisticsToBinaryFile(str(statistics_path(root, split)))
+        )
+
+
+def read_statistics(root: Path) -> Statistics:
+    """The statistics of all splits of a dataset folder."""
+    return {
+        split: statistics_pb2.DatasetFeatureStatisticsList.FromString(
+            statistics_path(root, split).read_bytes()
+        )
+        for split in spec.SPLITS
+    }
+
+
+def generate_statistics(
+    root: Path,
+    schema: schema_pb2.Schema,
+    run_pipeline: Callable[[Callable[[beam.Pipeline], None]], None],
+) -> Statistics:
+    """Computes and writes the statistics of all splits of a dataset folder."""
+    (root / STATISTICS).mkdir()
+    run_pipeline(functools.partial(wire_statistics, root=root, schema=schema))
+    return read_statistics(root)
+
+
+def _num_examples(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> int:
+    return sum(dataset.num_examples for dataset in statistics.datasets)
+
+
+def _invalid_utf8(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+) -> Iterator[str]:
+    for dataset in statistics.datasets:
+        for feature in dataset.features:
+            count = feature.string_stats.invalid_utf8_count
+            if count:
+                yield f"{feature.path.step[0]}: {count} values are no valid UTF-8"
+
+
+def _without_comparators(schema: schema_pb2.Schema) -> schema_pb2.Schema:
+    plain = schema_pb2.Schema()
+    plain.CopyFrom(schema)
+    for feature in plain.feature:
+        feature.ClearField("drift_comparator")
+        feature.ClearField("skew_comparator")
+    return plain
+
+
+def _describe(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
+    for name, anomaly in sorted(anomalies.anomaly_info.items()):
+        yield f"{name}: {anomaly.description}"
+    if anomalies.HasField("dataset_anomaly_info"):
+        yield anomalies.dataset_anomaly_info.description
+    if anomalies.data_missing:
+        yield "no example at all"
+
+
+def _measurements(
+    anomalies: anomalies_pb2.Anomalies, compared: str
+) -> Iterator[Measurement]:
+    types = anomalies_pb2.DriftSkewInfo.Measurement.Type
+    for info in anomalies.drift_skew_info:
+        for found in (*info.drift_measurements, *info.skew_measurements):
+            yield Measurement(
+                compared,
+                info.path.step[0],
+                types.Name(found.type).lower().replace("_", " "),
+                found.value,
+                found.threshold,
+            )
+
+
+def validate_split(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    split: str,
+    expected_examples: int,
+) -> list[str]:
+    """The anomalies of one split by itself.
+
+    Args:
+        statistics: of the split.
+        schema: the completed schema.
+        split: its name, an environment of the schema.
+        expected_examples: number of examples that were written.
+    """
+    if expected_examples == 0 == _num_examples(statistics):
+        return []
+    plain = _without_comparators(schema)
+    constraints = plain.dataset_constraints
+    constraints.min_examples_count = constraints.max_examples_count = expected_examples
+    anomalies = tfdv.validate_statistics(statistics, plain, environment=split)
+    return [*_describe(anomalies), *_invalid_utf8(statistics)]
+
+
+def _compare(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    split: str,
+    compared: str,
+    **others: statistics_pb2.DatasetFeatureStatisticsList,
+) -> Findings:
+    anomalies = tfdv.validate_statistics(
+        statistics, schema, environment=split, **others
+    )
+    return Findings(
+        [f"{compared}: {line}" for line in _describe(anomalies)],
+        list(_measurements(anomalies, compared)),
+    )
+
+
+def compare_splits(statistics: Statistics, schema: schema_pb2.Schema) -> Findings:
+    """The skew between the splits that hold the same users."""
+    findings = []
+    for split, other in _SAME_USERS:
+        sizes = {_num_examples(statistics[name]) for name in (split, other)}
+        if len(sizes) == 1 and min(sizes) >= MIN_COMPARED_EXAMPLES:
+            found = _compare(
+                statistics[split],
+                schema,
+                split,
+                f"{split} with {other}",
+                serving_statistics=statistics[other],
+            )
+            findings.append(found)
+    return join_findings(findings)
+
+
+def compare_with_previous(
+    statistics: Statistics, schema: schema_pb2.Schema, previous: Statistics
+) -> Findings:
+    """The drift of every split since the previous dataset."""
+    findings = []
+    for split in spec.SPLITS:
+        sizes = [_num_examples(each[split]) for each in (statistics, previous)]
+        if 0 in sizes:
+            continue
+        is_small = min(sizes) < MIN_COMPARED_EXAMPLES
+        found = _compare(
+            statistics[split],
+            _without_comparators(schema) if is_small else schema,
+            split,
+            f"{split} with the previous dataset",
+            previous_statistics=previous[split],
+        )
+        findings.append(found)
+    return join_findings(findings)
+
+
+def validate(
+    statistics: Statistics,
+    schema: schema_pb2.Schema,
+    info: spec.DatasetInfo,
+    previous: Statistics | None,
+) -> Findings:
+    """All anomalies of a dataset.
+
+    Args:
+        statistics: of its splits.
+        schema: the completed schema.
+        info: what the job says it wrote.
+        previous: statistics of the dataset before, or None.
+    """
+    anomalies = [
+        f"{split}: {line}"
+        for split in spec.SPLITS
+        for line in validate_split(
+            statistics[split], schema, split, info.split_examples[split]
+        )
+    ]
+    findings = [Findings(anomalies, [])]
+    if not anomalies:
+        findings.append(compare_splits(statistics, schema))
+    if not anomalies and previous is not None:
+        findings.append(compare_with_previous(statistics, schema, previous))
+    return join_findings(findings)
+
+
+def write_findings(root: Path, schema: schema_pb2.Schema, findings: Findings) -> None:
+    """Writes `schema.pbtxt` and an empty `anomalies.pbtxt`.
+
+    Raises:
+        AnomalyError: with the text of every anomaly, if there is one.
+    """
+    if findings.anomalies:
+        raise AnomalyError(
+            "the dataset breaks its schema, nothing is published: "
+            + "; ".join(findings.anomalies)
+        )
+    with new_file(root / "schema.pbtxt") as stream:
+        stream.write(text_format.MessageToString(schema).encode())
+    with new_file(root / "anomalies.pbtxt"):
+        pass
