@@ -13,6 +13,7 @@ BEAM = [
     "apache-beam[gcp]>=2.72,<2.73",  # the data jobs; [gcp] for Dataflow and gs://
     "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
     "dill>=0.3.1.1,<0.3.2",  # imported by tfx-bsl, no longer brought by Beam
+    "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
 ]
 TRAIN = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAX_ID_BYTES = 256
 """A longer id is taken for a damaged line."""
@@ -134,12 +134,19 @@ def time_from_text(text: str, unit: str) -> int:
         BadRecord: bad_time.
     """
     try:
-        number: int | float = int(text) if text.isdecimal() else float(text)
+        number = _number(text)
     except ValueError:
         if unit != "auto":
             raise BadRecord("bad_time", f"time is {text!r:.80}") from None
         return time_from_iso(text)
     return time_from_number(number, unit)
+
+
+def _number(text: str) -> int | float:
+    """int(text) or float(text), without the underscores that Python would take."""
+    if "_" in text:
+        raise ValueError(text)
+    return int(text) if text.isdecimal() else float(text)
 
 
 def time_from_iso(text: str) -> int:
@@ -157,16 +164,18 @@ def time_from_iso(text: str) -> int:
     return time_from_number(round(moment.timestamp() * 1000), "ms")
 
 
-def rating_from(value: object) -> float:
+def rating_from(value: Any) -> float:
     """A rating as a finite number.
 
     Raises:
         BadRecord: bad_rating.
     """
     try:
-        rating = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        rating = _number(value) if isinstance(value, str) else value
+    except ValueError:
+        rating = math.nan
+    if isinstance(rating, bool) or not isinstance(rating, int | float):
         rating = math.nan
     if not math.isfinite(rating):
         raise BadRecord("bad_rating", f"rating is {value!r:.80}")
-    return rating
+    return float(rating)

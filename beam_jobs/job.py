@@ -259,7 +259,9 @@ class Job:
         root, previous_root = self.place.dataset, self.options.previous_statistics
         schema = validation.complete_schema(validation.curated_schema(), info)
         statistics = validation.generate_statistics(root, schema, self.run_pipeline)
-        previous = previous_root and validation.read_statistics(previous_root)
+        previous = (
+            None if previous_root is None else validation.read_statistics(previous_root)
+        )
         findings = validation.validate(statistics, schema, info, previous)
         validation.write_findings(root, schema, findings)
         with new_file(root / validation.STATISTICS / "index.html") as page:

@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         build(options)
     except UsageError as error:
         return _fail(error, 2)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return _fail(error, 1)
     return 0
 

@@ -44,18 +44,20 @@ def render_page(
         previous: statistics of the dataset before, or None.
         findings: what validation came to.
     """
-    body = [
+    body = (
         "<h1>Statistics of the dataset</h1>",
         _facts(info),
         *_findings(findings),
         *_features(statistics, previous),
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        "<title>Statistics of the dataset</title>"
-        f"<style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
+    )
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            "<title>Statistics of the dataset</title>",
+            f"<style>{_STYLE}</style></head>\n<body>",
+            *body,
+            "</body></html>\n",
+        )
     )
 
 
@@ -85,7 +87,7 @@ def _findings(findings: Findings) -> Iterator[str]:
         header = ("compared", "feature", "distance", "value", "threshold", "")
         yield _table(header, map(_measurement_row, findings.measurements))
     else:
-        yield "<p>No distribution was compared: too few examples, or no other dataset.</p>"
+        yield "<p>No distribution was compared: there are too few examples.</p>"
 
 
 def _measurement_row(measured: Measurement) -> Sequence[str]:
