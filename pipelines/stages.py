@@ -19,6 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::UserWarning",
+}
+"""Keeps what TensorFlow says at every start out of the demo, unless set otherwise."""
+
 
 class StageError(Exception):
     """A stage that failed: which one, its command, and how it ended."""
@@ -108,7 +114,8 @@ def run_command(stage: Stage) -> str:
     with child(stage.command, keep_output=stage.keep_output) as process:
         lines = []
         for line in process.stdout or ():
-            if not stage.quiet:
+            # An object in one line is meant for programs.
+            if not stage.quiet and not line.startswith("{"):
                 print(line, end="", flush=True)
             lines.append(line)
         code = process.wait()
@@ -131,8 +138,7 @@ def child(
     Yields:
         The running process.
     """
-    env = dict(os.environ, PYTHONUNBUFFERED="1")
-    env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    env = {**QUIET, **os.environ, "PYTHONUNBUFFERED": "1"}
     with contextlib.ExitStack() as stack:
         sink: Any = subprocess.PIPE if keep_output else None
         if log:

@@ -6,6 +6,8 @@ import pytest
 
 from pipelines.stages import Chain, Stage, StageError, child, wait_until
 
+OUTPUT = 'line one\nline two\n{"for": "programs"}\n'
+
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
@@ -19,6 +21,7 @@ def script(tmp_path, monkeypatch):
                 stream.write("x")
             print("line one")
             print("line two")
+            print('{"for": "programs"}')
             sys.exit(code)
             """
         )
@@ -38,19 +41,20 @@ def times_run(folder):
 
 def test_output_is_handed_back_and_the_banner_counts(script, capfd):
     chain = Chain(script / "records", total=2)
-    assert chain.run(stage(script, keep_output=True)) == "line one\nline two\n"
+    assert chain.run(stage(script, keep_output=True)) == OUTPUT
     assert chain.run(stage(script)) == ""
     shown = capfd.readouterr().out
     assert "=== [1/2] work" in shown
     assert "=== [2/2] work" in shown
     assert shown.count("line two") == 2
+    assert shown.count("programs") == 1  # where it was not kept, it was not read
     assert f"python -m stagework {script}/written 0" in shown
 
 
 def test_quiet_output_is_handed_back_and_not_shown(script, capfd):
     chain = Chain(script / "records", total=1)
     output = chain.run(stage(script, keep_output=True, quiet=True))
-    assert output == "line one\nline two\n"
+    assert output == OUTPUT
     assert "line one" not in capfd.readouterr().out
 
 
