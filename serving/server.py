@@ -106,18 +106,22 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         StatusError: if nothing can be served or a port cannot be had.
         NoBasePath: if the base path is missing at the start.
     """
+    from serving.versions import VersionManager, versions_on_disk
+
+    # A wrong path fails the command before TensorFlow is imported.
+    versions_on_disk(args.model_base_path)
     from serving import grpc_service, rest_service
     from serving.api import ModelApi
-    from serving.versions import VersionManager
+    from serving.servable import Servable
 
     versions = VersionManager(
         args.model_name,
         args.model_base_path,
+        Servable,
         poll_seconds=args.file_system_poll_wait_seconds,
         max_retries=args.max_num_load_retries,
         retry_seconds=args.load_retry_interval_micros / 1e6,
     )
-    # In this thread, so that a wrong path fails the command at once.
     versions.poll()
     versions.start()
     try:

@@ -15,9 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.contract import Code, StatusError
-from serving.servable import Servable
+
+if TYPE_CHECKING:
+    from serving.servable import Servable
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +87,21 @@ class VersionManager:
         self,
         model_name: str,
         base_path: Path,
+        load: Callable[[Path], Servable],
         *,
         poll_seconds: float = 1.0,
         max_retries: int = 5,
         retry_seconds: float = 60.0,
-        load: Callable[[Path], Servable] = Servable,
     ) -> None:
         """Takes the settings; nothing is read before `poll`.
 
         Args:
             model_name: the name that requests must use.
             base_path: BASE/NAME.
+            load: makes a servable of a version's folder; raises `StatusError`.
             poll_seconds: pause between two looks at the base path.
             max_retries: further loads of a version after a failed one.
             retry_seconds: least pause between two loads of a failing version.
-            load: makes a servable of a folder.
         """
         self.model_name = model_name
         self._base_path = base_path

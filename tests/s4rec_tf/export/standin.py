@@ -1,13 +1,18 @@
-"""A small Keras 3 model with the export's protocol."""
+"""A small Keras 3 model with the export's protocol, and an export of it."""
+
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from s4rec_tf import spec
+from s4rec_tf import spec, testing
+from s4rec_tf.export import write
 
 MAX_LENGTH = 8
 WIDTH = 4
+NUM_ITEMS = 60
+MAX_K = 20
 
 
 class MeanRecommender(keras.Model):
@@ -55,3 +60,30 @@ def slow_answer(
     order = sorted(range(1, len(table) + 1), key=lambda item: (-scores[item - 1], item))
     best = [item for item in order if item not in excluded][:k]
     return best, [float(scores[item - 1]) for item in best]
+
+
+class Exported:
+    """An exported version and what it was made of."""
+
+    def __init__(self, root: Path) -> None:
+        sequences = testing.markov_sequences(40, NUM_ITEMS, seed=1)
+        path = testing.write_dataset(root / "dataset", sequences, NUM_ITEMS)
+        self.dataset = spec.DatasetDir(path)
+        self.table = item_table(NUM_ITEMS)
+        # Two items tie on every score.
+        self.table[7] = self.table[3]
+        self.counts = np.random.default_rng(2).integers(0, 9, NUM_ITEMS)
+        self.model = MeanRecommender(self.table)
+        self.export_dir = root / "models" / "demo"
+        self.version = write.write_version(
+            self.model,
+            self.dataset,
+            self.export_dir,
+            max_k=MAX_K,
+            popularity=self.counts,
+            card={"Settings": {"model": "mean"}},
+        )
+
+    def expected(self, history, excluded=(), k=MAX_K):
+        """Item ids and scores, see `slow_answer`."""
+        return slow_answer(self.table, self.counts, history, set(excluded), k)

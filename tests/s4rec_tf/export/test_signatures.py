@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.s4rec_tf.export.conftest import MAX_K, NUM_ITEMS
-from tests.s4rec_tf.export.standin import MAX_LENGTH, WIDTH
+from tests.s4rec_tf.export.standin import MAX_K, MAX_LENGTH, NUM_ITEMS, WIDTH
 
 LOWEST = np.finfo(np.float32).min
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from s4rec_tf import spec, testing
 from s4rec_tf.export import popularity, protocol, publish, write
 from tests.s4rec_tf.export import standin
-from tests.s4rec_tf.export.conftest import NUM_ITEMS
+from tests.s4rec_tf.export.standin import NUM_ITEMS
 
 
 def write_again(exported, export_dir, **changes):
