@@ -6,6 +6,7 @@ Nothing here knows Beam, files or formats.
 from __future__ import annotations
 
 import math
+import sys
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -115,7 +116,7 @@ def time_from_number(value: object, unit: str) -> int:
         raise BadRecord("bad_time", f"time is {value!r}")
     if not isinstance(value, int | float):
         raise BadRecord("wrong_type", f"time must be a number, is {value!r:.80}")
-    if not math.isfinite(value) or not 0 <= value < END_OF_TIME_MS:
+    if not 0 <= value < END_OF_TIME_MS:  # holds for NaN too
         raise BadRecord("bad_time", f"time is {value!r:.80}")
     in_seconds = unit == "s" or (unit == "auto" and value < MILLISECONDS_FROM)
     timestamp_ms = round(value * 1000) if in_seconds else round(value)
@@ -176,6 +177,6 @@ def rating_from(value: Any) -> float:
         rating = math.nan
     if isinstance(rating, bool) or not isinstance(rating, int | float):
         rating = math.nan
-    if not math.isfinite(rating):
+    if not abs(rating) < sys.float_info.max:  # holds for NaN too
         raise BadRecord("bad_rating", f"rating is {value!r:.80}")
     return float(rating)

@@ -1,0 +1,42 @@
+"""Whole jobs on the real logs in the folder that S4REC_DATA names."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from beam_jobs import prepare_dataset, show
+from s4rec_tf.spec import DatasetDir
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("S4REC_DATA", ROOT / ".." / "shared" / "data"))
+
+LOGS = {
+    "reviews_Beauty_5.slim.json.gz": ("amazon", 22_363, 12_101, 198_502),
+    "reviews_Sports_and_Outdoors_5.slim.json.gz": ("amazon", 35_598, 18_357, 296_337),
+    "reviews_Toys_and_Games_5.slim.json.gz": ("amazon", 19_412, 11_924, 167_597),
+    "ml-100k-u.data.gz": ("movielens", 943, 1_349, 99_287),
+    "ml-1m-ratings.users1-2999.dat.gz": ("movielens", 2_999, 3_266, 486_907),
+    "ml-1m-sequences.txt.gz": ("sequences", 6_040, 3_416, 999_611),
+}
+BEAUTY_SHOWN = "6d51e725cfbc328c82bd14328854dae9f18a94496c1b3baf0d4333181ffbafde"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOGS)
+def test_published_counts(tmp_path, capfdbinary, name):
+    line_format, users, items, actions = LOGS[name]
+    output = tmp_path / "out"
+    argv = ["--input", str(DATA / name), "--output", str(output)]
+    assert prepare_dataset.run([*argv, "--format", "auto"]) == 0
+    said = capfdbinary.readouterr().err.decode()
+    assert f"{name}: {line_format} (" in said
+    info = DatasetDir(output).info()
+    assert (info.num_users, info.num_items, info.num_actions) == (users, items, actions)
+    assert info.num_head_users == round(0.2 * users)
+    if "Beauty" in name:
+        assert show.run([str(output)]) == 0
+        shown = capfdbinary.readouterr().out
+        assert hashlib.sha256(shown).hexdigest() == BEAUTY_SHOWN
+        assert info.head_min_length == 10

@@ -1,0 +1,256 @@
+"""What breaks the schema stops the job; statistics come from TFDV itself."""
+
+import copy
+import gzip
+import random
+
+import pytest
+
+from beam_jobs import prepare_dataset, validation
+from beam_jobs.dataset_info import HeadRule
+from beam_jobs.example_proto import serialize_example
+from beam_jobs.findings import Findings, Measurement
+from beam_jobs.records import UserSequence, to_sequence_line
+from beam_jobs.runner import with_flags
+from beam_jobs.statistics_page import render_page
+from beam_jobs.tf_examples import Shard, write_shard
+from beam_jobs.tfrecord_files import write_record
+from s4rec_tf.spec import SPLITS, DatasetInfo
+
+NUM_USERS, NUM_ITEMS = 1200, 40
+INFO = DatasetInfo(
+    num_users=NUM_USERS,
+    num_items=NUM_ITEMS,
+    num_actions=0,
+    num_head_users=240,
+    head_share=0.2,
+    head_min_length=9,
+    k_core=5,
+    split_examples=dict.fromkeys(SPLITS, NUM_USERS),
+)
+RUN = with_flags(["--runner=FnApiRunner"])
+SCHEMA = validation.complete_schema(validation.curated_schema(), INFO)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Statistics of a dataset with nothing wrong."""
+    root = tmp_path_factory.mktemp("sound")
+    draw = random.Random(3)
+    lines = []
+    for number in range(NUM_USERS):
+        length = draw.randrange(5, 12)
+        items = [b"i%d" % draw.randrange(NUM_ITEMS) for _ in range(length)]
+        lines.append(to_sequence_line(UserSequence(b"u%05d" % number, items)))
+    source = root / "sequences"
+    source.write_bytes(b"".join(line + b"\n" for line in lines))
+    item_ids = {b"i%d" % number: number + 1 for number in range(NUM_ITEMS)}
+    rule = HeadRule(240, 10, b"u00600")
+    write_shard(Shard(0, 1, (str(source),)), root, item_ids, rule)
+    return validation.generate_statistics(root, SCHEMA, RUN)
+
+
+def test_sound_data_has_no_anomaly(sound):
+    findings = validation.validate(sound, SCHEMA, INFO, previous=sound)
+    assert findings.anomalies == []
+    compared = {(m.compared, m.feature) for m in findings.measurements}
+    assert ("test with valid", "target_id") in compared
+    assert ("train with test", "item_ids") in compared
+    assert ("valid with the previous dataset", "sequence_length") in compared
+    for measured in findings.measurements:
+        assert 0 <= measured.value < measured.threshold
+
+
+def feature(statistics, split, name):
+    (found,) = [
+        f for f in statistics[split].datasets[0].features if f.path.step[0] == name
+    ]
+    return found
+
+
+def changed(sound, change):
+    statistics = {split: copy.deepcopy(sound[split]) for split in SPLITS}
+    change(statistics)
+    return statistics
+
+
+def id_too_large(s):
+    feature(s, "train", "item_ids").num_stats.max = NUM_ITEMS + 1
+
+
+def pad_as_target(s):
+    feature(s, "test", "target_id").num_stats.min = 0
+
+
+def empty_list(s):
+    feature(s, "valid", "item_ids").num_stats.common_stats.min_num_values = 0
+
+
+def two_targets(s):
+    feature(s, "valid", "target_id").num_stats.common_stats.max_num_values = 2
+
+
+def absent_user(s):
+    stats = feature(s, "train", "user_id").string_stats.common_stats
+    stats.num_missing, stats.num_non_missing = 1, NUM_USERS - 1
+
+
+def third_kind_of_user(s):
+    ranks = feature(s, "train", "is_head").string_stats.rank_histogram
+    ranks.buckets.add(low_rank=2, high_rank=2, label="2", sample_count=1)
+
+
+def too_short(s):
+    feature(s, "test", "sequence_length").num_stats.min = 4
+
+
+def invalid_utf8(s):
+    feature(s, "train", "user_id").string_stats.invalid_utf8_count = 3
+
+
+def lost_examples(s):
+    s["valid"].datasets[0].num_examples -= 1
+
+
+def new_column(s):
+    added = copy.deepcopy(feature(s, "train", "user_id"))
+    added.path.step[0] = "email"
+    s["train"].datasets[0].features.append(added)
+
+
+def lost_column(s):
+    del s["test"].datasets[0].features[:]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (id_too_large, "train: item_ids: Unexpectedly large value: 41."),
+        (pad_as_target, "test: target_id: Unexpectedly small value: 0."),
+        (empty_list, "valid: item_ids: Some examples have fewer values than expected"),
+        (two_targets, "valid: target_id: Some examples have more values than expected"),
+        (absent_user, "train: user_id: The feature was present in fewer examples"),
+        (third_kind_of_user, "train: is_head: Unexpectedly large value: 2."),
+        (too_short, "test: sequence_length: Unexpectedly small value: 4."),
+        (invalid_utf8, "train: user_id: 3 values are no valid UTF-8"),
+        (lost_examples, "valid: The dataset has 1199 examples, which is fewer than"),
+        (new_column, "train: email: New column"),
+        (lost_column, "test: target_id: Column is completely missing"),
+    ],
+)
+def test_each_check_bites(sound, change, message):
+    statistics = changed(sound, change)
+    anomalies = validation.validate(statistics, SCHEMA, INFO, None).anomalies
+    assert [line for line in anomalies if message in line], anomalies
+
+
+def shift_histogram(statistics, split, name):
+    for histogram in feature(statistics, split, name).num_stats.histograms:
+        for number, bucket in enumerate(histogram.buckets):
+            bucket.sample_count = 10_000 if number == 9 else 1
+
+
+def test_skew_between_splits(sound):
+    shifted = changed(sound, lambda s: shift_histogram(s, "test", "target_id"))
+    findings = validation.validate(shifted, SCHEMA, INFO, None)
+    (anomaly,) = findings.anomalies
+    assert anomaly.startswith("test with valid: target_id: The approximate Jensen-Sha")
+
+
+def test_drift_since_the_previous_dataset(sound):
+    before = changed(sound, lambda s: shift_histogram(s, "train", "sequence_length"))
+    findings = validation.validate(sound, SCHEMA, INFO, before)
+    (anomaly,) = findings.anomalies
+    message = "train with the previous dataset: sequence_length: The approximate Jensen"
+    assert anomaly.startswith(message)
+
+
+def test_a_fall_in_the_number_of_users_is_drift(sound):
+    def more_users(statistics):
+        statistics["train"].datasets[0].num_examples *= 3
+
+    before = changed(sound, more_users)
+    (anomaly,) = validation.validate(sound, SCHEMA, INFO, before).anomalies
+    assert "The ratio of num examples in the current dataset" in anomaly
+
+
+def test_small_samples_are_not_compared(sound):
+    def few(statistics):
+        for split in SPLITS:
+            statistics[split].datasets[0].num_examples = 900
+            shift_histogram(statistics, split, "sequence_length")
+
+    findings = validation.compare_with_previous(changed(sound, few), SCHEMA, sound)
+    assert findings == Findings([], [])
+
+
+def write_broken(root):
+    """A dataset whose TFRecords themselves are broken, one way a split."""
+    records = {
+        "train": {"user_id": b"\xff", "item_ids": [1], "is_head": 0},
+        "valid": {"user_id": b"u", "item_ids": [99], "is_head": 0, "target_id": 1},
+        "test": {"user_id": b"u", "item_ids": [1], "is_head": 2, "target_id": 1},
+    }
+    for split, features in records.items():
+        (root / split).mkdir()
+        with gzip.open(root / split / "part-0.tfrecord.gz", "wb") as stream:
+            write_record(stream, serialize_example({**features, "sequence_length": 5}))
+
+
+def test_broken_records_and_an_empty_split(tmp_path):
+    write_broken(tmp_path)
+    broken = validation.generate_statistics(tmp_path, SCHEMA, RUN)
+    info = DatasetInfo(**(vars(INFO) | {"split_examples": dict.fromkeys(SPLITS, 1)}))
+    findings = validation.validate(broken, SCHEMA, info, None)
+    with pytest.raises(validation.AnomalyError) as caught:
+        validation.write_findings(tmp_path, SCHEMA, findings)
+    for message in (
+        "nothing is published: ",
+        "train: user_id: 1 values are no valid UTF-8",
+        "valid: item_ids: Unexpectedly large value: 99.",
+        "test: is_head: Unexpectedly large value: 2.",
+    ):
+        assert message in str(caught.value)
+    assert not (tmp_path / "schema.pbtxt").exists()
+
+
+def test_an_anomaly_stops_the_job_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def broken(root, schema, run_pipeline):
+        for split in SPLITS:
+            for path in (root / split).iterdir():
+                path.unlink()
+            (root / split).rmdir()
+        write_broken(root)
+        return generate(root, schema, run_pipeline)
+
+    generate = validation.generate_statistics
+    monkeypatch.setattr(validation, "generate_statistics", broken)
+    log = tmp_path / "log"
+    log.write_text("u a b c\nv a b\n")
+    argv = ["--input", str(log), "--output", str(tmp_path / "out"), "--k_core=1"]
+    assert prepare_dataset.run(argv) == 1
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert "breaks its schema, nothing is published: train: " in last_line
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_the_previous_dataset_must_be_finished(tmp_path, capsys):
+    log = tmp_path / "log"
+    log.write_text("u a b c\n")
+    argv = ["--input", str(log), "--output", str(tmp_path / "out"), "--k_core=1"]
+    argv += ["--previous_statistics", str(tmp_path / "before")]
+    assert prepare_dataset.run(argv) == 1
+    assert "before does not exist" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_the_page_stands_alone(sound):
+    measured = [Measurement("test with <valid>", "item_ids", "l infty", 0.02, 0.1)]
+    page = render_page(INFO, sound, sound, Findings([], measured))
+    assert page.startswith("<!doctype html>")
+    for text in ("1,200", "test with &lt;valid&gt;", "<h2>target_id</h2>", "previous"):
+        assert text in page
+    assert page.count("<svg") >= 3 * 3
+    for reference in ("http:", "https:", "//", "<script", "<link", "@import", "url("):
+        assert reference not in page
+    assert "u00000" not in page  # no user is named
