@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -11,6 +14,7 @@ from tensorflow_serving.apis import (
 
 from serving import contract
 from serving.contract import Code, StatusError
+from serving.servable import Servable
 from serving.versions import VersionManager
 
 SIGNATURE_DEF = "signature_def"
@@ -36,15 +40,34 @@ class ModelApi:
         Raises:
             StatusError: with TF Serving's codes.
         """
-        version = self._version(request)
+        with self.lease(request) as servable:
+            return self.answer(servable, request)
+
+    @contextlib.contextmanager
+    def lease(self, request: predict_pb2.PredictRequest) -> Iterator[Servable]:
+        """The version that a request asks for, kept loaded for the length of the block.
+
+        Raises:
+            StatusError: with TF Serving's codes.
+        """
+        with self.versions.lease(self._version(request)) as servable:
+            yield servable
+
+    def answer(
+        self, servable: Servable, request: predict_pb2.PredictRequest
+    ) -> predict_pb2.PredictResponse:
+        """Answers by a leased version.
+
+        Raises:
+            StatusError: with TF Serving's codes.
+        """
         rows = max((_rows(proto) for proto in request.inputs.values()), default=0)
         if rows > self._max_batch_rows:
             raise contract.invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._max_batch_rows}"
             )
-        with self.versions.lease(version) as servable:
-            return servable.predict(request)
+        return servable.predict(request)
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

@@ -81,25 +81,16 @@ class RestApi:
         document = json_tensors.parse(body)
         name = document.get("signature_name") or contract.DEFAULT_SIGNATURE
         request.model_spec.signature_name = _utf8(name)
-        is_row_format = json_tensors.fill_inputs(
-            document, self._signature(request, name), request
-        )
-        return json_tensors.to_document(self._api.predict(request), is_row_format)
-
-    def _signature(self, request: predict_pb2.PredictRequest, name: str) -> Any:
-        wanted = get_model_metadata_pb2.GetModelMetadataRequest()
-        wanted.model_spec.CopyFrom(request.model_spec)
-        wanted.metadata_field.append(SIGNATURE_DEF)
-        definitions = get_model_metadata_pb2.SignatureDefMap()
-        response = self._api.metadata(wanted)
-        response.metadata[SIGNATURE_DEF].Unpack(definitions)
-        if name not in definitions.signature_def:
-            raise invalid_argument(
-                f'Serving signature name: "{name}" not found in signature def'
-            )
-        # The answer must come from the version whose signature was read.
-        request.model_spec.version.CopyFrom(response.model_spec.version)
-        return definitions.signature_def[name]
+        # One version for both steps, also when another one is swapped in between.
+        with self._api.lease(request) as servable:
+            if name not in servable.signatures:
+                raise invalid_argument(
+                    f'Serving signature name: "{name}" not found in signature def'
+                )
+            signature = servable.signatures[name]
+            is_row_format = json_tensors.fill_inputs(document, signature, request)
+            response = self._api.answer(servable, request)
+        return json_tensors.to_document(response, is_row_format)
 
 
 def _utf8(text: str) -> str:

@@ -169,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     # The session loader announces its own deprecation at each load.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # gRPC writes a traceback for every message that is no protobuf.
+    logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

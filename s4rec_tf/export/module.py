@@ -43,6 +43,7 @@ class ServableRecommender(tf.Module):
     """A recommender with its vocabulary, its index and its fallback.
 
     Attributes:
+        num_items: V.
         max_length: L.
         max_k: width of every answer, at most V.
     """
@@ -70,14 +71,14 @@ class ServableRecommender(tf.Module):
         if max_k < 1:
             raise protocol.ExportError(f"`max_k` must be at least 1. Received: {max_k}")
         self._index = retrieval.ExactIndex(model.item_vectors())
-        num_items = self._index.num_items
-        if popularity.shape != (num_items,):
+        self.num_items = self._index.num_items
+        if popularity.shape != (self.num_items,):
             raise protocol.ExportError(
-                f"`popularity` must have one count for each of the model's {num_items} "
-                f"items. Received: shape {popularity.shape}"
+                f"`popularity` must have one count for each of the model's "
+                f"{self.num_items} items. Received: shape {popularity.shape}"
             )
         self.max_length = int(model.max_length)
-        self.max_k = min(max_k, num_items)
+        self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[[tf.Tensor], tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
@@ -129,7 +130,7 @@ class ServableRecommender(tf.Module):
         is_fallback = tf.reduce_all(item_ids == spec.PAD_ID, axis=1)
         vectors = tf.cast(self._user_vectors(item_ids), tf.float32)
         vectors = tf.where(is_fallback[:, tf.newaxis], 0.0, vectors)
-        width = retrieval.candidates_needed(excluded, self.max_k, self._index.num_items)
+        width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
         scores, candidates = self._index.top(vectors, width)
         fallback = is_fallback[:, tf.newaxis]
         scores = tf.where(fallback, self.popular_scores[tf.newaxis, :width], scores)

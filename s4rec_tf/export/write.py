@@ -45,7 +45,7 @@ def write_version(
             an answer is not finite; nothing is left behind.
     """
     vocabulary = dataset.vocabulary()
-    _check_vocabulary(vocabulary, num_items=len(popularity))
+    _check_vocabulary(vocabulary)
     servable = module.ServableRecommender(model, dataset.item_vocab, popularity, max_k)
     _check_tables(servable, vocabulary)
     name = export_dir.resolve().name
@@ -76,12 +76,7 @@ def write_version(
     return staging.version_dir
 
 
-def _check_vocabulary(vocabulary: list[str], num_items: int) -> None:
-    if len(vocabulary) != num_items:
-        raise protocol.ExportError(
-            f"the vocabulary must have the model's {num_items} items. "
-            f"Received: {len(vocabulary)}"
-        )
+def _check_vocabulary(vocabulary: list[str]) -> None:
     seen = {""}  # Histories are padded with it.
     for number, item in enumerate(vocabulary, start=1):
         if item in seen:
@@ -98,6 +93,11 @@ def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -
     They read the file by TensorFlow's rules, which drop a carriage return before the
     end of a line.
     """
+    if len(vocabulary) != servable.num_items:
+        raise protocol.ExportError(
+            f"the vocabulary must have the model's {servable.num_items} items. "
+            f"Received: {len(vocabulary)}"
+        )
     item_ids = servable.to_ids(tf.constant(vocabulary)).numpy()
     items = servable.to_items(tf.range(1, len(vocabulary) + 1)).numpy()
     for number, item in enumerate(vocabulary, start=1):

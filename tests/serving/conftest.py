@@ -1,12 +1,12 @@
 import pytest
 
-from tests.s4rec_tf.export.standin import Exported
+from tests.s4rec_tf.export import standin
 from tests.serving import processes
 
 
 @pytest.fixture(scope="session")
-def served_export(tmp_path_factory) -> Exported:
-    return Exported(tmp_path_factory.mktemp("served"))
+def served_export(tmp_path_factory) -> standin.Exported:
+    return standin.export_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.s4rec_tf.export.standin import Exported
+from tests.s4rec_tf.export import standin
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory) -> Exported:
-    return Exported(tmp_path_factory.mktemp("export"))
+def exported(tmp_path_factory) -> standin.Exported:
+    return standin.export_once(tmp_path_factory)

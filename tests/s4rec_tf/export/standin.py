@@ -87,3 +87,13 @@ class Exported:
     def expected(self, history, excluded=(), k=MAX_K):
         """Item ids and scores, see `slow_answer`."""
         return slow_answer(self.table, self.counts, history, set(excluded), k)
+
+
+_EXPORTS: list[Exported] = []
+
+
+def export_once(factory) -> Exported:
+    """One export for the whole session, given its `tmp_path_factory`; read only."""
+    if not _EXPORTS:
+        _EXPORTS.append(Exported(factory.mktemp("export")))
+    return _EXPORTS[0]

@@ -84,13 +84,19 @@ def test_warmup_covers_every_signature_with_one_row_and_more(exported):
     assert all(1 in rows and max(rows) > 1 for rows in seen.values())
 
 
-def test_numbers_go_up_and_are_never_used_twice(exported, tmp_path):
-    export_dir = tmp_path / "demo"
-    (export_dir / "7").mkdir(parents=True)
-    (export_dir / ".meta" / "9").mkdir(parents=True)
-    (export_dir / "notes").mkdir()
-    assert write_again(exported, export_dir).name == "10"
-    assert write_again(exported, export_dir).name == "11"
+def publish_empty(export_dir):
+    with publish.new_version(export_dir) as staging:
+        staging.model.mkdir()
+    return staging.version_dir
+
+
+def test_numbers_go_up_and_are_never_used_twice(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / ".meta" / "9").mkdir(parents=True)
+    (tmp_path / "notes").mkdir()
+    assert publish_empty(tmp_path) == tmp_path / "10"
+    (tmp_path / "10").rmdir()
+    assert publish_empty(tmp_path) == tmp_path / "11"
 
 
 def test_max_k_is_cut_to_the_vocabulary(exported, tmp_path):
@@ -111,8 +117,7 @@ def test_failure_inside_leaves_nothing(tmp_path):
 def test_leftover_of_a_killed_writer_is_removed(tmp_path):
     leftover = tmp_path / ".incomplete-1" / "model"
     leftover.mkdir(parents=True)
-    with publish.new_version(tmp_path) as staging:
-        staging.model.mkdir()
+    publish_empty(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".lock", ".meta", "1"}
 
 
@@ -120,8 +125,7 @@ def test_meta_is_there_before_the_version(tmp_path, monkeypatch):
     order = []
     rename = os.rename
     monkeypatch.setattr(os, "rename", lambda a, b: (order.append(str(b)), rename(a, b)))
-    with publish.new_version(tmp_path) as staging:
-        staging.model.mkdir()
+    publish_empty(tmp_path)
     assert order == [str(tmp_path / ".meta" / "1"), str(tmp_path / "1")]
 
 
@@ -178,6 +182,11 @@ def test_sizes_must_agree(exported, tmp_path):
         write_again(exported, tmp_path / "x", popularity=np.zeros(3, np.int64))
     with pytest.raises(protocol.ExportError, match="Received: 0"):
         write_again(exported, tmp_path / "x", max_k=0)
+    model = standin.MeanRecommender(exported.table[:9])
+    with pytest.raises(protocol.ExportError, match="model's 9 items. Received: 60"):
+        counts = exported.counts[:9]
+        write_again(exported, tmp_path / "x", model=model, popularity=counts)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("item", ["item-5\r", "", "item-3"])

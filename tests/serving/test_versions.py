@@ -1,0 +1,190 @@
+"""Which version is served, decided without TensorFlow."""
+
+import pytest
+
+from serving.contract import Code, StatusError
+from serving.versions import NoBasePath, State, VersionManager, versions_on_disk
+
+
+class FakeServable:
+    def __init__(self, path):
+        self.version = int(path.name)
+        self.users = 0
+        self.retired = False
+
+    def acquire(self):
+        self.users += not self.retired
+        return not self.retired
+
+    def release(self):
+        self.users -= 1
+
+    def retire(self):
+        self.retired = True
+
+
+class Loader:
+    """Loads fake servables; fails for the versions in `broken`."""
+
+    def __init__(self):
+        self.broken = set()
+        self.loaded = []
+        self.servables = {}
+
+    def __call__(self, path):
+        number = int(path.name)
+        self.loaded.append(number)
+        if number in self.broken:
+            raise StatusError(Code.DATA_LOSS, f"{number} is broken")
+        self.servables[number] = FakeServable(path)
+        return self.servables[number]
+
+
+@pytest.fixture
+def loader():
+    return Loader()
+
+
+def manager(tmp_path, loader, **settings):
+    return VersionManager("demo", tmp_path, loader, **{"retry_seconds": 0, **settings})
+
+
+def add(tmp_path, *numbers):
+    for number in numbers:
+        (tmp_path / str(number)).mkdir()
+
+
+def test_versions_are_folders_with_numbers_as_names(tmp_path):
+    add(
+        tmp_path,
+        "1",
+        "00012",
+        "-3",
+        "1.5",
+        "seven",
+        ".meta",
+        "\N{ARABIC-INDIC DIGIT ONE}",
+    )
+    add(tmp_path, "9" * 30)
+    (tmp_path / "4").write_text("a file")
+    assert sorted(versions_on_disk(tmp_path)) == [1, 12]
+
+
+def test_missing_base_path_is_an_error_and_not_an_empty_one(tmp_path):
+    with pytest.raises(NoBasePath, match="none"):
+        versions_on_disk(tmp_path / "none")
+
+
+def test_newest_is_loaded_and_the_old_retired_after(tmp_path, loader):
+    add(tmp_path, 1, 2)
+    versions = manager(tmp_path, loader)
+    versions.poll()
+    assert loader.loaded == [2]
+    with versions.lease() as old:
+        add(tmp_path, 10)
+        versions.poll()
+        assert old.retired and old.users == 1
+        with versions.lease() as new:
+            assert new.version == 10
+    assert old.users == 0
+    states = {number: status.state for number, status in versions.statuses().items()}
+    assert states == {2: State.END, 10: State.AVAILABLE}
+
+
+def test_polls_without_change_load_nothing(tmp_path, loader):
+    add(tmp_path, 1, 2)
+    versions = manager(tmp_path, loader)
+    for _ in range(3):
+        versions.poll()
+    assert loader.loaded == [2]
+
+
+def test_broken_version_is_tried_a_bounded_number_of_times(tmp_path, loader):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader, max_retries=2)
+    versions.poll()
+    loader.broken = {2}
+    add(tmp_path, 2)
+    for _ in range(10):
+        versions.poll()
+        assert versions.serving_version == 1
+    assert loader.loaded == [1, 2, 2, 2]
+    status = versions.statuses()[2]
+    assert (status.state, status.code) == (State.END, Code.DATA_LOSS)
+    assert status.message == "2 is broken"
+
+
+def test_retry_waits_its_interval(tmp_path, loader):
+    add(tmp_path, 1)
+    loader.broken = {1}
+    versions = manager(tmp_path, loader, retry_seconds=1000)
+    for _ in range(5):
+        versions.poll()
+    assert loader.loaded == [1]
+    assert versions.hopeless() is None
+
+
+def test_at_the_start_an_older_good_version_is_better_than_none(tmp_path, loader):
+    add(tmp_path, 1, 2, 3)
+    loader.broken = {3}
+    versions = manager(tmp_path, loader, retry_seconds=1000)
+    versions.poll()
+    assert versions.serving_version == 2
+
+
+def test_repaired_folder_counts_as_new(tmp_path, loader):
+    add(tmp_path, 1)
+    loader.broken = {1}
+    versions = manager(tmp_path, loader, max_retries=0)
+    versions.poll()
+    versions.poll()
+    assert loader.loaded == [1]
+    assert versions.hopeless() == "version 1: 1 is broken"
+    (tmp_path / "1").rename(tmp_path / "aside")
+    add(tmp_path, 1)
+    loader.broken = set()
+    versions.poll()
+    assert versions.serving_version == 1
+    assert versions.hopeless() is None
+
+
+def test_deleting_the_newest_goes_back(tmp_path, loader):
+    add(tmp_path, 1, 2)
+    versions = manager(tmp_path, loader)
+    versions.poll()
+    (tmp_path / "2").rmdir()
+    versions.poll()
+    assert versions.serving_version == 1
+    assert loader.servables[2].retired
+
+
+def test_what_is_served_stays_when_the_folders_go(tmp_path, loader):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader)
+    versions.poll()
+    (tmp_path / "1").rmdir()
+    versions.poll()
+    assert versions.serving_version == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "text"), [(None, r"Latest\(demo\)"), (3, r"Specific\(demo, 3\)")]
+)
+def test_version_that_is_not_served_is_not_found(tmp_path, loader, version, text):
+    versions = manager(tmp_path, loader)
+    with pytest.raises(StatusError, match=text) as caught:
+        with versions.lease(version):
+            pass
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_stop_retires_what_is_served(tmp_path, loader):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader, poll_seconds=0.01)
+    versions.poll()
+    versions.start()
+    versions.stop()
+    assert loader.servables[1].retired
+    with pytest.raises(StatusError):
+        with versions.lease():
+            pass
