@@ -11,11 +11,17 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("beam_jobs", "pipelines", "s4rec_tf", "serving")
 
 # What each part may import of this project, besides itself. The longest name counts.
-EVALUATION = {"s4rec_tf.metrics", "s4rec_tf.ranking", "s4rec_tf.sampled_ranking"}
+RANKING = {"s4rec_tf.metrics", "s4rec_tf.ranking", "s4rec_tf.sampled_ranking"}
 MATHEMATICS = {"s4rec_tf.spec", "s4rec_tf.backend"}
 DRIVERS = {
-    *(MATHEMATICS | EVALUATION),
-    *("s4rec_tf", "s4rec_tf.config", "s4rec_tf.data", "s4rec_tf.models"),
+    *(MATHEMATICS | RANKING),
+    *(
+        "s4rec_tf",
+        "s4rec_tf.config",
+        "s4rec_tf.encoding",
+        "s4rec_tf.data",
+        "s4rec_tf.models",
+    ),
     *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
 }
@@ -30,7 +36,8 @@ MAY_IMPORT = {
     "s4rec_tf.models": MATHEMATICS | {"s4rec_tf.layers", "s4rec_tf.losses"},
     "s4rec_tf.config": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
     "s4rec_tf.ranking": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.metrics"},
-    "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | EVALUATION,
+    "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | RANKING,
+    "s4rec_tf.encoding": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
     "s4rec_tf.retrieval": {"s4rec_tf.spec"},
     "s4rec_tf.train": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
