@@ -183,7 +183,7 @@ def test_sizes_must_agree(exported, tmp_path):
     with pytest.raises(protocol.ExportError, match="Received: 0"):
         write_again(exported, tmp_path / "x", max_k=0)
     model = standin.MeanRecommender(exported.table[:9])
-    with pytest.raises(protocol.ExportError, match="model's 9 items. Received: 60"):
+    with pytest.raises(protocol.ExportError, match=r"model's 9 items\. Received: 60"):
         counts = exported.counts[:9]
         write_again(exported, tmp_path / "x", model=model, popularity=counts)
     assert not (tmp_path / "x").exists()
