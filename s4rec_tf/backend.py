@@ -60,7 +60,11 @@ def gather_batch(tensor: Tensor) -> Tensor:
         return tensor
     context = _replica_context()
     # None while Keras builds symbolically: only shapes matter then.
-    return tensor if context is None else context.all_gather(tensor, axis=0)
+    if context is None:
+        return tensor
+    gathered = context.all_gather(tensor, axis=0)
+    gathered.set_shape([None, *tensor.shape[1:]])
+    return gathered
 
 
 def own_rows(gathered: Tensor, batch_size: Tensor) -> Tensor:

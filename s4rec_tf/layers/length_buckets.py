@@ -21,9 +21,11 @@ def encode_by_length(
 ) -> Tensor:
     """Encodes rows of like length together and puts the states back in order.
 
-    The rows are sorted by length and cut into buckets of about equal number; each is
-    encoded at the length of its longest row. What is returned is what `encode` gives
-    for the whole batch, but for states at padding, which are zero here.
+    The rows are sorted by length and cut into buckets, each encoded at the length of its
+    longest row. Half of the rows, the shortest, are the first bucket, half of the rest
+    the second, and so on: lengths have a long tail, so few rows should pay for it. What
+    is returned is what `encode` gives for the whole batch, but for states at padding,
+    which are zero here.
 
     Args:
         encode: maps int32 [b, l] to states [b, l, d]; l <= L.
@@ -42,10 +44,11 @@ def encode_by_length(
     order = ops.argsort(lengths)
     batch_size = ops.shape(item_ids)[0]
     states = []
+    start = 0
     for bucket in range(num_buckets):
-        start = batch_size * bucket // num_buckets
-        end = batch_size * (bucket + 1) // num_buckets
-        rows = order[start:end]
+        is_last = bucket == num_buckets - 1
+        end = batch_size if is_last else (start + batch_size) // 2
+        rows, start = order[start:end], end
         # An empty bucket, of a batch smaller than the number of buckets, has length 0.
         longest = ops.max(ops.take(lengths, rows), initial=1)
         ids = ops.take(item_ids, rows, axis=0)[:, max_length - longest :]

@@ -104,8 +104,8 @@ def generalized_binary_cross_entropy(
 ) -> Tensor:
     """Binary cross-entropy with many negatives, calibrated (gSASRec, RecSys 2023).
 
-    Definition: -beta log sigmoid(h . e_target) - sum_n log(1 - sigmoid(h . e_n)) with
-    beta = alpha (t (1 - 1/alpha) + 1/alpha) and sampling rate alpha = n / (V - 1).
+    Definition: -(beta log sigmoid(h . e_target) + sum_j log(1 - sigmoid(h . e_j)))
+    / (n + 1) with beta = alpha (t (1 - 1/alpha) + 1/alpha) and alpha = n / (V - 1).
 
     Args:
         states: h [B, T, d].
@@ -124,7 +124,7 @@ def generalized_binary_cross_entropy(
     negative = ops.softplus(_score_shared(states, item_vectors, negative_ids))
     is_other = ops.not_equal(negative_ids[:, None, :], target_ids[:, :, None])
     negative = ops.sum(negative * ops.cast(is_other, negative.dtype), axis=-1)
-    return beta * positive + negative
+    return (beta * positive + negative) / (num_negatives + 1)
 
 
 def _row(values: Tensor, item_ids: Tensor) -> Tensor:

@@ -144,6 +144,11 @@ class SequenceRecommender(keras.Model):
         # Gradients are summed over replicas, and Keras scales only its own losses.
         return total / backend.num_replicas()
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras would average a batch over the replicas, booleans too,
+        # and so use it up, to build what the constructor has built.
+        return
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {

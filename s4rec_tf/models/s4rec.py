@@ -53,6 +53,7 @@ class S4RecSettings(SASRecSettings):
         intent_negatives: whether other intents are negatives (Eq. 10; else Eq. 9).
         decoupled: leave the positive out of the denominator, as printed.
         teacher_gradient: whether prototypes learn from the distillation.
+        distillation_vectors: distil between raw vectors, or between unit vectors.
     """
 
     num_intents: int = 128
@@ -63,7 +64,7 @@ class S4RecSettings(SASRecSettings):
     sinkhorn_iterations: int = 3
     alpha: float = 0.1
     beta_1: float = 0.1
-    beta_2: float = 0.01
+    beta_2: float = 0.1
     lambda_adv: float = 0.1
     gamma: float = 1.0
     gamma_ramp_steps: int = 0
@@ -73,6 +74,7 @@ class S4RecSettings(SASRecSettings):
     intent_negatives: bool = True
     decoupled: bool = False
     teacher_gradient: bool = False
+    distillation_vectors: Literal["raw", "unit"] = "unit"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,12 +197,16 @@ class S4Rec(SASRec):
         )
 
     def _distillation(self, encoded: Encoded, intent: Tensor) -> Tensor:
-        teacher = ops.take(self.prototypes.mu, intent, axis=0)
+        teacher, views = self.prototypes.mu, (encoded.z_1, encoded.z_2)
+        if self.settings.distillation_vectors == "unit":
+            teacher = ops.normalize(teacher, axis=-1)
+            views = [ops.normalize(view, axis=-1) for view in views]
+        teacher = ops.take(teacher, intent, axis=0)
         return sum(
             intent_distillation(
                 teacher, view, self.settings.tau_3, self.settings.teacher_gradient
             )
-            for view in (encoded.z_1, encoded.z_2)
+            for view in views
         )
 
     def _adversarial(self, batch: Batch, z: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class SASRecSettings(ModelSettings):
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     calibration: float = 0.75
     pooling: Literal["last", "mean"] = "last"
-    length_buckets: int = 4
+    length_buckets: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

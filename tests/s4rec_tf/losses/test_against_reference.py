@@ -1,0 +1,210 @@
+"""The losses of one batch against a plain float64 evaluation of the equations."""
+
+import keras
+import numpy as np
+import pytest
+
+from s4rec_tf import config
+from s4rec_tf.losses import next_item
+from s4rec_tf.models.s4rec import S4Rec
+from tests.s4rec_tf import reference
+
+NUM_ITEMS, LENGTH, ROWS = 30, 10, 12
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def batch():
+    generator = np.random.default_rng(5)
+
+    def rows():
+        ids = generator.integers(1, NUM_ITEMS + 1, (ROWS, LENGTH))
+        lengths = generator.integers(1, LENGTH + 1, ROWS)
+        return np.where(np.arange(LENGTH) >= LENGTH - lengths[:, None], ids, 0)
+
+    items = rows()
+    return {
+        "item_ids": items.astype(np.int32),
+        "target_ids": generator.integers(1, NUM_ITEMS + 1, (ROWS, 1)).astype(np.int32),
+        "user_index": np.array([0, 1, 2, 2, 3, 4, 5, 6, 6, 6, 7, 8], np.int32),
+        "is_head": generator.random(ROWS) < 0.3,
+        "view_1": np.where(items == 3, -1, rows()).astype(np.int32),
+        "view_2": rows().astype(np.int32),
+    }
+
+
+def build(**settings):
+    keras.utils.set_random_seed(3)
+    base = {"max_length": LENGTH, "dim": 8, "num_intents": 5, "dropout": 0.0}
+    model = S4Rec({**base, **settings}, NUM_ITEMS)
+    generator = np.random.default_rng(9)
+    for weight in model.trainable_weights:  # far from the small initial values
+        weight.assign(weight + generator.normal(0, 0.3, weight.shape))
+    return model
+
+
+def as_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"decoupled": True, "tau_2": 0.2},
+        {"intent_negatives": False, "tau_1": 0.5},
+        {"distillation_vectors": "unit", "tau_3": 0.3},
+        {"sinkhorn_iterations": 7, "epsilon": 0.2},
+    ],
+)
+def test_every_term_equals_the_equations(batch, settings):
+    model = build(**settings)
+    encoded = model(batch, training=False)
+    received = {name: float(v) for name, v in model.loss_terms(batch, encoded).items()}
+    z, z_1, z_2 = as_numpy(encoded.z), as_numpy(encoded.z_1), as_numpy(encoded.z_2)
+    mu, chosen = as_numpy(model.prototypes.mu), model.settings
+    scores = reference.prototype_scores(z, mu)
+    q = reference.sinkhorn_targets(scores, chosen.epsilon, chosen.sinkhorn_iterations)
+    p = reference.soft_assignment(z, mu, chosen.tau_1)
+    assigned = reference.assigned_intents(q)
+    negatives = {"mu": mu, "assigned": assigned} if chosen.intent_negatives else {}
+    weight, bias = (as_numpy(w) for w in model.head_tail_classifier.weights)
+    unit = chosen.distillation_vectors == "unit"
+    expected = {
+        "next_item": reference.softmax_loss(
+            z[:, None], batch["target_ids"], as_numpy(model.item_vectors())
+        ),
+        "clustering": reference.clustering_loss(p, q),
+        "contrastive": reference.contrastive_loss(
+            z_1,
+            z_2,
+            batch["user_index"],
+            chosen.tau_2,
+            decoupled=chosen.decoupled,
+            **negatives,
+        ),
+        "distillation": reference.distillation_loss(
+            z_1, z_2, mu, assigned, chosen.tau_3, normalize=unit
+        ),
+        "adversarial": reference.head_tail_loss(z, batch["is_head"], weight, bias),
+    }
+    for name, value in expected.items():
+        assert received[name] == pytest.approx(value, rel=TOLERANCE, abs=TOLERANCE)
+    total = reference.total_loss(
+        *expected.values(),
+        chosen.alpha,
+        chosen.beta_1,
+        chosen.beta_2,
+        chosen.lambda_adv,
+    )
+    loss = float(model.compute_loss(batch, y_pred=encoded))
+    assert loss == pytest.approx(total, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("num_targets", [1, LENGTH])
+def test_bucketing_by_length_changes_no_term(batch, num_targets):
+    targets = np.where(batch["item_ids"] > 0, batch["target_ids"], 0)
+    batch = {**batch, "target_ids": targets[:, -num_targets:]}
+    whole, bucketed = build(length_buckets=1), build(length_buckets=4)
+    expected = whole.loss_terms(batch, whole(batch))
+    received = bucketed.loss_terms(batch, bucketed(batch))
+    for name, value in expected.items():
+        assert float(received[name]) == pytest.approx(float(value), rel=1e-5)
+
+
+def test_the_other_readings_of_the_paper_are_reachable(batch):
+    model = build(contrastive_pairs="original", intent_assignment="p")
+    encoded = model(batch, training=False)
+    terms = model.loss_terms(batch, encoded)
+    z, z_1, z_2 = as_numpy(encoded.z), as_numpy(encoded.z_1), as_numpy(encoded.z_2)
+    mu = as_numpy(model.prototypes.mu)
+    assigned = np.argmax(reference.prototype_scores(z, mu), axis=1)
+    users, tau = batch["user_index"], model.settings.tau_2
+    expected = reference.contrastive_pair(
+        z_1, z_2, users, tau, mu, assigned
+    ) + reference.contrastive_pair(z, z_1, users, tau, mu, assigned)
+    assert float(terms["contrastive"]) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def positions():
+    generator = np.random.default_rng(8)
+    targets = generator.integers(1, 21, (4, 6))
+    targets[0, :4], targets[1, :2] = 0, 0
+    return {
+        "states": generator.normal(size=(4, 6, 8)).astype(np.float32),
+        "items": generator.normal(size=(NUM_ITEMS, 8)).astype(np.float32),
+        "targets": targets.astype(np.int32),
+        "negatives": generator.integers(1, NUM_ITEMS + 1, (4, 6)).astype(np.int32),
+        "shared": generator.integers(1, NUM_ITEMS + 1, (4, 9)).astype(np.int32),
+    }
+
+
+def mean(losses, targets):
+    return float(next_item.mean_over_targets(losses, targets))
+
+
+def test_softmax_at_all_positions(positions):
+    states, items, targets = (positions[k] for k in ("states", "items", "targets"))
+    flat = next_item.softmax(states.reshape(-1, 8), items, targets.reshape(-1))
+    expected = reference.softmax_loss(states, targets, items)
+    assert mean(flat, targets.reshape(-1)) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_binary_cross_entropy(positions):
+    states, items, targets = (positions[k] for k in ("states", "items", "targets"))
+    losses = next_item.binary_cross_entropy(
+        states, items, targets, positions["negatives"]
+    )
+    expected = reference.bce_loss(states, targets, items, positions["negatives"])
+    assert mean(losses, targets) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_a_position_without_negative_learns_from_its_target_only():
+    states, items = np.ones((1, 1, 2), np.float32), np.array([[1.0, 2], [5, 5]])
+    losses = next_item.binary_cross_entropy(
+        states, items.astype(np.float32), np.array([[1]]), np.array([[0]])
+    )
+    assert float(losses[0, 0]) == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-6)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
+def test_generalized_binary_cross_entropy(positions, calibration):
+    states, items, targets = (positions[k] for k in ("states", "items", "targets"))
+    shared = NUM_ITEMS - positions["shared"] % 10  # never a target of the fixture
+    losses = next_item.generalized_binary_cross_entropy(
+        states, items, targets, shared, calibration
+    )
+    by_position = np.repeat(shared[:, None], targets.shape[1], axis=1)
+    expected = reference.gbce_loss(states, targets, items, by_position, calibration)
+    assert mean(losses, targets) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_sampled_softmax_corrects_for_the_sampling(positions):
+    states, items, targets = (positions[k] for k in ("states", "items", "targets"))
+    share = np.random.default_rng(1).dirichlet(np.ones(NUM_ITEMS))
+    losses = next_item.sampled_softmax(
+        states,
+        items,
+        targets,
+        positions["shared"],
+        np.log(9 * share).astype(np.float32),
+    )
+    by_position = np.repeat(positions["shared"][:, None], targets.shape[1], axis=1)
+    expected = reference.sampled_softmax_loss(
+        states, targets, items, by_position, share
+    )
+    assert mean(losses, targets) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_a_weight_without_a_loss_is_an_error(batch):
+    model = build()
+    model.loss_weights = lambda: {"next_item": 1.0, "novelty": 2.0}
+    with pytest.raises(ValueError, match="novelty"):
+        model.compute_loss(batch, y_pred=model(batch))
+
+
+def test_paper_letters_are_settings():
+    resolved = config.resolve("s4rec", None, ["alpha=0.01", "beta_1=0.1", "tau_1=1"])
+    assert resolved.flat()["alpha"] == 0.01
+    assert resolved.flat()["tau_1"] == 1.0

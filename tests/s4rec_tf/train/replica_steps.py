@@ -1,0 +1,108 @@
+"""Trains the same global batches on one and on two CPU devices; run as a script.
+
+Writes what both gave to the file named by the first argument.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from s4rec_tf import backend
+from s4rec_tf.data import augment, batches
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.layers.sinkhorn import sinkhorn_targets
+from s4rec_tf.models.s4rec import S4Rec
+from s4rec_tf.testing import markov_sequences
+
+NUM_ITEMS, BATCH, STEPS = 40, 32, 4
+
+
+def train_split():
+    rows = markov_sequences(120, NUM_ITEMS, seed=2)
+    lengths = np.array([len(row) for row in rows])
+    return Sequences(
+        user_ids=np.arange(len(rows)),
+        values=np.concatenate(rows).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        target_ids=np.zeros(len(rows), np.int32),
+        is_head=lengths > 8,
+        sequence_lengths=lengths.astype(np.int32),
+    )
+
+
+def train(strategy, optimizer, kind):
+    keras.utils.set_random_seed(4)
+    settings = {"max_length": 12, "dim": 16, "num_intents": 6, "dropout": 0.0}
+    with strategy.scope():
+        model = S4Rec(settings, NUM_ITEMS)
+        rate = {"sgd": 0.5, "adam": 0.01}[optimizer]
+        model.compile(
+            keras.optimizers.get(
+                {"class_name": optimizer, "config": {"learning_rate": rate}}
+            ),
+            jit_compile=False,
+        )
+    split = train_split()
+    samples = batches.training_samples(split, kind, 12)
+    data = batches.training_batches(
+        split,
+        samples,
+        model.batch_needs(),
+        augment.AugmentationSettings(),
+        NUM_ITEMS,
+        BATCH,
+        seed=7,
+    )
+    history = model.fit(data, steps_per_epoch=STEPS, epochs=1, verbose=0)
+    logs = {name: values[0] for name, values in history.history.items()}
+    return [np.asarray(weight) for weight in model.trainable_weights], logs
+
+
+def global_targets(strategy):
+    """Sinkhorn targets of a batch, computed by every replica for its own rows."""
+    scores = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    rows = 8 // strategy.num_replicas_in_sync
+
+    def own(context):
+        start = context.replica_id_in_sync_group * rows
+        return tf.constant(scores[start : start + rows])
+
+    @tf.function
+    def replica_targets(part):
+        gathered = backend.gather_batch(part)
+        return backend.own_rows(sinkhorn_targets(gathered), rows)
+
+    parts = strategy.experimental_distribute_values_from_function(own)
+    results = strategy.run(replica_targets, args=(parts,))
+    return np.concatenate(strategy.experimental_local_results(results))
+
+
+def main(path):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    one = tf.distribute.get_strategy()
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    results = {}
+    for optimizer, kind in (
+        ("sgd", "prefix"),
+        ("sgd", "sequence"),
+        ("adam", "prefix"),
+    ):
+        for name, strategy in (("one", one), ("two", two)):
+            weights, logs = train(strategy, optimizer, kind)
+            key = f"{name}/{optimizer}/{kind}"
+            results.update({f"{key}/weight{n}": w for n, w in enumerate(weights)})
+            results.update({f"{key}/log/{term}": v for term, v in logs.items()})
+    results["one/targets"] = global_targets(
+        tf.distribute.MirroredStrategy(["CPU:0"])
+    )
+    results["two/targets"] = global_targets(two)
+    np.savez(path, **results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
