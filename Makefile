@@ -14,16 +14,19 @@ TESTS ?=
 
 # What an outer environment says about Python must not reach ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX UV_PROJECT_ENVIRONMENT
+# TensorFlow is imported many times, which takes thrice as long without bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 export UV_HTTP_TIMEOUT ?= 180
 
-# The stamp's name holds place and interpreter: a moved folder or another PYTHON is set
-# up anew. It is removed before and written after an installation, and without it the
-# environment is rebuilt: an interrupted setup leaves nothing that is taken for whole.
-STAMP := $(VENV)/.installed-$(shell printf '%s %s' '$(CURDIR)' '$(PYTHON)' | cksum | cut -d' ' -f1)
+# The stamp's name holds the place: a moved folder is set up anew. It is removed before
+# and written after an installation, and without it the environment is rebuilt: an
+# interrupted setup leaves nothing that is taken for whole.
+STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
+CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup requirements test test-slow test-tfserving lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-tfserving lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -34,14 +37,12 @@ help: ## list the targets
 setup: $(STAMP) ## check the machine, create .venv with every stage's packages
 	@echo "environment ready: $(VENV)"
 
-requirements:
-	@sh pipelines/check_requirements.sh '$(PYTHON)'
-
-$(STAMP): setup.py pyproject.toml constraints.txt Makefile $(if $(wildcard $(RUN)),,FORCE) | requirements
-	@if [ ! -e '$(STAMP)' ] || ! $(RUN) -c '' 2>/dev/null; then '$(PYTHON)' -m venv --clear $(VENV); fi
+$(STAMP): setup.py pyproject.toml constraints.txt Makefile $(if $(wildcard $(RUN)),,FORCE)
+	@if [ -e '$(STAMP)' ] && $(RUN) -c '' 2>/dev/null; then $(CHECK) $(RUN); \
+		else $(CHECK) '$(PYTHON)' && '$(PYTHON)' -m venv --clear $(VENV); fi
 	@rm -f $(VENV)/.installed-*
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(VENV)/bin/uv pip install --python $(RUN) --compile-bytecode \
+	@$(VENV)/bin/uv pip install --python $(RUN) \
 		-c constraints.txt -b constraints.txt \
 		-e '.[beam,train,serve,dev]'
 	@touch '$(STAMP)'
