@@ -22,7 +22,7 @@ from pipelines.demo_stages import DemoStages, Folders
 from pipelines.report import metrics_table, recommendations
 from pipelines.stages import Chain, StageError
 
-SYNTHETIC_SETTINGS = ("epochs=12",)
+SYNTHETIC_SETTINGS = ("epochs=8",)
 """Settings of training on the synthetic log, chosen so that the demo stays short."""
 SYNTHETIC_SIZE = {"users": 3000, "items": 1200, "intents": 24}
 
