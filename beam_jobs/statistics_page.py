@@ -5,6 +5,8 @@ TFDV's own viewer loads its components from the internet.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
@@ -27,7 +29,7 @@ rect { fill: #3572b0; } .other rect { fill: #8c959f; }
 .sound { color: #1a7f37; } .anomaly { color: #cf222e; }
 """
 _WIDTH, _HEIGHT = 240, 48
-_TOP_VALUES = 10
+_MAX_BARS = 40
 
 
 def render_page(
@@ -134,8 +136,10 @@ def _feature_tables(
         for feature in _find(name, source):
             if feature.HasField("num_stats"):
                 numeric.append(_numeric_row(label, feature.num_stats, style))
-            elif feature.HasField("string_stats"):
-                text.append(_text_row(name, label, feature.string_stats, style))
+            elif feature.type == feature.INT:
+                numeric.append(_category_row(label, feature.string_stats, style))
+            else:
+                text.append(_text_row(label, feature.string_stats))
     if numeric:
         yield _table(_NUMERIC_HEADER, numeric)
     if text:
@@ -159,7 +163,6 @@ _TEXT_HEADER = (
     "missing",
     "distinct (about)",
     "invalid UTF-8",
-    "most frequent",
 )
 
 
@@ -176,52 +179,91 @@ def _numeric_row(
     label: str, stats: statistics_pb2.NumericStatistics, style: str
 ) -> Sequence[str]:
     common = stats.common_stats
+    bars = [
+        (bucket.low_value, bucket.high_value, bucket.sample_count)
+        for histogram in stats.histograms
+        if histogram.type == histogram.STANDARD
+        for bucket in histogram.buckets
+    ]
     return (
-        label,
-        f"{common.num_non_missing:,}",
-        f"{common.num_missing:,}",
+        *_counts(label, common),
         f"{common.min_num_values:,} to {common.max_num_values:,}",
         f"{stats.mean:,.2f}",
         f"{stats.min:,.0f}",
         f"{stats.median:,.0f}",
         f"{stats.max:,.0f}",
-        "".join(_histogram(h, style) for h in stats.histograms if h.type == h.STANDARD),
+        _histogram(bars, style),
     )
 
 
-def _text_row(
-    name: str, label: str, stats: statistics_pb2.StringStatistics, style: str
+def _category_row(
+    label: str, stats: statistics_pb2.StringStatistics, style: str
 ) -> Sequence[str]:
+    """The row of a categorical integer, whose every value is counted."""
     common = stats.common_stats
-    # Who is most active is nobody's business; every user is there once anyway.
-    values = [] if name == spec.USER_ID else stats.top_values[:_TOP_VALUES]
+    counts = sorted(
+        (int(b.label), b.sample_count) for b in stats.rank_histogram.buckets
+    )
+    if not counts:
+        return (*_counts(label, common), "", "", "", "", "", "")
+    total = sum(count for _, count in counts)
+    running = itertools.accumulate(count for _, count in counts)
+    median = next(
+        value
+        for (value, _), below in zip(counts, running, strict=True)
+        if below >= total / 2
+    )
     return (
-        label,
-        f"{common.num_non_missing:,}",
-        f"{common.num_missing:,}",
+        *_counts(label, common),
+        f"{common.min_num_values:,} to {common.max_num_values:,}",
+        f"{sum(value * count for value, count in counts) / total:,.2f}",
+        f"{counts[0][0]:,}",
+        f"{median:,}",
+        f"{counts[-1][0]:,}",
+        _histogram(_bars(counts), style),
+    )
+
+
+def _bars(counts: Sequence[tuple[int, float]]) -> list[tuple[float, float, float]]:
+    """Low, high and count of ranges of equal width, at most `_MAX_BARS` of them."""
+    lowest, highest = counts[0][0], counts[-1][0]
+    width = -(-(highest - lowest + 1) // _MAX_BARS)
+    heights: Counter[int] = Counter()
+    for value, count in counts:
+        heights[(value - lowest) // width] += round(count)
+    return [
+        (lowest + n * width, lowest + (n + 1) * width - 1, heights[n])
+        for n in range(max(heights) + 1)
+    ]
+
+
+def _text_row(label: str, stats: statistics_pb2.StringStatistics) -> Sequence[str]:
+    return (
+        *_counts(label, stats.common_stats),
         f"{stats.unique:,}",
         f"{stats.invalid_utf8_count:,}",
-        ", ".join(f"{escape(v.value)}: {v.frequency:,.0f}" for v in values),
     )
 
 
-def _histogram(histogram: statistics_pb2.Histogram, style: str) -> str:
+def _counts(label: str, common: statistics_pb2.CommonStatistics) -> Sequence[str]:
+    return (label, f"{common.num_non_missing:,}", f"{common.num_missing:,}")
+
+
+def _histogram(bars: Sequence[tuple[float, float, float]], style: str) -> str:
     """Bars of equal ranges; the range and count of each on hovering."""
-    buckets = histogram.buckets
-    highest = max((bucket.sample_count for bucket in buckets), default=0) or 1
-    step = _WIDTH / max(len(buckets), 1)
-    bars = []
-    for number, bucket in enumerate(buckets):
-        height = _HEIGHT * bucket.sample_count / highest
-        bars.append(
+    highest = max((count for _, _, count in bars), default=0) or 1
+    step = _WIDTH / max(len(bars), 1)
+    drawn = []
+    for number, (low, high, count) in enumerate(bars):
+        height = _HEIGHT * count / highest
+        drawn.append(
             f'<rect x="{number * step:.1f}" y="{_HEIGHT - height:.1f}" '
             f'width="{step - 1:.1f}" height="{height:.1f}"><title>'
-            f"{bucket.low_value:,.0f} to {bucket.high_value:,.0f}: "
-            f"{bucket.sample_count:,.0f}</title></rect>"
+            f"{low:,.0f} to {high:,.0f}: {count:,.0f}</title></rect>"
         )
     return (
         f'<svg class="{style}" width="{_WIDTH}" height="{_HEIGHT}" role="img">'
-        f"{''.join(bars)}</svg>"
+        f"{''.join(drawn)}</svg>"
     )
 
 

@@ -28,6 +28,7 @@ INFO = DatasetInfo(
     k_core=5,
     split_examples=dict.fromkeys(SPLITS, NUM_USERS),
 )
+DRIFT = "test with the previous dataset (--previous_statistics)"
 RUN = with_flags(["--runner=FnApiRunner"])
 SCHEMA = validation.complete_schema(validation.curated_schema(), INFO)
 
@@ -56,7 +57,7 @@ def test_sound_data_has_no_anomaly(sound):
     compared = {(m.compared, m.feature) for m in findings.measurements}
     assert ("test with valid", "target_id") in compared
     assert ("train with test", "item_ids") in compared
-    assert ("valid with the previous dataset", "sequence_length") in compared
+    assert (DRIFT, "sequence_length") in compared
     for measured in findings.measurements:
         assert 0 <= measured.value < measured.threshold
 
@@ -101,7 +102,8 @@ def third_kind_of_user(s):
 
 
 def too_short(s):
-    feature(s, "test", "sequence_length").num_stats.min = 4
+    ranks = feature(s, "test", "sequence_length").string_stats.rank_histogram
+    ranks.buckets.add(low_rank=99, high_rank=99, label="4", sample_count=1)
 
 
 def invalid_utf8(s):
@@ -158,11 +160,17 @@ def test_skew_between_splits(sound):
 
 
 def test_drift_since_the_previous_dataset(sound):
-    before = changed(sound, lambda s: shift_histogram(s, "train", "sequence_length"))
-    findings = validation.validate(sound, SCHEMA, INFO, before)
-    (anomaly,) = findings.anomalies
-    message = "train with the previous dataset: sequence_length: The approximate Jensen"
-    assert anomaly.startswith(message)
+    def short_sequences(statistics):
+        ranks = feature(statistics, "train", "sequence_length").string_stats
+        ranks.rank_histogram.buckets[0].sample_count += 500
+
+    before = changed(sound, short_sequences)
+    (anomaly,) = validation.validate(sound, SCHEMA, INFO, before).anomalies
+    message = "train with the previous dataset (--previous_statistics): sequence_length"
+    assert anomaly.startswith(f"{message}: The Linfty distance between current and ")
+    before = changed(sound, lambda s: shift_histogram(s, "test", "item_ids"))
+    (anomaly,) = validation.validate(sound, SCHEMA, INFO, before).anomalies
+    assert "item_ids: The approximate Jensen-Shannon divergence" in anomaly
 
 
 def test_a_fall_in_the_number_of_users_is_drift(sound):
@@ -178,7 +186,7 @@ def test_small_samples_are_not_compared(sound):
     def few(statistics):
         for split in SPLITS:
             statistics[split].datasets[0].num_examples = 900
-            shift_histogram(statistics, split, "sequence_length")
+            shift_histogram(statistics, split, "item_ids")
 
     findings = validation.compare_with_previous(changed(sound, few), SCHEMA, sound)
     assert findings == Findings([], [])
@@ -251,6 +259,8 @@ def test_the_page_stands_alone(sound):
     for text in ("1,200", "test with &lt;valid&gt;", "<h2>target_id</h2>", "previous"):
         assert text in page
     assert page.count("<svg") >= 3 * 3
+    # A categorical integer is counted out: length 5 to 11, each about 171 times.
+    assert "<title>11 to 11: " in page
     for reference in ("http:", "https:", "//", "<script", "<link", "@import", "url("):
         assert reference not in page
     assert "u00000" not in page  # no user is named
