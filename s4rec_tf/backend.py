@@ -32,6 +32,36 @@ def compiled(function: Function) -> Function:
     return functools.wraps(function)(tf.function(function, jit_compile=True))
 
 
+def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
+    """Rows of a table, with a dense gradient.
+
+    TensorFlow's own gradient of a lookup lists rows, repeated ones too. Added to a dense
+    gradient of the same table it stays a list, whose repeated rows Keras' optimizers
+    square one by one.
+
+    Args:
+        table: [V, d].
+        rows: indices, int32 [...].
+
+    Returns:
+        [..., d].
+    """
+    if not IS_TENSORFLOW:
+        return keras.ops.take(table, rows, axis=0)
+    import tensorflow as tf
+
+    num_rows = table.shape[0]
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def lookup(values: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def gradient(upstream: Tensor) -> Tensor:
+            return tf.math.unsorted_segment_sum(upstream, rows, num_rows)
+
+        return tf.gather(values, rows), gradient
+
+    return lookup(tf.convert_to_tensor(table))
+
+
 def _replica_context() -> Any:
     import tensorflow as tf
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from s4rec_tf import spec
+from s4rec_tf import backend, spec
 
 Tensor = Any
 
@@ -42,7 +42,8 @@ class ItemEmbedding(keras.layers.Layer):
 
     def call(self, item_ids: Tensor) -> Tensor:
         """Embeds item ids, int32 [B, L] -> [B, L, d]."""
-        vectors = ops.take(self.table, ops.maximum(item_ids - 1, 0), axis=0)
+        rows = ops.maximum(item_ids - 1, 0)
+        vectors = backend.gather_rows(self.table.value, rows)
         is_item = ops.cast(item_ids > spec.PAD_ID, vectors.dtype)[..., None]
         is_hidden = ops.cast(item_ids == spec.MASK_ID, vectors.dtype)[..., None]
         mask_vector = ops.cast(self.mask_vector, vectors.dtype)

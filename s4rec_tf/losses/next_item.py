@@ -128,7 +128,7 @@ def generalized_binary_cross_entropy(
 
 
 def _row(values: Tensor, item_ids: Tensor) -> Tensor:
-    return ops.take(values, ops.maximum(item_ids - 1, 0), axis=0)
+    return backend.gather_rows(values, ops.maximum(item_ids - 1, 0))
 
 
 def _score(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:

@@ -121,9 +121,8 @@ class SASRec(SequenceRecommender):
             [B, T, d].
         """
         return encode_by_length(
-            lambda ids: self.encoder(
-                self.item_embedding(ids), item_ids=ids, training=training
-            ),
+            self.item_embedding,
+            lambda vectors, ids: self.encoder(vectors, item_ids=ids, training=training),
             item_ids,
             num_positions,
             self.settings.length_buckets,

@@ -38,12 +38,11 @@ def train(strategy, optimizer, kind):
     with strategy.scope():
         model = S4Rec(settings, NUM_ITEMS)
         rate = {"sgd": 0.5, "adam": 0.01}[optimizer]
-        model.compile(
-            keras.optimizers.get(
-                {"class_name": optimizer, "config": {"learning_rate": rate}}
-            ),
-            jit_compile=False,
+        chosen = keras.optimizers.get(
+            {"class_name": optimizer, "config": {"learning_rate": rate}}
         )
+        chosen.build(model.trainable_variables)
+        model.compile(chosen, jit_compile=False)
     split = train_split()
     samples = batches.training_samples(split, kind, 12)
     data = batches.training_batches(
