@@ -6,9 +6,8 @@ TensorFlow there is one replica, and compiling is left to the caller's own `jit`
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import keras
 
@@ -29,15 +28,14 @@ def compiled(function: Function) -> Function:
         return function
     import tensorflow as tf
 
-    return functools.wraps(function)(tf.function(function, jit_compile=True))
+    return cast(Function, tf.function(function, jit_compile=True))
 
 
 def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
     """Rows of a table, with a dense gradient.
 
-    TensorFlow's own gradient of a lookup lists rows, repeated ones too. Added to a dense
-    gradient of the same table it stays a list, whose repeated rows Keras' optimizers
-    square one by one.
+    TensorFlow's own gradient of a lookup lists rows, repeated ones too; added to a dense
+    gradient of the same table it may stay a list, on which optimizers are slow.
 
     Args:
         table: [V, d].
@@ -52,7 +50,7 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
 
     num_rows = table.shape[0]
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def lookup(values: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         def gradient(upstream: Tensor) -> Tensor:
             return tf.math.unsorted_segment_sum(upstream, rows, num_rows)

@@ -9,8 +9,8 @@ vocabulary is free to grow.
 
 A dataset folder holds one `tf.train.Example` a user in each split:
 
-* `train`: `item_ids` is the training part of the sequence: all but the last two actions,
-  or all of them for users with fewer than three actions, who are in no other split.
+* `train`: `item_ids` is the training part of the sequence: all but the last two
+  actions, or all of them for users with fewer than three, who are in no other split.
 * `valid`: `item_ids` is the training part, `target_id` the last but one action.
 * `test`: `item_ids` is everything before the last action, `target_id` the last.
 

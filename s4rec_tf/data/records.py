@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -38,7 +40,7 @@ def read_split(dataset: spec.DatasetDir, split: str) -> Sequences:
     return sequences
 
 
-def _parse_examples(split: str):  # type: ignore[no-untyped-def]
+def _parse_examples(split: str) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     features = {
         spec.USER_ID: tf.io.FixedLenFeature([], tf.string),
         spec.ITEM_IDS: tf.io.RaggedFeature(tf.int64),

@@ -22,11 +22,11 @@ def encode_by_length(
 ) -> Tensor:
     """Encodes rows of like length together and puts the states back in order.
 
-    The rows are sorted by length and cut into buckets, each encoded at the length of its
-    longest row. Half of the rows, the shortest, are the first bucket, half of the rest
-    the second, and so on: lengths have a long tail, so few rows should pay for it. What
-    is returned is what `encode` gives for the whole batch, but for states at padding,
-    which are zero here.
+    The rows are sorted by length and cut into buckets, each encoded at the length of
+    its longest row. Half of the rows, the shortest, are the first bucket, half of the
+    rest the second, and so on: lengths have a long tail, so few rows should pay for it.
+    What is returned is what `encode` gives for the whole batch, but for states at
+    padding, which are zero here.
 
     Args:
         embed: maps int32 [n, m] to vectors [n, m, d]; called once.
@@ -70,7 +70,7 @@ def _cut(
         is_last = bucket == num_buckets - 1
         end = batch_size if is_last else (start + batch_size) // 2
         rows, start = order[start:end], end
-        # A batch smaller than the number of buckets leaves some empty: their length is 1.
+        # A batch smaller than the number of buckets leaves some empty, of length 1.
         longest = ops.max(ops.take(lengths, rows), initial=1)
         buckets.append(ops.take(item_ids, rows, axis=0)[:, max_length - longest :])
     return buckets

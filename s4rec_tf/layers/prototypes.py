@@ -43,7 +43,7 @@ class Prototypes(keras.layers.Layer):
         self.built = True
 
     def call(self, z: Tensor) -> Tensor:
-        """Similarities z mu^T of sequence embeddings [B, d] to the prototypes [B, K]."""
+        """Similarities z mu^T of embeddings [B, d] to the prototypes, [B, K]."""
         if not self.normalize:
             return ops.matmul(z, ops.transpose(self.mu))
         return ops.matmul(

@@ -57,7 +57,9 @@ class TransformerBlock(keras.layers.Layer):
             dropout.build((None, None, self.dim))
         self.built = True
 
-    def call(self, states: Tensor, may_attend: Tensor, training: bool = False) -> Tensor:
+    def call(
+        self, states: Tensor, may_attend: Tensor, training: bool = False
+    ) -> Tensor:
         """One block.
 
         Args:
@@ -69,9 +71,7 @@ class TransformerBlock(keras.layers.Layer):
             [B, L, d].
         """
         attended = self._attend(states, may_attend, training)
-        states = self.attention_norm(
-            states + self.dropout(attended, training=training)
-        )
+        states = self.attention_norm(states + self.dropout(attended, training=training))
         fed = self.outer(self.inner(states))
         return self.feed_forward_norm(states + self.dropout(fed, training=training))
 

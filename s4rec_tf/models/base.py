@@ -64,7 +64,7 @@ class SequenceRecommender(keras.Model):
         self.item_counts = self.add_weight(
             shape=(num_items,), initializer="zeros", trainable=False, name="item_counts"
         )
-        # Constructors create every weight, so Keras need not trace the model to build it.
+        # Constructors create every weight: Keras need not trace the model to build it.
         self.built = True
         self._term_trackers: dict[str, keras.metrics.Mean] = {}
         for name in self.loss_weights():
@@ -129,7 +129,7 @@ class SequenceRecommender(keras.Model):
         Raises:
             ValueError: if the terms are not those that have a weight.
         """
-        terms, weights = self.loss_terms(x, y_pred), self.loss_weights()
+        terms, weights = self.loss_terms(x or {}, y_pred), self.loss_weights()
         if set(terms) != set(weights):
             raise ValueError(
                 "`loss_terms` and `loss_weights` must have the same names. "
@@ -144,7 +144,9 @@ class SequenceRecommender(keras.Model):
         # Gradients are summed over replicas, and Keras scales only its own losses.
         return total / backend.num_replicas()
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
         # Under a strategy Keras would average a batch over the replicas, booleans too,
         # and so use it up, to build what the constructor has built.
         return

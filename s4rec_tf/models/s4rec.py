@@ -197,7 +197,7 @@ class S4Rec(SASRec):
         )
 
     def _distillation(self, encoded: Encoded, intent: Tensor) -> Tensor:
-        teacher, views = self.prototypes.mu, (encoded.z_1, encoded.z_2)
+        teacher, views = self.prototypes.mu, [encoded.z_1, encoded.z_2]
         if self.settings.distillation_vectors == "unit":
             teacher = ops.normalize(teacher, axis=-1)
             views = [ops.normalize(view, axis=-1) for view in views]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _read(path: Path, variables: list[Any]) -> tuple[list[np.ndarray], dict[str,
                     f"Received: {len(stored.files) - 1}"
                 )
             arrays = [stored[_key(number)] for number in range(len(variables))]
-    except (OSError, KeyError, EOFError) as error:
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     except ValueError as error:
         if isinstance(error, CheckpointError):

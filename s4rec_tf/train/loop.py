@@ -25,7 +25,6 @@ from s4rec_tf.train.validation import (
     Progress,
     forget_unfinished_epochs,
     training_variables,
-    write_last,
 )
 
 

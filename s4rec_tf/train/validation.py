@@ -104,7 +104,7 @@ class EpochEnd:
         return found
 
     def _log(self, entry: dict[str, Any]) -> None:
-        line = {"epoch": self.progress.epochs_done}
+        line: dict[str, float] = {"epoch": self.progress.epochs_done}
         line.update({name: round(float(value), 6) for name, value in entry.items()})
         with self.run.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")

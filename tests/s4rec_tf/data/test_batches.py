@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+
+from s4rec_tf import spec
+from s4rec_tf.data import augment, batches, records
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.testing import markov_sequences, write_dataset
+
+NUM_ITEMS = 30
+
+
+def split(rows):
+    lengths = np.array([len(row) for row in rows])
+    return Sequences(
+        user_ids=np.arange(len(rows)),
+        values=np.concatenate(rows).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        target_ids=np.zeros(len(rows), np.int32),
+        is_head=lengths > 3,
+        sequence_lengths=lengths.astype(np.int32),
+    )
+
+
+TINY = split([[5, 6, 7, 8], [9], [1, 2, 3]])
+
+
+def epoch(sequences, kind, needs, batch_size, seed=1, first_epoch=0, steps=None):
+    samples = batches.training_samples(sequences, kind, needs.max_length)
+    data = batches.training_batches(
+        sequences,
+        samples,
+        needs,
+        augment.AugmentationSettings(),
+        NUM_ITEMS,
+        batch_size,
+        seed,
+        first_epoch,
+    )
+    steps = steps or len(samples) // batch_size
+    return list(data.take(steps).as_numpy_iterator())
+
+
+def test_every_prefix_is_a_sample_once_an_epoch():
+    (batch,) = epoch(TINY, "prefix", spec.BatchNeeds(max_length=2), batch_size=5)
+    seen = sorted(
+        (tuple(items), target[0])
+        for items, target in zip(batch["item_ids"], batch["target_ids"], strict=True)
+    )
+    assert seen == [
+        ((0, 1), 2),
+        ((0, 5), 6),
+        ((1, 2), 3),
+        ((5, 6), 7),
+        ((6, 7), 8),
+    ]
+    users = dict(zip(batch["target_ids"][:, 0], batch["user_index"], strict=True))
+    assert users == {6: 0, 7: 0, 8: 0, 2: 2, 3: 2}
+    heads = dict(zip(batch["user_index"], batch["is_head"], strict=True))
+    assert heads == {0: True, 2: False}
+
+
+def test_a_sequence_has_a_target_at_every_position():
+    (batch,) = epoch(TINY, "sequence", spec.BatchNeeds(max_length=5), batch_size=2)
+    rows = {
+        tuple(items): tuple(targets)
+        for items, targets in zip(batch["item_ids"], batch["target_ids"], strict=True)
+    }
+    assert rows == {
+        (0, 0, 5, 6, 7): (0, 0, 6, 7, 8),
+        (0, 0, 0, 1, 2): (0, 0, 0, 2, 3),
+    }
+
+
+def test_no_sample_at_all_is_an_error():
+    with pytest.raises(ValueError, match="2 users, the longest with 1"):
+        batches.training_samples(split([[1], [2]]), "prefix", 5)
+
+
+NEEDS = spec.BatchNeeds(max_length=8, num_views=2, num_negatives=4)
+LONG = split(markov_sequences(60, NUM_ITEMS, seed=1))
+
+
+def test_a_resumed_pipeline_gives_what_the_uninterrupted_one_does():
+    samples = batches.training_samples(LONG, "prefix", 8)
+    steps = len(samples) // 32
+    whole = epoch(LONG, "prefix", NEEDS, 32, steps=3 * steps)
+    resumed = epoch(LONG, "prefix", NEEDS, 32, first_epoch=2, steps=steps)
+    for ours, theirs in zip(whole[2 * steps :], resumed, strict=True):
+        for name, array in ours.items():
+            np.testing.assert_array_equal(theirs[name], array)
+
+
+def test_epochs_and_seeds_differ():
+    first = epoch(LONG, "prefix", NEEDS, 32, first_epoch=0)[0]
+    assert not np.array_equal(
+        first["item_ids"],
+        epoch(LONG, "prefix", NEEDS, 32, first_epoch=1)[0]["item_ids"],
+    )
+    assert not np.array_equal(
+        first["item_ids"], epoch(LONG, "prefix", NEEDS, 32, seed=2)[0]["item_ids"]
+    )
+    assert not np.array_equal(first["view_1"], first["view_2"])
+
+
+def test_views_come_from_the_input_and_never_hold_its_target_by_design():
+    rows = [[item, item + 1] for item in range(1, 29)]
+    needs = spec.BatchNeeds(max_length=4, num_views=1)
+    (batch,) = epoch(split(rows), "prefix", needs, batch_size=28)
+    # A sequence of one item passes through every operator.
+    np.testing.assert_array_equal(batch["view_1"], batch["item_ids"])
+
+
+def test_negatives_by_position_are_never_the_rows_own():
+    needs = spec.BatchNeeds(max_length=8, negatives_by_position=True)
+    for batch in epoch(LONG, "sequence", needs, batch_size=16):
+        own = np.concatenate([batch["item_ids"], batch["target_ids"]], axis=1)
+        drawn = batch["negative_ids"]
+        assert drawn.shape == batch["target_ids"].shape
+        is_own = (drawn[:, :, None] == own[:, None, :]).any(axis=2)
+        assert (drawn[is_own] == spec.PAD_ID).all()
+        assert drawn.max() <= NUM_ITEMS
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+def test_negatives_follow_their_distribution(sampling):
+    rows = split([[1, 1, 1, 1, 1, 1, 2, 3]] * 40)
+    needs = spec.BatchNeeds(8, num_negatives=64, negative_sampling=sampling)
+    drawn = np.concatenate(
+        [batch["negative_ids"].ravel() for batch in epoch(rows, "prefix", needs, 40)]
+    )
+    share = np.mean(drawn == 1)
+    expected = 1 / NUM_ITEMS if sampling == "uniform" else 6 / 8
+    assert share == pytest.approx(expected, abs=0.02)
+    assert 1 <= drawn.min() and drawn.max() <= NUM_ITEMS
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_replicas", "expected"),
+    [(131_413, 1, 256), (6_400, 1, 128), (900, 1, 16), (7, 1, 7), (7, 2, 6)],
+)
+def test_the_batch_is_lowered_on_small_data(num_samples, num_replicas, expected):
+    assert batches.suitable_batch_size(num_samples, num_replicas) == expected
+
+
+def test_records_come_back_in_order_of_user_id(tmp_path):
+    rows = [[3, 1, 2, 2], [4, 5], [1, 2, 3, 4, 5]]
+    dataset = spec.DatasetDir(write_dataset(tmp_path / "dataset", rows, 5))
+    train, test = (records.read_split(dataset, name) for name in ("train", "test"))
+    assert [list(train.items(row)) for row in range(3)] == [[3, 1], [4, 5], [1, 2, 3]]
+    assert [list(test.items(row)) for row in range(2)] == [[3, 1, 2], [1, 2, 3, 4]]
+    assert list(test.target_ids) == [2, 5]
+    assert list(test.user_ids) == [b"user-00000", b"user-00002"]
+    np.testing.assert_array_equal(
+        test.padded(np.array([1, 0]), 3), [[2, 3, 4], [3, 1, 2]]
+    )
+
+
+def test_an_item_outside_the_vocabulary_is_named(tmp_path):
+    dataset = spec.DatasetDir(write_dataset(tmp_path / "dataset", [[1, 2, 9]], 5))
+    with pytest.raises(spec.DatasetError, match=r"`target_id`.*\[1, 5\]. Received: 9"):
+        records.read_split(dataset, "test")

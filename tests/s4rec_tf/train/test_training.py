@@ -1,0 +1,210 @@
+"""Runs: resumed exactly, finished once, refused when they are another's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s4rec_tf import config, spec, testing
+from s4rec_tf.train import checkpoints, loop, runs, validation
+
+NUM_ITEMS = 20
+SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "dataset"
+    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=3)
+    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+
+
+def arrays(path):
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    loop.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
+    return run_dir
+
+
+def assert_same_run(one, other):
+    for checkpoint in ("last", "best"):
+        ours = arrays(getattr(runs.RunDir(one), checkpoint))
+        theirs = arrays(getattr(runs.RunDir(other), checkpoint))
+        assert ours.keys() == theirs.keys()
+        for name, array in ours.items():
+            np.testing.assert_array_equal(theirs[name], array, err_msg=name)
+    epochs = [
+        [json.loads(line)["epoch"] for line in runs.RunDir(run).metrics.open()]
+        for run in (one, other)
+    ]
+    assert epochs[0] == epochs[1] == [1, 2, 3]
+
+
+def test_a_run_that_broke_off_resumes_as_if_it_had_not(
+    dataset, uninterrupted, tmp_path, monkeypatch
+):
+    def breaks_in_second_epoch(run, model, progress):
+        if progress.epochs_done == 2:
+            raise KeyboardInterrupt
+        write_last(run, model, progress)
+
+    resolved = config.resolve("s4rec", None, SMALL)
+    write_last = validation.write_last
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "write_last", breaks_in_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(resolved, dataset, tmp_path / "run")
+    assert not runs.RunDir(tmp_path / "run").is_finished()
+    loop.train(resolved, dataset, tmp_path / "run")
+    assert_same_run(uninterrupted, tmp_path / "run")
+
+
+def command(dataset, run_dir, *flags):
+    return [
+        sys.executable,
+        "-m",
+        "s4rec_tf.train",
+        f"--dataset={dataset.root}",
+        f"--run_dir={run_dir}",
+        "--model=s4rec",
+        "--set",
+        *SMALL,
+        *flags,
+    ]
+
+
+def test_the_command_resumes_after_kill_minus_nine(dataset, uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen(
+        command(dataset, run_dir), stdout=subprocess.PIPE, text=True, env=environment
+    )
+    for line in process.stdout:
+        if line.startswith("Epoch 2"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+    assert not runs.RunDir(run_dir).is_finished()
+    done = subprocess.run(
+        command(dataset, run_dir), capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "resuming" in done.stdout
+    assert_same_run(uninterrupted, run_dir)
+
+
+def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsys):
+    before = runs.RunDir(uninterrupted).last.stat().st_mtime_ns
+    loop.train(config.resolve("s4rec", None, SMALL), dataset, uninterrupted)
+    assert "is finished" in capsys.readouterr().out
+    assert runs.RunDir(uninterrupted).last.stat().st_mtime_ns == before
+
+
+def test_another_configuration_is_refused_with_the_difference(dataset, uninterrupted):
+    other = config.resolve("s4rec", None, [*SMALL, "alpha=0.7", "seed=6"])
+    with pytest.raises(runs.RunError, match=r"alpha: 0\.1 there, 0\.7.*seed: 5 there"):
+        loop.train(other, dataset, uninterrupted)
+
+
+def test_another_dataset_is_refused(uninterrupted, tmp_path):
+    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=4)
+    root = testing.write_dataset(tmp_path / "other", sequences, NUM_ITEMS)
+    with pytest.raises(runs.RunError, match="another dataset"):
+        loop.train(
+            config.resolve("s4rec", None, SMALL), spec.DatasetDir(root), uninterrupted
+        )
+    with pytest.raises(runs.RunError, match="another dataset"):
+        runs.restore_best(uninterrupted, spec.DatasetDir(root))
+
+
+def test_a_second_trainer_is_kept_out(dataset, tmp_path):
+    resolved = config.resolve("popularity")
+    with runs.RunDir(tmp_path).lock(), pytest.raises(runs.RunError, match="another"):
+        loop.train(resolved, dataset, tmp_path)
+
+
+def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
+    from tensorboard.backend.event_processing import event_accumulator
+
+    run = runs.RunDir(uninterrupted)
+    names = set()
+    for folder in run.tensorboard.iterdir():
+        events = event_accumulator.EventAccumulator(str(folder))
+        events.Reload()
+        names |= set(events.Tags()["tensors"])
+    terms = ("next_item", "clustering", "contrastive", "distillation", "adversarial")
+    for term in terms:
+        assert {f"epoch_{term}", f"epoch_{term}_weighted"} <= names
+    assert {"epoch_prototype_perplexity", "epoch_head_rate_median"} <= names
+    line = json.loads(run.metrics.read_text().splitlines()[0])
+    assert line["clustering_weighted"] == pytest.approx(0.1 * line["clustering"], 1e-3)
+
+
+def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
+    model = loop.refit(uninterrupted, dataset)
+    best, _ = runs.restore_best(uninterrupted, dataset)
+    counts = np.loadtxt(dataset.item_counts)
+    np.testing.assert_array_equal(np.asarray(model.item_counts), counts)
+    assert np.asarray(best.item_counts).sum() == counts.sum() - 2 * 80
+    again = loop.refit(uninterrupted, dataset)
+    for one, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_refit_needs_a_finished_run(dataset, tmp_path):
+    run = runs.RunDir(tmp_path / "run")
+    run.begin(config.resolve("sasrec"), dataset)
+    with pytest.raises(runs.RunError, match="finished"):
+        loop.refit(run.root, dataset)
+
+
+def test_popularity_trains_like_any_other(dataset, tmp_path):
+    progress = loop.train(config.resolve("popularity"), dataset, tmp_path / "run")
+    assert progress.epochs_done == 1
+    assert runs.RunDir(tmp_path / "run").is_finished()
+
+
+def test_a_damaged_dataset_is_named(tmp_path):
+    sequences = testing.markov_sequences(20, NUM_ITEMS)
+    root = testing.write_dataset(tmp_path / "dataset", sequences, NUM_ITEMS)
+    shard = root / "valid" / "part-00000-of-00001.tfrecord.gz"
+    shard.write_bytes(shard.read_bytes()[:-7])
+    with pytest.raises(spec.DatasetError, match="part-00000-of-00001"):
+        loop.train(
+            config.resolve("popularity"), spec.DatasetDir(root), tmp_path / "run"
+        )
+
+
+def test_a_batch_larger_than_the_data_is_refused(dataset, tmp_path):
+    resolved = config.resolve("sasrec", None, ["batch_size=5000"])
+    with pytest.raises(ValueError, match="5000"):
+        loop.train(resolved, dataset, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "damaged"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: path.unlink(), "no checkpoint"),
+    ],
+)
+def test_a_broken_checkpoint_is_named(tmp_path, damage, message):
+    path = tmp_path / "last.npz"
+    checkpoints.write_checkpoint(path, [np.ones(3)], {"epochs_done": 1})
+    assert checkpoints.read_state(path) == {"epochs_done": 1}
+    damage(path)
+    with pytest.raises(checkpoints.CheckpointError, match=message):
+        checkpoints.read_state(path)
