@@ -34,8 +34,8 @@ def compiled(function: Function) -> Function:
 def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
     """Rows of a table, with a dense gradient.
 
-    TensorFlow's own gradient of a lookup lists rows, repeated ones too; added to a dense
-    gradient of the same table it may stay a list, on which optimizers are slow.
+    TensorFlow's own gradient of a lookup lists rows, repeated ones too; added to a
+    dense gradient of the same table it may stay a list, on which optimizers are slow.
 
     Args:
         table: [V, d].
@@ -90,7 +90,16 @@ def gather_batch(tensor: Tensor) -> Tensor:
     # None while Keras builds symbolically: only shapes matter then.
     if context is None:
         return tensor
-    gathered = context.all_gather(tensor, axis=0)
+    import tensorflow as tf
+
+    # A sum of disjoint parts: `all_gather` fails under MultiWorkerMirroredStrategy,
+    # where a tensor of the graph names no device.
+    batch_size = tf.shape(tensor)[0]
+    start = first_row(batch_size)
+    after = context.num_replicas_in_sync * batch_size - start - batch_size
+    rest = [[0, 0]] * (len(tensor.shape) - 1)
+    apart = tf.pad(tensor, [[start, after], *rest])
+    gathered = context.all_reduce(tf.distribute.ReduceOp.SUM, apart)
     gathered.set_shape([None, *tensor.shape[1:]])
     return gathered
 

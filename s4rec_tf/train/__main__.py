@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
+    if not strategies.is_chief(strategy):
+        return 0
     print(
         f"best validation NDCG@20 {progress.best_value:.4f} "
         f"in epoch {progress.best_epoch}; run folder {args.run_dir}"

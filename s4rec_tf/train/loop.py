@@ -54,6 +54,9 @@ def train(
     run = RunDir(run_dir)
     dataset.verify()
     if not strategies.is_chief(strategy):
+        # The chief of a finished run trains no more, so nobody else may wait for it.
+        if run.is_finished():
+            return Progress(**checkpoints.read_state(run.best))
         return _train(config, dataset, run, strategy)
     with run.lock():
         run.begin(config, dataset)

@@ -74,7 +74,9 @@ class WorkerLoop:
         self.model.reset_metrics()
         for _ in range(steps):
             self._step(self.iterator)
-        return {name: float(v) for name, v in self.model.get_metrics_result().items()}
+        results = self.model.get_metrics_result()
+        # Keras' own tracker of the total is fed by `fit` alone.
+        return {name: float(v) for name, v in results.items() if name != "loss"}
 
     def from_chief(self, value: float, is_chief: bool) -> float:
         """Gives every worker the chief's value, so that all decide alike."""
