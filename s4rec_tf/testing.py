@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from s4rec_tf import spec
+from s4rec_tf.data.sequences import Sequences
 
 
 def markov_sequences(
@@ -34,6 +35,19 @@ def markov_sequences(
             items.append(jump if generator.random() < noise else follows)
         sequences.append(items)
     return sequences
+
+
+def train_split(rows: list[list[int]], head_above: int) -> Sequences:
+    """A train split in memory; users longer than `head_above` are head."""
+    lengths = np.array([len(row) for row in rows])
+    return Sequences(
+        user_ids=np.arange(len(rows)),
+        values=np.concatenate(rows).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        target_ids=np.zeros(len(rows), np.int32),
+        is_head=lengths > head_above,
+        sequence_lengths=lengths.astype(np.int32),
+    )
 
 
 def write_dataset(root: Path, sequences: list[list[int]], num_items: int) -> Path:

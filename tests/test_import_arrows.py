@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "s4rec_tf.train": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
     "s4rec_tf.export": DRIVERS,
-    "s4rec_tf.testing": {"s4rec_tf.spec"},
+    "s4rec_tf.testing": {"s4rec_tf.spec", "s4rec_tf.data"},
     "beam_jobs": {"s4rec_tf.spec"},
     "serving": {"s4rec_tf.spec"},
     "pipelines": {"beam_jobs", "serving", *DRIVERS},

@@ -3,25 +3,12 @@ import pytest
 
 from s4rec_tf import spec
 from s4rec_tf.data import augment, batches, records
-from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.testing import markov_sequences, write_dataset
+from s4rec_tf.testing import markov_sequences, train_split, write_dataset
 
 NUM_ITEMS = 30
 
 
-def split(rows):
-    lengths = np.array([len(row) for row in rows])
-    return Sequences(
-        user_ids=np.arange(len(rows)),
-        values=np.concatenate(rows).astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        target_ids=np.zeros(len(rows), np.int32),
-        is_head=lengths > 3,
-        sequence_lengths=lengths.astype(np.int32),
-    )
-
-
-TINY = split([[5, 6, 7, 8], [9], [1, 2, 3]])
+TINY = train_split([[5, 6, 7, 8], [9], [1, 2, 3]], head_above=3)
 
 
 def epoch(sequences, kind, needs, batch_size, seed=1, first_epoch=0, steps=None):
@@ -73,11 +60,11 @@ def test_a_sequence_has_a_target_at_every_position():
 
 def test_no_sample_at_all_is_an_error():
     with pytest.raises(ValueError, match="2 users, the longest with 1"):
-        batches.training_samples(split([[1], [2]]), "prefix", 5)
+        batches.training_samples(train_split([[1], [2]], 3), "prefix", 5)
 
 
 NEEDS = spec.BatchNeeds(max_length=8, num_views=2, num_negatives=4)
-LONG = split(markov_sequences(60, NUM_ITEMS, seed=1))
+LONG = train_split(markov_sequences(60, NUM_ITEMS, seed=1), head_above=8)
 
 
 def test_a_resumed_pipeline_gives_what_the_uninterrupted_one_does():
@@ -105,7 +92,7 @@ def test_epochs_and_seeds_differ():
 def test_views_come_from_the_input_and_never_hold_its_target_by_design():
     rows = [[item, item + 1] for item in range(1, 29)]
     needs = spec.BatchNeeds(max_length=4, num_views=1)
-    (batch,) = epoch(split(rows), "prefix", needs, batch_size=28)
+    (batch,) = epoch(train_split(rows, 3), "prefix", needs, batch_size=28)
     # A sequence of one item passes through every operator.
     np.testing.assert_array_equal(batch["view_1"], batch["item_ids"])
 
@@ -123,7 +110,7 @@ def test_negatives_by_position_are_never_the_rows_own():
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 def test_negatives_follow_their_distribution(sampling):
-    rows = split([[1, 1, 1, 1, 1, 1, 2, 3]] * 40)
+    rows = train_split([[1, 1, 1, 1, 1, 1, 2, 3]] * 40, head_above=3)
     needs = spec.BatchNeeds(8, num_negatives=64, negative_sampling=sampling)
     drawn = np.concatenate(
         [batch["negative_ids"].ravel() for batch in epoch(rows, "prefix", needs, 40)]

@@ -12,25 +12,11 @@ import tensorflow as tf
 
 from s4rec_tf import backend
 from s4rec_tf.data import augment, batches
-from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.testing import markov_sequences
+from s4rec_tf.testing import markov_sequences, train_split
 
 NUM_ITEMS, BATCH, STEPS = 40, 32, 4
-
-
-def train_split():
-    rows = markov_sequences(120, NUM_ITEMS, seed=2)
-    lengths = np.array([len(row) for row in rows])
-    return Sequences(
-        user_ids=np.arange(len(rows)),
-        values=np.concatenate(rows).astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        target_ids=np.zeros(len(rows), np.int32),
-        is_head=lengths > 8,
-        sequence_lengths=lengths.astype(np.int32),
-    )
 
 
 def train(strategy, optimizer, kind):
@@ -44,7 +30,7 @@ def train(strategy, optimizer, kind):
         )
         chosen.build(model.trainable_variables)
         model.compile(chosen, jit_compile=False)
-    split = train_split()
+    split = train_split(markov_sequences(120, NUM_ITEMS, seed=2), head_above=8)
     samples = batches.training_samples(split, kind, 12)
     data = batches.training_batches(
         split,
