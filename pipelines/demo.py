@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from pipelines.demo_report import metrics_table, recommendations
 from pipelines.demo_stages import DemoStages, Folders
-from pipelines.report import metrics_table, recommendations
 from pipelines.stages import Chain, StageError
 
 SYNTHETIC_SETTINGS = ("epochs=8",)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipelines.demo_report import last_json_object
 from pipelines.local_server import LocalServer
-from pipelines.report import last_json_object
 from pipelines.stages import Chain, Stage, StageError
 
 MODELS = {"popularity": "popularity", "sasrec": "SASRec", "s4rec": "S4Rec"}

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.report import last_json_object, metrics_table, recommendations
+from pipelines.demo_report import last_json_object, metrics_table, recommendations
 
 
 def test_last_line_is_taken():
