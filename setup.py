@@ -51,6 +51,7 @@ setup(
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
         "beam_jobs": ["*.pbtxt"],
+        "pipelines": ["published.yaml", "queues/*.yaml"],
         "serving": ["*.config", "*.txt", "*.yml", "*.md"],
     },
     install_requires=[],

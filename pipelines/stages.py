@@ -155,7 +155,7 @@ def child(
         yield process
 
 
-def stop(process: subprocess.Popen[str]) -> None:
+def stop(process: subprocess.Popen[Any]) -> None:
     """Ends a process that still runs: asks first, kills after ten seconds."""
     if process.poll() is None:
         process.terminate()

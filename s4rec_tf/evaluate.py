@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +30,13 @@ class Evaluation:
 
     Attributes:
         metrics: in their fixed order; None for a group without users.
+        ranks: rank of every user's target, history excluded, int64 [N].
         top_ids: the `LIST_LENGTH` best items of every user, int32 [N, k], as
             `ranking.FullRanking` has them.
     """
 
     metrics: Metrics
+    ranks: np.ndarray
     top_ids: np.ndarray
 
 
@@ -60,7 +63,7 @@ def evaluate_model(
         found |= sampled_ranking.sampled_metrics(
             users, items, sequences, sampling_counts
         )
-    return Evaluation(found, ranked.top_ids)
+    return Evaluation(found, ranked.ranks, ranked.top_ids)
 
 
 def metrics_table(values: Metrics, sequences: Sequences) -> str:
@@ -113,8 +116,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
         description="Ranks all items for every user of a split with a run's best "
         "checkpoint. Prints a table; the last line is one JSON object of the metrics, "
-        "also written to RUN_DIR/evaluation/SPLIT.json. A metric of a group without "
-        "users is null.",
+        "also written to RUN_DIR/evaluation/SPLIT.json, with the rank of every user's "
+        "target beside it in SPLIT_ranks.npz. A metric of a group without users is "
+        "null.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
@@ -150,11 +154,32 @@ def _load(
     return model, sequences, counts
 
 
-def _write(path: Path, values: Metrics) -> None:
+def write_evaluation(
+    run_dir: Path, split: str, found: Evaluation, is_head: np.ndarray
+) -> None:
+    """Writes `evaluation/SPLIT.json` and `evaluation/SPLIT_ranks.npz` of a run folder.
+
+    The ranks, unsigned of the smallest type that holds them, and `is_head` are in order
+    of user id as bytes, so that the runs of a dataset can be compared user by user.
+
+    Args:
+        run_dir: the run folder.
+        split: valid or test.
+        found: what was measured.
+        is_head: True for head users, bool [N].
+    """
     from s4rec_tf.train import runs
 
-    path.parent.mkdir(exist_ok=True)
-    runs.write_json(path, values)
+    folder = run_dir / "evaluation"
+    folder.mkdir(exist_ok=True)
+    kind = np.min_scalar_type(int(found.ranks.max(initial=0)))
+    temporary = folder / f".{split}_ranks.npz.tmp"
+    with temporary.open("wb") as stream:
+        np.savez_compressed(stream, ranks=found.ranks.astype(kind), is_head=is_head)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, folder / f"{split}_ranks.npz")
+    runs.write_json(folder / f"{split}.json", found.metrics)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -168,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     counts = item_counts if args.sampled else None
     found = evaluate_model(model, sequences, sampling_counts=counts)
     try:
-        _write(args.run_dir / "evaluation" / f"{args.split}.json", found.metrics)
+        write_evaluation(args.run_dir, args.split, found, sequences.is_head)
     except OSError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1

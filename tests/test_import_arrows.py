@@ -72,6 +72,7 @@ COMMANDS = (
     "serving.server",
     "serving.client",
     "pipelines.demo",
+    "pipelines.experiments",
     "pipelines.synthetic_log",
 )
 

@@ -133,9 +133,22 @@ def test_the_last_line_is_the_metrics_and_always_the_same(
     groups += ["sampled_uniform_99", "sampled_popular_100"]
     names = "HR@5 HR@10 HR@20 NDCG@5 NDCG@10 NDCG@20 MRR".split()
     assert list(found) == names + [f"{g}/{n}" for g in groups for n in names]
-    files = list((tmp_path / "evaluation").iterdir())
-    assert [path.name for path in files] == ["test.json"]
+    files = sorted((tmp_path / "evaluation").iterdir())
+    assert [path.name for path in files] == ["test.json", "test_ranks.npz"]
     assert list(json.loads(files[0].read_text()).items()) == list(found.items())
+
+
+def test_the_ranks_are_kept_in_order_of_user_id(tmp_path, monkeypatch, capsys):
+    # As in `test_popularity_by_hand`; user-3 has the longest sequence.
+    full = [[1, 2, 3], [4, 1, 2], [2, 6, 5], [1, 2, 3, 4, 5]]
+    root = testing.write_dataset(tmp_path / "tiny", full, num_items=6)
+    dataset, model = spec.DatasetDir(root), Popularity([9, 8, 7, 6, 5, 5])
+    (tmp_path / "run").mkdir()
+    assert run_command(monkeypatch, dataset, model, tmp_path / "run") == 0
+    with np.load(tmp_path / "run" / "evaluation" / "test_ranks.npz") as stored:
+        assert stored["ranks"].tolist() == [1, 1, 4, 2]
+        assert stored["ranks"].dtype == np.uint8
+        assert stored["is_head"].tolist() == [False, False, False, True]
 
 
 def test_the_table_shows_every_group_and_the_lists(

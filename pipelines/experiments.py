@@ -1,0 +1,100 @@
+"""`python -m pipelines.experiments`: works through a queue into the ledger."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from pipelines.experiment_queue import QUEUE_FOLDER
+from pipelines.ledger import DEFAULT_LEDGER
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The checked command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.experiments",
+        description="Trains and evaluates every run of a queue, and appends each that "
+        "finishes to the ledger. It may be stopped at any moment, kill -9 included; "
+        "the same command goes on. What the ledger holds already is skipped.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    shipped = ", ".join(sorted(path.stem for path in QUEUE_FOLDER.glob("*.yaml")))
+    add("queue", help=f"YAML file, or a shipped queue: {shipped}")
+    add("--data", type=Path, default=Path("out/data"), help="datasets (out/data)")
+    add("--work", type=Path, default=Path("out/runs"), help="run folders (out/runs)")
+    add("--ledger", type=Path, default=DEFAULT_LEDGER, help=f"({DEFAULT_LEDGER})")
+    add("--minutes", type=float, help="stop after so many minutes (default: never)")
+    add(
+        "--backend",
+        choices=("auto", "tensorflow", "jax"),
+        default="auto",
+        help="tensorflow: on dataset folders DATA/NAME; jax: on DATA/NAME.npz; auto: "
+        "tensorflow where it is installed",
+    )
+    add(
+        "--prepare",
+        type=Path,
+        metavar="LOGS_DIR",
+        help="first make the dataset folders that are missing from the logs there",
+    )
+    args = parser.parse_args(argv)
+    if args.minutes is not None and not args.minutes > 0:
+        parser.error(f"--minutes must be positive. Received: {args.minutes}")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
+    limit = float("inf") if args.minutes is None else 60 * args.minutes
+    deadline = time.monotonic() + limit
+    try:
+        return _work(args, deadline)
+    except (ValueError, OSError) as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Lets the block that owns the child process end it."""
+    sys.exit(128 + number)
+
+
+def _work(args: argparse.Namespace, deadline: float) -> int:
+    from pipelines import experiment_datasets, experiment_queue
+    from pipelines.experiment_runner import Runner, say
+    from pipelines.stages import QUIET
+    from pipelines.training_backends import choose_backend
+
+    backend = choose_backend(args.backend)
+    os.environ["KERAS_BACKEND"] = backend.name
+    os.environ.update({name: os.environ.get(name, QUIET[name]) for name in QUIET})
+    shipped = QUEUE_FOLDER / f"{args.queue}.yaml"
+    path = shipped if shipped.is_file() else Path(args.queue)
+    try:
+        runs = experiment_queue.read_queue(path)
+    except experiment_queue.QueueError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 2
+    runner = Runner(backend, args.data, args.work, args.ledger, deadline)
+    if args.prepare:
+        names = dict.fromkeys(run.dataset for run in runs)
+        experiment_datasets.prepare(names, args.data, args.prepare, deadline)
+    outcomes = runner.run_all(runs)
+    say(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()))
+    return 1 if outcomes["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

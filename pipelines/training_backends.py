@@ -1,0 +1,126 @@
+"""The two ways to train and evaluate a run: TensorFlow on folders, JAX on arrays.
+
+Both leave the same run folder. The commands are those that one would type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pipelines.experiment_queue import Run
+
+Name = Literal["tensorflow", "jax"]
+SPLITS = ("valid", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A command of a run.
+
+    Attributes:
+        name: for progress lines.
+        module: what `python -m` runs.
+        arguments: what follows.
+        resumes: whether it goes on where it was stopped; others start anew.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    resumes: bool = False
+
+
+class Backend(Protocol):
+    """How runs are trained and evaluated."""
+
+    name: Name
+
+    def dataset(self, data: Path, name: str) -> Path:
+        """Where a dataset lies."""
+
+    def fingerprint(self, dataset: Path) -> str:
+        """The identity of a dataset's content.
+
+        Raises:
+            ValueError: if the dataset is not whole.
+        """
+
+    def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
+        """The commands that are left to be run, in order."""
+
+
+class TensorFlowBackend:
+    """`s4rec_tf.train` and `s4rec_tf.evaluate` on a dataset folder."""
+
+    name: Name = "tensorflow"
+
+    def dataset(self, data: Path, name: str) -> Path:
+        """A dataset folder of the data job."""
+        return data / name
+
+    def fingerprint(self, dataset: Path) -> str:
+        """The digest of the manifest's file digests."""
+        from s4rec_tf import spec
+
+        return spec.DatasetDir(dataset).fingerprint()
+
+    def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
+        """Training, unless it is finished, and the ranking of both splits."""
+        place = ("--dataset", str(dataset), "--run_dir", str(run_dir))
+        train = Step("training", "s4rec_tf.train", (*place, *_flags(run)), resumes=True)
+        evaluations = [
+            Step(f"ranking {split}", "s4rec_tf.evaluate", (*place, "--split", split))
+            for split in SPLITS
+        ]
+        return evaluations if is_finished(run_dir) else [train, *evaluations]
+
+
+class JaxBackend:
+    """`s4rec_tf.train_arrays` on an `.npz` file; needs no TensorFlow."""
+
+    name: Name = "jax"
+
+    def dataset(self, data: Path, name: str) -> Path:
+        """The file written by `s4rec_tf.arrays`."""
+        return data / f"{name}.npz"
+
+    def fingerprint(self, dataset: Path) -> str:
+        """The fingerprint of the dataset folder that the arrays were taken from."""
+        import numpy as np
+
+        if not dataset.is_file():
+            raise ValueError(f"dataset file {dataset} does not exist")
+        with np.load(dataset, allow_pickle=False) as stored:
+            if "fingerprint" not in stored:
+                raise ValueError(f"{dataset} holds no `fingerprint`")
+            return str(stored["fingerprint"])
+
+    def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
+        """One command, which also ranks both splits at its end."""
+        place = ("--arrays", str(dataset), "--run_dir", str(run_dir))
+        arguments = (*place, *_flags(run))
+        return [Step("training", "s4rec_tf.train_arrays", arguments, resumes=True)]
+
+
+def choose_backend(name: str) -> Backend:
+    """The backend of that name; `auto` takes TensorFlow where it is installed."""
+    if name == "auto":
+        has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+        name = "tensorflow" if has_tensorflow else "jax"
+    return JaxBackend() if name == "jax" else TensorFlowBackend()
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Whether a run folder's manifest says that training has come to its end."""
+    manifest = run_dir / "MANIFEST.json"
+    return manifest.is_file() and json.loads(manifest.read_text("utf-8"))["finished"]
+
+
+def _flags(run: Run) -> tuple[str, ...]:
+    config = ("--config", run.config_source) if run.config_source else ()
+    return ("--model", run.model, *config, "--set", *run.overrides)
