@@ -62,12 +62,28 @@ def read_queue(path: Path) -> list[Run]:
     """The runs of a queue, in its order, seeds innermost; imports keras.
 
     Args:
+        path: as `read_entries` takes it.
+
+    Raises:
+        QueueError: if the file, an entry or a configuration is not right.
+    """
+    return [
+        _resolved(entry, seed, f"{path}, entry {number}")
+        for number, entry in enumerate(read_entries(path), start=1)
+        for seed in entry["seeds"]
+    ]
+
+
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The entries of a queue with every key, their configurations not looked at.
+
+    Args:
         path: a list of entries with the keys `dataset`, `model` and `seeds`, and
             optionally `config` (a shipped configuration's name or a file), `settings`
             and `variant`.
 
     Raises:
-        QueueError: if the file, an entry or a configuration is not right.
+        QueueError: if the file or an entry is not right.
     """
     import yaml
 
@@ -78,14 +94,18 @@ def read_queue(path: Path) -> list[Run]:
         raise QueueError(f"{path} is no YAML file that can be read: {reason}") from None
     if not isinstance(entries, list) or not entries:
         raise QueueError(f"{path} must hold a list of runs. Received: {entries!r}")
-    runs: list[Run] = []
-    for number, entry in enumerate(entries, start=1):
-        place = f"{path}, entry {number}"
-        runs += _runs_of_entry(entry, place)
-    return runs
+    return [
+        _checked(entry, f"{path}, entry {number}")
+        for number, entry in enumerate(entries, start=1)
+    ]
 
 
-def _runs_of_entry(entry: Any, place: str) -> list[Run]:
+def config_name(source: str | None) -> str:
+    """What the ledger calls a configuration, given by name or file."""
+    return NO_CONFIG if source is None else Path(source).stem
+
+
+def _checked(entry: Any, place: str) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise QueueError(f"{place} must hold keys and values. Received: {entry!r}")
     for key in entry:
@@ -97,7 +117,7 @@ def _runs_of_entry(entry: Any, place: str) -> list[Run]:
         if not holds(values.get(key)):
             received = repr(values[key]) if key in values else "nothing"
             raise QueueError(f"{place}: `{key}` must be {rule}. Received: {received}")
-    return [_resolved(values, seed, place) for seed in values["seeds"]]
+    return values
 
 
 def _is_text(value: Any) -> bool:
@@ -143,15 +163,19 @@ def _resolved(values: Mapping[str, Any], seed: int, place: str) -> Run:
 
     source, settings = values["config"], values["settings"]
     overrides = _overrides({**settings, "seed": seed})
+    if source is not None and _is_taken(source, configuration.CONFIG_FOLDER):
+        raise QueueError(
+            f"{place}: `config` must be a shipped configuration's name, or a file with "
+            f"a name of its own. Received: {source!r}"
+        )
     try:
-        name = _config_name(source, configuration.CONFIG_FOLDER)
         flat = configuration.resolve(values["model"], source, overrides).flat()
     except configuration.ConfigError as error:
         raise QueueError(f"{place}: {error}") from None
     return Run(
         dataset=values["dataset"],
         model=values["model"],
-        config=name,
+        config=config_name(source),
         config_source=source,
         # The resolved value, not the spelling: 1 and 1.0 are the same weight.
         settings={key: flat[key] for key in settings},
@@ -161,19 +185,11 @@ def _resolved(values: Mapping[str, Any], seed: int, place: str) -> Run:
     )
 
 
-def _config_name(source: str | None, shipped: Path) -> str:
-    if source is None:
-        return NO_CONFIG
-    name = Path(source).stem
-    is_file = source != name or not (shipped / f"{name}.yaml").is_file()
-    if is_file and ((shipped / f"{name}.yaml").is_file() or name == NO_CONFIG):
-        from s4rec_tf.config import ConfigError
-
-        raise ConfigError(
-            "`config` must be a file whose name is not that of a shipped "
-            f"configuration. Received: {source!r}"
-        )
-    return name
+def _is_taken(source: str, shipped: Path) -> bool:
+    """Whether a file's name is already what the ledger calls something else."""
+    name = config_name(source)
+    is_shipped = (shipped / f"{name}.yaml").is_file()
+    return name == NO_CONFIG or (is_shipped and source != name)
 
 
 def _overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -73,6 +73,7 @@ COMMANDS = (
     "serving.client",
     "pipelines.demo",
     "pipelines.experiments",
+    "pipelines.report",
     "pipelines.synthetic_log",
 )
 

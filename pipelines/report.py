@@ -1,0 +1,150 @@
+"""`python -m pipelines.report`: the ledger as an HTML page and as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.experiment_queue import DATASETS, QUEUE_FOLDER
+from pipelines.ledger import DEFAULT_LEDGER
+
+PUBLISHED = Path(__file__).parent / "published.yaml"
+TITLE = "S4Rec: experiments"
+NAMES = {
+    "beauty": "Amazon Beauty",
+    "sports": "Amazon Sports and Outdoors",
+    "toys": "Amazon Toys and Games",
+    "ml1m": "MovieLens-1M",
+}
+_ABOUT = (
+    "Drawn from the ledger of finished runs alone, by python -m pipelines.report. All "
+    "items are ranked for every user, the user's own history left out; test split "
+    "unless said otherwise; mean and sample standard deviation over seeds. Among "
+    "settings the best by validation NDCG@20 stands for a model. Head users are the "
+    "longest 20 %."
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.report",
+        description="Writes the ledger's tables and figures, the papers' numbers "
+        "beside, to OUTPUT.html (one file, nothing loaded) and OUTPUT.md.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--ledger", type=Path, default=DEFAULT_LEDGER, help=f"({DEFAULT_LEDGER})")
+    output = Path("docs/results/report")
+    add("--output", type=Path, default=output, help=f"without suffix ({output})")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    from pipelines import ledger, report_page
+
+    try:
+        blocks = report_blocks(ledger.read(args.ledger), args.ledger)
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, write in (
+            (".html", report_page.as_html),
+            (".md", report_page.as_markdown),
+        ):
+            path = args.output.with_name(args.output.name + suffix)
+            _replace(path, write(TITLE, blocks))
+            print(path)
+    except (ValueError, OSError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report_blocks(lines: Sequence[dict[str, Any]], ledger_path: Path) -> list[Any]:
+    """All of the report.
+
+    Args:
+        lines: the ledger's entries.
+        ledger_path: the ledger, beside which the ranks lie.
+    """
+    import yaml
+
+    from pipelines import report_sections
+    from pipelines.report_page import Paragraph
+
+    published = yaml.safe_load(PUBLISHED.read_text("utf-8"))
+    blocks: list[Any] = [Paragraph(_ABOUT)]
+    for dataset in DATASETS:
+        blocks += _dataset_blocks(dataset, lines, ledger_path, published)
+    return [*blocks, *report_sections.missing_runs(shipped_queues(), lines)]
+
+
+def shipped_queues() -> dict[str, list[dict[str, Any]]]:
+    """The runs of every shipped queue, with a ledger line's fields up to `seed`."""
+    from pipelines.experiment_queue import config_name, read_entries
+
+    return {
+        path.stem: [
+            {
+                **{name: entry[name] for name in ("dataset", "model", "settings")},
+                "config": config_name(entry["config"]),
+                "variant": entry["variant"],
+                "seed": seed,
+            }
+            for entry in read_entries(path)
+            for seed in entry["seeds"]
+        ]
+        for path in sorted(QUEUE_FOLDER.glob("*.yaml"))
+    }
+
+
+def _dataset_blocks(
+    dataset: str,
+    lines: Sequence[dict[str, Any]],
+    ledger_path: Path,
+    published: Mapping[str, Any],
+) -> list[Any]:
+    from pipelines import report_groups
+    from pipelines import report_sections as sections
+    from pipelines.report_page import Heading
+
+    groups = report_groups.groups_of(e for e in lines if e["dataset"] == dataset)
+    results = [row for row in published["results"] if row["dataset"] == dataset]
+    is_beauty = dataset == "beauty"
+    blocks = [
+        Heading(2, NAMES[dataset]),
+        *sections.runs_table(groups),
+        Heading(3, "Published figures beside"),
+        sections.published_beside(groups, results),
+        Heading(3, "S4Rec against SASRec, paired by user"),
+        *sections.significance(groups, ledger_path),
+        Heading(3, "Head and tail users"),
+        sections.head_tail_figure(groups, published["head_tail"] if is_beauty else []),
+    ]
+    if is_beauty:
+        blocks += [
+            Heading(3, "Ablations (Table 3)"),
+            sections.ablations(groups, published["ablations"]),
+            Heading(3, "Number of prototypes and weights of the terms"),
+            *sections.sweeps(groups, published["num_intents"]),
+        ]
+    return blocks
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The report's sections: our runs, published figures, tests, ablations, sweeps.
+
+Everything of ours comes from the ledger and the ranks beside it; what others published
+comes from `published.yaml`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.experiment_queue import MAIN
+from pipelines.paired_tests import paired_test, user_metric
+from pipelines.report_figures import bar_chart, line_plot
+from pipelines.report_groups import SELECTION, Group, best
+from pipelines.report_page import Block, Figure, Heading, Paragraph, Table
+
+METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
+PAPER_METRICS = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
+TESTED = ("NDCG@20", "HR@20")
+SWEPT = ("num_intents", "alpha", "lambda_adv", "beta_1", "beta_2")
+"""Settings of the paper's sweeps; a sweep's variant is `setting=value`."""
+NONE = "-"
+
+Published = Mapping[str, Any]
+
+
+def runs_table(groups: Sequence[Group]) -> list[Block]:
+    """A row a group: mean and sample standard deviation over seeds, on test."""
+    if not groups:
+        return [Paragraph("No finished run.")]
+    head_tail = ("head/HR@20", "head/NDCG@20", "tail/HR@20", "tail/NDCG@20")
+    header = ["model", "configuration", "variant", "seeds", *METRICS, *head_tail]
+    header += ["head-tail gap NDCG@20", "valid NDCG@20", "epochs", "minutes", "machine"]
+    rows = []
+    for group in groups:
+        row = [group.model, group.label, group.variant, str(len(group.entries))]
+        row += [spread(group.values(name)) for name in (*METRICS, *head_tail)]
+        row += [spread(_gaps(group)), spread(group.values(SELECTION, "valid"))]
+        row += [spread(group.numbers("epochs"), 0), spread(group.numbers("minutes"), 1)]
+        machines = dict.fromkeys(entry["machine"] for entry in group.entries)
+        rows.append([*row, "; ".join(machines)])
+    notes: list[Block] = [Table(header, rows)]
+    if len({group.data_fingerprint for group in groups}) > 1:
+        notes.append(Paragraph("These runs are on datasets of different content."))
+    return notes
+
+
+def published_beside(groups: Sequence[Group], results: Sequence[Published]) -> Table:
+    """What others printed for the dataset, and our main runs chosen on validation."""
+    header = ["method", *METRICS, "history filtered", "source", "ours passes it in"]
+    s4rec = best(groups, "s4rec")
+    rows = []
+    for result in results:
+        found = result["metrics"]
+        filtered = {True: "yes", False: "no", None: "not said"}[result["filtered"]]
+        source = "; ".join([result["source"], *filter(None, [result.get("note")])])
+        method = f"{result['method']}{' (to beat)' if result.get('target') else ''}"
+        cells = [_number(found.get(name)) for name in METRICS]
+        rows.append([method, *cells, filtered, source, _passed(s4rec, found)])
+    for model in ("sasrec", "s4rec"):
+        group = best(groups, model)
+        name, label = f"{model}, ours", group.label if group else "no finished run"
+        cells = [spread(group.values(m)) if group else NONE for m in METRICS]
+        rows.append([name, *cells, "yes", label, ""])
+    return Table(header, rows)
+
+
+def _passed(group: Group | None, published: Mapping[str, float]) -> str:
+    if group is None:
+        return NONE
+    passed = [m for m, value in published.items() if (group.mean(m) or 0) > value]
+    if len(passed) == len(published):
+        return "every cell"
+    return ", ".join(passed) if passed else "none"
+
+
+def significance(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
+    """S4Rec against SASRec, user by user, both chosen on validation."""
+    ours, baseline = best(groups, "s4rec"), best(groups, "sasrec")
+    if ours is None or baseline is None:
+        lacking = [n for n, g in (("s4rec", ours), ("sasrec", baseline)) if g is None]
+        return [Paragraph(f"No finished main run of {' and '.join(lacking)}.")]
+    found, known = ours.ranks(ledger_path), baseline.ranks(ledger_path)
+    if found is None or known is None or found[0].shape[1] != known[0].shape[1]:
+        return [Paragraph("The users' ranks are not beside the ledger.")]
+    (ranks, is_head), (baseline_ranks, _) = found, known
+    members = {"all": np.ones_like(is_head), "head": is_head, "tail": ~is_head}
+    header = ["metric", "users", "N", "S4Rec - SASRec", "95 % interval", "relative"]
+    header += ["paired t, p", "Wilcoxon, p"]
+    rows = []
+    for metric in TESTED:
+        first, second = user_metric(ranks, metric), user_metric(baseline_ranks, metric)
+        for name, who in members.items():
+            if np.sum(who) < 2:
+                continue
+            test = paired_test(first[who], second[who])
+            level = float(np.mean(second[who]))
+            relative = f"{100 * test.difference / level:+.1f} %" if level else NONE
+            interval = f"{test.low:+.4f} to {test.high:+.4f}"
+            row = [metric, name, str(test.users), f"{test.difference:+.4f}", interval]
+            rows.append([*row, relative, f"{test.p_t:.2g}", f"{test.p_wilcoxon:.2g}"])
+    text = (
+        f"{ours.label}, seeds {_listed(ours.seeds)}, against {baseline.label}, seeds "
+        f"{_listed(baseline.seeds)}: a user's metric averaged over seeds, then paired."
+    )
+    return [Paragraph(text), Table(header, rows)]
+
+
+def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
+    """Fig. 4: head and tail users, ours beside the released checkpoints."""
+    metrics = [f"{who}/{name}" for name in ("HR@5", "NDCG@5") for who in _HEAD_TAIL]
+    series: dict[str, list[tuple[str, float]]] = {}
+    for model in ("sasrec", "s4rec"):
+        if group := best(groups, model):
+            values = [(name, group.mean(name)) for name in metrics]
+            series[f"{model}, ours"] = [(n, v) for n, v in values if v is not None]
+    if not series:
+        return Paragraph("No finished main run of sasrec or s4rec.")
+    for row in released:
+        cells = [(name, *name.split("/")) for name in metrics]
+        series[row["method"]] = [
+            (name, row[who][metric]) for name, who, metric in cells
+        ]
+    series = {name: points for name, points in series.items() if points}
+    header = ["model", *metrics]
+    rows = [[n, *(_number(v) for _, v in points)] for n, points in series.items()]
+    title = "Head and tail users, test (Fig. 4)"
+    return Figure(bar_chart(title, series), Table(header, rows))
+
+
+_HEAD_TAIL = ("head", "tail")
+
+
+def ablations(groups: Sequence[Group], published: Sequence[Published]) -> Table:
+    """Table 3: as published, and ours on the strong recipe and in the faithful one."""
+    header = ["row", "whose", "seeds", *PAPER_METRICS, "tail/NDCG@20"]
+    rows = []
+    for line in published:
+        printed = [_number(line["metrics"][name]) for name in PAPER_METRICS]
+        rows.append([line["row"], "published", NONE, *printed, NONE])
+        variants = {line["variant"]: "ours"}
+        if line["variant"] == MAIN:
+            variants["faithful"] = "ours, the paper's setting"
+        for variant, whose in variants.items():
+            group = best(groups, line["model"], variant)
+            rows.append([line["row"], whose, *_ablation_cells(group)])
+    return Table(header, rows)
+
+
+def _ablation_cells(group: Group | None) -> list[str]:
+    metrics = (*PAPER_METRICS, "tail/NDCG@20")
+    if group is None:
+        return ["no finished run", *[NONE] * len(metrics)]
+    cells = [spread(group.values(name)) for name in metrics]
+    return [str(len(group.entries)), *cells]
+
+
+def sweeps(groups: Sequence[Group], published: Mapping[float, float]) -> list[Block]:
+    """Fig. 5 and the weights' figure: HR@5 and NDCG@20 over one setting at a time."""
+    blocks: list[Block] = []
+    for setting in SWEPT:
+        swept = [g for g in groups if g.variant.startswith(f"{setting}=")]
+        swept.sort(key=lambda group: group.settings[setting])
+        if not swept:
+            continue
+        points = _points(swept, setting, lambda group: group.mean("HR@5"))
+        series = {"HR@5, ours": points}
+        if setting == "num_intents":
+            series["HR@5, published"] = [(f"{k:g}", v) for k, v in published.items()]
+        header = [setting, "seeds", *METRICS, "tail/NDCG@20"]
+        rows = [
+            [f"{g.settings[setting]:g}", str(len(g.entries))]
+            + [spread(g.values(name)) for name in header[2:]]
+            for g in swept
+        ]
+        title = f"HR@5 over {setting}, test"
+        blocks.append(Figure(line_plot(title, setting, series), Table(header, rows)))
+    return blocks or [Paragraph("No finished run of a sweep.")]
+
+
+def _points(
+    groups: Sequence[Group], setting: str, value: Callable[[Group], float | None]
+) -> list[tuple[str, float]]:
+    found = [(f"{group.settings[setting]:g}", value(group)) for group in groups]
+    return [(place, number) for place, number in found if number is not None]
+
+
+def missing_runs(
+    queues: Mapping[str, Sequence[Mapping[str, Any]]], lines: Sequence[Any]
+) -> list[Block]:
+    """How much of every shipped queue has finished.
+
+    Args:
+        queues: by name, runs with the fields of a ledger line up to `seed`.
+        lines: the ledger.
+    """
+    blocks: list[Block] = [Heading(2, "What is missing")]
+    rows = []
+    for name, wanted in queues.items():
+        left = [w for w in wanted if not any(_is_run(line, w) for line in lines)]
+        shown = [
+            f"{w['dataset']} {w['model']} {w['config']} {w['variant']}" for w in left
+        ]
+        counts = {text: shown.count(text) for text in dict.fromkeys(shown)}
+        listed = "; ".join(f"{text} ({n} seeds)" for text, n in counts.items()) or NONE
+        rows.append([name, str(len(wanted)), str(len(wanted) - len(left)), listed])
+    return [*blocks, Table(["queue", "runs", "finished", "not finished"], rows)]
+
+
+def _is_run(line: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    # Numbers compare by value, so that a queue's 0 is the ledger's 0.0.
+    return all(line[name] == value for name, value in wanted.items())
+
+
+def spread(values: Sequence[float], digits: int = 4) -> str:
+    """Mean and, from two values on, sample standard deviation."""
+    if not values:
+        return NONE
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _gaps(group: Group) -> list[float]:
+    pairs = [
+        [entry["test"].get(f"{who}/{SELECTION}") for who in _HEAD_TAIL]
+        for entry in group.entries
+    ]
+    return [head - tail for head, tail in pairs if None not in (head, tail)]
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
