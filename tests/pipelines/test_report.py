@@ -1,0 +1,267 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import yaml
+
+from pipelines import ledger, report
+
+METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
+VOID = {"meta", "circle", "rect", "line", "polyline"}
+
+
+def entry(model="s4rec", seed=1, level=0.05, valid=0.06, **more):
+    """A line whose head users stand 0.02 above all, and tail users 0.01 below."""
+    test = {name: level for name in METRICS}
+    test |= {f"head/{name}": level + 0.02 for name in METRICS}
+    test |= {f"tail/{name}": level - 0.01 for name in METRICS}
+    values = {
+        "dataset": "beauty",
+        "model": model,
+        "config": f"{model}_beauty",
+        "settings": {},
+        "variant": "main",
+        "seed": seed,
+        "valid": {"NDCG@20": valid},
+        "test": test,
+        "epochs": 10 + seed,
+        "minutes": 20.0,
+        "machine": "two cores",
+        "code_version": "abc",
+        "data_fingerprint": "f00",
+    }
+    return values | more
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes the report of some lines; returns its Markdown and its HTML."""
+
+    def write(*lines):
+        path = tmp_path / "runs.jsonl"
+        path.unlink(missing_ok=True)
+        for line in lines:
+            ledger.append(path, line)
+        output = tmp_path / "out" / "report"
+        assert report.main(["--ledger", str(path), "--output", str(output)]) == 0
+        return [output.with_suffix(s).read_text("utf-8") for s in (".md", ".html")]
+
+    return write
+
+
+def section(markdown, heading):
+    """From a heading to the next one."""
+    start = markdown.index(f"# {heading}\n")
+    return re.split(r"\n#+ ", markdown[start:], maxsplit=1)[0]
+
+
+def rows(markdown, heading):
+    """Cells of a section's table, the header first."""
+    lines = [x for x in section(markdown, heading).splitlines() if x.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in cells if not row[0].startswith(":--")]
+
+
+class Page(HTMLParser):
+    """Collects the text and the attributes, and holds that every tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.attributes, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [name for name, _ in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+
+def test_seeds_come_together_as_mean_and_spread(written):
+    lines = [entry(seed=seed, level=0.05 + 0.01 * seed) for seed in (1, 2, 3)]
+    markdown, page = written(*lines, entry("sasrec", valid=0.07))
+    header, first, second = rows(markdown, "Amazon Beauty")
+    assert [first[0], second[0]] == ["sasrec", "s4rec"]  # by validation
+    cells = dict(zip(header, second, strict=True))
+    # 0.06, 0.07, 0.08: mean 0.07, sample standard deviation 0.01.
+    assert cells["HR@5"] == cells["NDCG@20"] == "0.0700 ± 0.0100"
+    assert cells["head/NDCG@20"] == "0.0900 ± 0.0100"
+    assert cells["tail/HR@20"] == "0.0600 ± 0.0100"
+    assert cells["head-tail gap NDCG@20"] == "0.0300 ± 0.0000"
+    assert cells["seeds"] == "3" and cells["epochs"] == "12 ± 1"
+    assert (cells["minutes"], cells["machine"]) == ("20.0 ± 0.0", "two cores")
+    assert dict(zip(header, first, strict=True))["HR@5"] == "0.0500"
+    assert "0.0700 ± 0.0100" in page
+
+
+def test_the_page_needs_nothing_else(written):
+    markdown, page = written(entry(), entry("sasrec", config="<b>&"))
+    parsed = Page(page)
+    assert not {"src", "href", "xlink:href", "onload"} & set(parsed.attributes)
+    assert "http" not in page and "@import" not in page and "url(" not in page
+    assert "<svg" in page and "<b>&" in parsed.text and "<script" not in page
+    assert "<svg" not in markdown
+
+
+def test_published_figures_stand_beside_and_what_is_passed(written):
+    # Above S4Rec's own paper in NDCG@20 (0.0505) and NDCG@5 (0.0348), not in HR@20.
+    markdown, _ = written(entry(level=0.0515, valid=0.09), entry(settings={"dim": 8}))
+    table = rows(markdown, "Published figures beside")
+    found = {row[0]: dict(zip(table[0], row, strict=True)) for row in table[1:]}
+    paper = found["S4Rec (to beat)"]
+    cells = [paper[name] for name in ("HR@5", "HR@20", "NDCG@5", "NDCG@20")]
+    assert cells == ["0.0519", "0.1071", "0.0348", "0.0505"]
+    assert paper["source"] == "S4Rec, Table 2"
+    assert paper["ours passes it in"] == "NDCG@5, NDCG@20"
+    assert found["BPR"]["ours passes it in"] == "HR@5, NDCG@5, NDCG@20"
+    assert found["BSARec (to beat)"]["HR@20"] == "0.1373"
+    assert found["s4rec, ours"]["HR@5"] == "0.0515"
+    assert found["sasrec, ours"]["source"] == "no finished run"
+
+
+def test_figures_to_beat_are_those_of_the_goal():
+    published = yaml.safe_load(report.PUBLISHED.read_text())
+    names = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
+    targets = {
+        (row["dataset"], row["method"]): [row["metrics"].get(name) for name in names]
+        for row in published["results"]
+        if row.get("target")
+    }
+    assert targets[("beauty", "ICSRec")] == [0.0698, 0.1298, 0.0494, 0.0663]
+    assert targets[("beauty", "BSARec")] == [0.0736, 0.1373, 0.0523, 0.0703]
+    assert targets[("sports", "S4Rec")] == [0.0284, 0.0656, 0.0181, 0.0292]
+    assert targets[("sports", "BSARec")] == [0.0426, 0.0858, None, None]
+    assert targets[("toys", "S4Rec")] == [0.0586, 0.1148, 0.0407, 0.0565]
+    assert targets[("toys", "ICSRec")] == [0.0788, 0.1368, 0.0571, 0.0736]
+    assert targets[("ml1m", "S4Rec")] == [0.1557, 0.3547, 0.1012, 0.1570]
+    assert targets[("ml1m", "ICSRec")] == [0.2442, 0.4518, 0.1708, 0.2297]
+    assert all(row["source"] for row in published["results"])
+
+
+def test_ablations_stand_beside_the_printed_rows(written):
+    lines = [
+        entry("sasrec", level=0.041),
+        entry(variant="without_gr", settings={"lambda_adv": 0.0}, level=0.042),
+        entry(variant="faithful", config="s4rec_paper", level=0.043),
+    ]
+    table = rows(written(*lines)[0], "Ablations (Table 3)")
+    found = {(row[0], row[1]): row[2:] for row in table[1:]}
+    printed = ["-", "0.0487", "0.1035", "0.0329", "0.0480", "-"]
+    assert found["S4Rec w/o GR", "published"] == printed
+    assert found["S4Rec w/o GR", "ours"] == ["1", *["0.0420"] * 4, "0.0320"]
+    assert found["SR only", "ours"][1] == "0.0410"
+    assert found["S4Rec", "ours, the paper's setting"][1] == "0.0430"
+    assert found["S4Rec", "ours"] == ["no finished run", *["-"] * 5]
+    assert len(table) == 1 + 6 * 2 + 2
+
+
+def test_sweeps_are_drawn_in_order(written):
+    sizes = {512: 0.05, 32: 0.06, 128: 0.08}
+    lines = [
+        entry(settings={"num_intents": k}, variant=f"num_intents={k}", level=level)
+        for k, level in sizes.items()
+    ]
+    markdown, page = written(*lines)
+    table = rows(markdown, "Number of prototypes and weights of the terms")
+    assert [row[:3] for row in table[1:]] == [
+        ["32", "1", "0.0600"],
+        ["128", "1", "0.0800"],
+        ["512", "1", "0.0500"],
+    ]
+    plot = page[page.index('aria-label="HR@5 over num_intents') :].split("</svg>")[0]
+    ours = re.search(r'<polyline points="([^"]*)"', plot).group(1)
+    heights = [float(point.split(",")[1]) for point in ours.split()]
+    # Down is larger in a drawing.
+    assert heights[1] < heights[0] < heights[2]
+    assert plot.count("<circle") == 3 + 5  # the paper's five beside
+
+
+def test_models_are_compared_user_by_user(written, tmp_path):
+    generator = np.random.default_rng(3)
+    is_head = np.arange(400) < 80
+    lines = {}
+    for model, level in (("s4rec", 20), ("sasrec", 40)):
+        for seed in (1, 2):
+            line = entry(model, seed=seed)
+            ranks = generator.integers(1, level, 400).astype(np.uint16)
+            lines[model, seed] = (line, ranks)
+            file = ledger.ranks_file(tmp_path / "runs.jsonl", line)
+            file.parent.mkdir(exist_ok=True)
+            np.savez(file, ranks=ranks, is_head=is_head, config=np.asarray("{}"))
+    markdown, _ = written(*(line for line, _ in lines.values()))
+    header, *table = rows(markdown, "S4Rec against SASRec, paired by user")
+    found = {(row[0], row[1]): dict(zip(header, row, strict=True)) for row in table}
+    hits = {
+        model: np.mean([lines[model, seed][1] <= 20 for seed in (1, 2)], axis=0)
+        for model in ("s4rec", "sasrec")
+    }
+    difference = hits["s4rec"] - hits["sasrec"]
+    assert found["HR@20", "all"]["S4Rec - SASRec"] == f"{difference.mean():+.4f}"
+    tail = found["HR@20", "tail"]
+    assert tail["N"] == "320"
+    assert tail["S4Rec - SASRec"] == f"{difference[~is_head].mean():+.4f}"
+    low, high = map(float, found["HR@20", "all"]["95 % interval"].split(" to "))
+    assert low < difference.mean() < high
+    assert float(found["NDCG@20", "all"]["paired t, p"]) < 0.01
+    # One rank file less, and nothing is claimed.
+    ledger.ranks_file(tmp_path / "runs.jsonl", lines["sasrec", 2][0]).unlink()
+    markdown, _ = written(*(line for line, _ in lines.values()))
+    assert "ranks are not beside the ledger" in markdown
+
+
+def test_head_and_tail_are_drawn_as_bars(written):
+    markdown, page = written(entry(level=0.05), entry("sasrec", level=0.04))
+    table = rows(markdown, "Head and tail users")
+    found = {row[0]: row[1:] for row in table}
+    assert found["s4rec, ours"] == ["0.0700", "0.0400", "0.0700", "0.0400"]
+    assert found["ICLRec"] == ["0.0662", "0.0459", "0.0440", "0.0297"]
+    chart = page[page.index('aria-label="Head and tail users') :].split("</svg>")[0]
+    assert chart.count("<rect") == 5 * 4 + 5  # five models, four bars, and the legend
+
+
+def test_an_empty_ledger_says_what_is_missing(written):
+    markdown, page = written()
+    assert markdown.count("\nNo finished run.\n") == 4
+    table = rows(markdown, "What is missing")
+    found = {row[0]: row[1:] for row in table[1:]}
+    assert found["beauty_strong"] == [
+        "6",
+        "0",
+        "beauty sasrec sasrec_beauty main (3 seeds); "
+        "beauty s4rec s4rec_beauty main (3 seeds)",
+    ]
+    Page(page)
+
+
+def test_a_queue_is_counted_off(written):
+    off = {"alpha": 0.0, "beta_1": 0.0, "beta_2": 0.0}
+    lines = [entry(seed=2), entry(variant="without_csd", settings=off)]
+    table = rows(written(*lines)[0], "What is missing")
+    found = {row[0]: row[1:] for row in table[1:]}
+    assert found["ablations_beauty"][:2] == ["18", "2"]
+    assert "without_csd (2 seeds)" in found["ablations_beauty"][2]
+    assert found["sweeps_beauty"][1] == "0"
+
+
+def test_the_same_ledger_gives_the_same_bytes(written):
+    lines = [entry(), entry("sasrec")]
+    assert written(*lines) == written(*lines)
+
+
+def test_a_damaged_ledger_is_one_line(tmp_path, capsys):
+    path = tmp_path / "runs.jsonl"
+    path.write_text(json.dumps({"dataset": "beauty"}) + "\n")
+    output = tmp_path / "report"
+    assert report.main(["--ledger", str(path), "--output", str(output)]) == 1
+    shown = capsys.readouterr().err
+    assert len(shown.splitlines()) == 1 and "line 1 must have the fields" in shown
+    assert [p.name for p in tmp_path.iterdir()] == ["runs.jsonl"]
