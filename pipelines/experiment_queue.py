@@ -31,7 +31,8 @@ class Run:
         dataset: one of `DATASETS`.
         model: name in the registry of models.
         config: name of the configuration, the same for all seeds.
-        config_source: what `--config` takes; None for no configuration.
+        config_text: what the configuration's file said when the queue was read; None
+            for no configuration.
         settings: settings that override the configuration, JSON-safe.
         variant: `main`, or the name of an ablation or robustness run.
         seed: of the training.
@@ -41,7 +42,7 @@ class Run:
     dataset: str
     model: str
     config: str
-    config_source: str | None
+    config_text: str | None
     settings: Mapping[str, Any]
     variant: str
     seed: int
@@ -163,20 +164,21 @@ def _resolved(values: Mapping[str, Any], seed: int, place: str) -> Run:
 
     source, settings = values["config"], values["settings"]
     overrides = _overrides({**settings, "seed": seed})
-    if source is not None and _is_taken(source, configuration.CONFIG_FOLDER):
+    if source is not None and _is_taken(source):
         raise QueueError(
             f"{place}: `config` must be a shipped configuration's name, or a file with "
             f"a name of its own. Received: {source!r}"
         )
     try:
         flat = configuration.resolve(values["model"], source, overrides).flat()
+        text = None if source is None else _config_file(source).read_text("utf-8")
     except configuration.ConfigError as error:
         raise QueueError(f"{place}: {error}") from None
     return Run(
         dataset=values["dataset"],
         model=values["model"],
         config=config_name(source),
-        config_source=source,
+        config_text=text,
         # The resolved value, not the spelling: 1 and 1.0 are the same weight.
         settings={key: flat[key] for key in settings},
         variant=values["variant"],
@@ -185,11 +187,18 @@ def _resolved(values: Mapping[str, Any], seed: int, place: str) -> Run:
     )
 
 
-def _is_taken(source: str, shipped: Path) -> bool:
+def _config_file(source: str) -> Path:
+    """A shipped configuration's file, or the file that was named."""
+    from s4rec_tf.config import CONFIG_FOLDER
+
+    shipped = CONFIG_FOLDER / f"{source}.yaml"
+    return shipped if shipped.is_file() else Path(source)
+
+
+def _is_taken(source: str) -> bool:
     """Whether a file's name is already what the ledger calls something else."""
     name = config_name(source)
-    is_shipped = (shipped / f"{name}.yaml").is_file()
-    return name == NO_CONFIG or (is_shipped and source != name)
+    return name == NO_CONFIG or (source != name and _config_file(name) != Path(name))
 
 
 def _overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from pipelines.child_process import bound_child
 from pipelines.experiment_queue import Run
 from pipelines.provenance import code_version, machine
 from pipelines.stages import QUIET
-from pipelines.training_backends import SPLITS, Backend, Step
+from pipelines.training_backends import SPLITS, Backend, Step, config_copy
 
 Outcome = Literal["done", "skipped", "failed", "busy", "out of time"]
 
@@ -134,13 +134,16 @@ class _Job:
             for step in self.runner.backend.steps(self.run, self.dataset, self.run_dir):
                 self._require_time(step)
                 self._run_step(step)
+            self._finish()
         except _OutOfTime as reason:
             say(f"  {reason}; the same command goes on from here")
             return "out of time"
         except _StepFailed as reason:
             say(f"  {reason}")
             return "failed"
-        self._finish()
+        except FileNotFoundError as error:
+            say(f"  the run left no {error.filename}")
+            return "failed"
         return "done"
 
     def _require_time(self, step: Step) -> None:
@@ -160,6 +163,9 @@ class _Job:
         log = self.run_dir / "experiment.log"
         version = code_version()
         run_folders.note_start(self.run_dir, self.identity, version)
+        if self.run.config_text is not None:
+            copy = config_copy(self.run, self.run_dir)
+            run_folders.replace(copy, self.run.config_text.encode())
         command = [*self.runner.command, step.module, *step.arguments]
         env = {**QUIET, **os.environ, "PYTHONUNBUFFERED": "1"}
         env["KERAS_BACKEND"] = self.runner.backend.name

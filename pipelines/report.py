@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     from pipelines import ledger, report_page
+    from pipelines.run_folders import replace
 
     try:
         blocks = report_blocks(ledger.read(args.ledger), args.ledger)
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             (".md", report_page.as_markdown),
         ):
             path = args.output.with_name(args.output.name + suffix)
-            _replace(path, write(TITLE, blocks))
+            replace(path, write(TITLE, blocks).encode())
             print(path)
     except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
@@ -134,16 +134,6 @@ def _dataset_blocks(
             *sections.sweeps(groups, published["num_intents"]),
         ]
     return blocks
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,17 @@ def note_start(run_dir: Path, identity: Mapping[str, Any], version: str) -> None
     if version in versions:
         return
     note = {**identity, "code_versions": [*versions, version]}
-    _replace(path, (json.dumps(note, indent=2) + "\n").encode())
+    replace(path, (json.dumps(note, indent=2) + "\n").encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
 
 
 def training_totals(run_dir: Path) -> dict[str, Any]:
@@ -122,13 +132,3 @@ def _typical_seconds(run_dir: Path) -> float | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)

@@ -72,7 +72,8 @@ class TensorFlowBackend:
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
         """Training, unless it is finished, and the ranking of both splits."""
         place = ("--dataset", str(dataset), "--run_dir", str(run_dir))
-        train = Step("training", "s4rec_tf.train", (*place, *_flags(run)), resumes=True)
+        arguments = (*place, *_flags(run, run_dir))
+        train = Step("training", "s4rec_tf.train", arguments, resumes=True)
         evaluations = [
             Step(f"ranking {split}", "s4rec_tf.evaluate", (*place, "--split", split))
             for split in SPLITS
@@ -103,7 +104,7 @@ class JaxBackend:
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
         """One command, which also ranks both splits at its end."""
         place = ("--arrays", str(dataset), "--run_dir", str(run_dir))
-        arguments = (*place, *_flags(run))
+        arguments = (*place, *_flags(run, run_dir))
         return [Step("training", "s4rec_tf.train_arrays", arguments, resumes=True)]
 
 
@@ -121,6 +122,14 @@ def is_finished(run_dir: Path) -> bool:
     return manifest.is_file() and json.loads(manifest.read_text("utf-8"))["finished"]
 
 
-def _flags(run: Run) -> tuple[str, ...]:
-    config = ("--config", run.config_source) if run.config_source else ()
+def config_copy(run: Run, run_dir: Path) -> Path:
+    """Where the run keeps the configuration that it was started with.
+
+    A configuration may be edited while a queue is worked through.
+    """
+    return run_dir / f"{run.config}.yaml"
+
+
+def _flags(run: Run, run_dir: Path) -> tuple[str, ...]:
+    config = ("--config", str(config_copy(run, run_dir))) if run.config_text else ()
     return ("--model", run.model, *config, "--set", *run.overrides)

@@ -30,6 +30,8 @@ def train(run_dir):
 
 
 def evaluate(run_dir, split):
+    if "FAKE_LEAVES_NOTHING" in os.environ:
+        return
     folder = run_dir / "evaluation"
     folder.mkdir(exist_ok=True)
     level = 0.25 if split == "valid" else 0.125

@@ -27,7 +27,7 @@ def a_run(seed=1, **more):
         "dataset": "beauty",
         "model": "s4rec",
         "config": "s4rec_beauty",
-        "config_source": "s4rec_beauty",
+        "config_text": "alpha: 0.2\n",
         "settings": {"alpha": 0.1},
         "variant": "main",
         "seed": seed,
@@ -86,7 +86,10 @@ def test_the_commands_are_those_one_would_type(runner):
     train, *rankings = calls(made)
     (run_dir,) = made.work.iterdir()
     place = ["--dataset", str(made.data / "beauty"), "--run_dir", str(run_dir)]
-    flags = ["--model", "s4rec", "--config", "s4rec_beauty", "--set"]
+    # The copy: the configuration may be edited while the queue is worked through.
+    copy = run_dir / "s4rec_beauty.yaml"
+    assert copy.read_text() == "alpha: 0.2\n"
+    flags = ["--model", "s4rec", "--config", str(copy), "--set"]
     assert train["module"] == TRAINING
     assert train["arguments"] == [*place, *flags, "alpha=0.1", "seed=1"]
     assert [call["module"] for call in rankings] == [RANKING] * 2
@@ -142,6 +145,13 @@ def test_a_run_that_fails_is_told_and_the_next_is_run(runner, capfd, monkeypatch
     assert made.run_all([a_run(1)]) == {"done": 1}
     # The training that had come to its end was not started again.
     assert [call["module"] for call in calls(made)] == [TRAINING, *[RANKING] * 3]
+
+
+def test_a_run_that_leaves_no_evaluation_is_no_finished_run(runner, capfd, monkeypatch):
+    made = runner()
+    monkeypatch.setenv("FAKE_LEAVES_NOTHING", "1")
+    assert made.run_all([a_run(1)]) == {"failed": 1}
+    assert "the run left no" in capfd.readouterr().err and lines(made) == []
 
 
 def test_a_dataset_that_is_not_there_is_named_before_anything_starts(runner):
@@ -258,7 +268,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(runner, monkeypatch, cap
 def test_jax_trains_from_arrays_with_one_command(runner):
     made = runner(backend=choose_backend("jax"))
     np.savez(made.data / "beauty.npz", fingerprint=np.asarray("f00"))
-    assert made.run_all([a_run(config="defaults", config_source=None)]) == {"done": 1}
+    assert made.run_all([a_run(config="defaults", config_text=None)]) == {"done": 1}
     (line,) = lines(made)
     assert line["data_fingerprint"] == "f00"
     assert line["test"]["HR@20"] == 0.125 and "jax" in line["machine"]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines import experiment_datasets, experiments
 from s4rec_tf import spec, testing
@@ -20,13 +21,19 @@ def run_command(*arguments):
     )
 
 
-def test_a_real_run_comes_to_the_ledger(tmp_path):
+SMALL = "{epochs: 1, dim: 8, num_layers: 1, max_length: 6, batch_size: 32}"
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [("popularity", "{}"), pytest.param("sasrec", SMALL, marks=pytest.mark.slow)],
+)
+def test_a_real_run_comes_to_the_ledger(tmp_path, model, settings):
     sequences = testing.markov_sequences(60, 20)
     dataset = testing.write_dataset(tmp_path / "data" / "beauty", sequences, 20)
     queue = tmp_path / "queue.yaml"
     queue.write_text(
-        "- dataset: beauty\n  model: sasrec\n  seeds: [5]\n"
-        "  settings: {epochs: 1, dim: 8, num_layers: 1, batch_size: 32}\n"
+        f"- {{dataset: beauty, model: {model}, seeds: [5], settings: {settings}}}\n"
     )
     ledger = tmp_path / "runs.jsonl"
     arguments = [queue, "--data", tmp_path / "data", "--work", tmp_path / "work"]
@@ -40,8 +47,9 @@ def test_a_real_run_comes_to_the_ledger(tmp_path):
         measured = json.loads((run_dir / "evaluation" / f"{split}.json").read_text())
         assert found[split] == measured
         assert 0 <= found[split]["NDCG@20"] <= found[split]["HR@20"] <= 1
-    assert json.loads((run_dir / "config.json").read_text())["seed"] == found["seed"]
-    assert found["settings"]["dim"] == 8 and found["config"] == "defaults"
+    config = json.loads((run_dir / "config.json").read_text())
+    assert config["seed"] == found["seed"] == 5 and found["config"] == "defaults"
+    assert found["settings"] == {key: config[key] for key in yaml.safe_load(settings)}
     assert found["data_fingerprint"] == spec.DatasetDir(dataset).fingerprint()
     (epoch,) = (run_dir / "metrics.jsonl").read_text().splitlines()
     assert found["epochs"] == 1
