@@ -183,7 +183,7 @@ class _Job:
         if process.returncode:
             raise _StepFailed(
                 f"{step.name} failed with exit code {process.returncode}: "
-                f"{_last_line(log)} (all of it: {log})"
+                f"{_reason(log)} (all of it: {log})"
             )
         say(f"  {step.name}: {time.monotonic() - started:.0f} s")
 
@@ -245,6 +245,9 @@ def _only_one(run_dir: Path) -> Iterator[bool]:
             yield True
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text("utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+def _reason(log: Path) -> str:
+    """The last line that names an error; what follows it may be a list of arguments."""
+    text = log.read_text("utf-8", errors="replace")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    errors = [line for line in lines if "Error: " in line]
+    return (errors or lines or ["no output"])[-1]

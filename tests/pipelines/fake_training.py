@@ -48,7 +48,7 @@ def main():
         call = {"pid": os.getpid(), "module": module, "arguments": arguments}
         stream.write(json.dumps(call | {"keras": os.environ["KERAS_BACKEND"]}) + "\n")
     if module == os.environ.get("FAKE_FAILS"):
-        print("epoch 1\nout of memory: 3 GiB\n")
+        print("epoch 1\nMemoryError: 3 GiB\n\nArguments received:\n  * x=3\n")
         sys.exit(7)
     if module != "s4rec_tf.evaluate":
         train(run_dir)

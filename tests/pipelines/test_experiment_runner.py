@@ -140,7 +140,7 @@ def test_a_run_that_fails_is_told_and_the_next_is_run(runner, capfd, monkeypatch
     assert made.run_all([a_run(1)]) == {"failed": 1}
     assert lines(made) == []
     shown = capfd.readouterr().err
-    assert "ranking valid failed with exit code 7: out of memory: 3 GiB" in shown
+    assert "ranking valid failed with exit code 7: MemoryError: 3 GiB (" in shown
     monkeypatch.delenv("FAKE_FAILS")
     assert made.run_all([a_run(1)]) == {"done": 1}
     # The training that had come to its end was not started again.
