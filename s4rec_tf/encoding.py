@@ -14,7 +14,7 @@ from s4rec_tf.models.base import SequenceRecommender
 
 _BATCH = 512
 
-_compiled: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = (
+_compiled: weakref.WeakKeyDictionary[Any, dict[str, Callable[..., Any]]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -25,7 +25,20 @@ def encode_users(model: SequenceRecommender, sequences: Sequences) -> np.ndarray
     The users are encoded in batches of like length. The encoder is traced once a
     model, so that validating every epoch costs no tracing.
     """
-    encode = _encoder_of(model)
+    return _encode(model, "user_vectors", sequences)
+
+
+def embed_users(model: SequenceRecommender, sequences: Sequences) -> np.ndarray:
+    """Sequence embeddings z of all users, as `encode_users` gives the user vectors."""
+    if model.embeds_with_user_vectors:
+        return encode_users(model, sequences)
+    return _encode(model, "sequence_embeddings", sequences)
+
+
+def _encode(
+    model: SequenceRecommender, method: str, sequences: Sequences
+) -> np.ndarray:
+    encode = _encoder_of(model, method)
     order = np.argsort(sequences.lengths, kind="stable")
     parts = []
     for start in range(0, len(order), _BATCH):
@@ -40,12 +53,13 @@ def encode_users(model: SequenceRecommender, sequences: Sequences) -> np.ndarray
     return restored
 
 
-def _encoder_of(model: SequenceRecommender) -> Callable[..., Any]:
-    if model not in _compiled:
+def _encoder_of(model: SequenceRecommender, method: str) -> Callable[..., Any]:
+    known = _compiled.setdefault(model, {})
+    if method not in known:
         reference = weakref.ref(model)
         signature = [tf.TensorSpec([None, model.max_length], tf.int32)]
-        _compiled[model] = tf.function(
-            lambda item_ids: reference().user_vectors(item_ids),  # type: ignore[union-attr]
+        known[method] = tf.function(
+            lambda item_ids: getattr(reference(), method)(item_ids),
             input_signature=signature,
         )
-    return _compiled[model]
+    return known[method]

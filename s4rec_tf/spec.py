@@ -61,6 +61,8 @@ class BatchNeeds:
         num_negatives: sampled items a row.
         negatives_by_position: one sampled item for every target instead.
         negative_sampling: uniform over items, or by training actions.
+        head_tail_by: a row is head if its user is, or if its own input, uncut, is as
+            long as the shortest head user's full sequence.
     """
 
     max_length: int
@@ -68,6 +70,7 @@ class BatchNeeds:
     num_negatives: int = 0
     negatives_by_position: bool = False
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    head_tail_by: Literal["user", "prefix"] = "user"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,6 +77,15 @@ def training_samples(
     return Samples(starts, ends, users.astype(np.int32), num_targets)
 
 
+def _head_flags(
+    sequences: Sequences, samples: Samples, by: Literal["user", "prefix"]
+) -> np.ndarray:
+    """Head flag of every sample, bool [N]."""
+    if by == "user":
+        return sequences.is_head[samples.users]
+    return sequences.is_head_length(samples.ends - samples.starts)
+
+
 def suitable_batch_size(num_samples: int, num_replicas: int = 1) -> int:
     """256, or less where an epoch would have fewer than 50 steps; at least 16.
 
@@ -146,7 +155,7 @@ class _BatchMaker:
         seed: int,
     ) -> None:
         self.values = tf.constant(sequences.values)
-        self.is_head = tf.constant(sequences.is_head)
+        self.is_head = tf.constant(_head_flags(sequences, samples, needs.head_tail_by))
         self.starts = tf.constant(samples.starts)
         self.ends = tf.constant(samples.ends)
         self.users = tf.constant(samples.users)
@@ -170,7 +179,7 @@ class _BatchMaker:
             "item_ids": item_ids,
             "target_ids": targets,
             "user_index": users,
-            "is_head": tf.gather(self.is_head, users),
+            "is_head": tf.gather(self.is_head, rows),
         }
         for view in range(1, self.needs.num_views + 1):
             batch[f"view_{view}"] = self._view(item_ids, seeds[view])

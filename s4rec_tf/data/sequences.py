@@ -58,6 +58,15 @@ class Sequences:
             self.values, self.offsets[rows], self.offsets[rows + 1], max_length
         )
 
+    def is_head_length(self, lengths: np.ndarray) -> np.ndarray:
+        """Whether sequences of these lengths, int [N], would be head, bool [N].
+
+        The rule for sequences that have no flag of their own: at least as long as the
+        shortest head user's full sequence.
+        """
+        heads = self.sequence_lengths[self.is_head]
+        return np.asarray(lengths >= heads.min(initial=np.iinfo(np.int32).max))
+
 
 def gather_windows(
     values: IntArray, starts: np.ndarray, ends: np.ndarray, max_length: int

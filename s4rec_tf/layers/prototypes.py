@@ -1,18 +1,23 @@
-"""Intents: trainable prototypes and the soft assignment to them (S4Rec, 4.1)."""
+"""Intents: prototypes and the assignment of sequences to them (S4Rec, 4.1)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from s4rec_tf.layers.clusters import kmeans
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
 class Prototypes(keras.layers.Layer):
-    """K trainable prototypes mu, one a row.
+    """K prototypes mu, one a row.
+
+    With `trainable=False` they are no parameters but centroids that `refit` sets.
 
     Args:
         num_intents: K.
@@ -42,17 +47,43 @@ class Prototypes(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, z: Tensor) -> Tensor:
+    def vectors(self, is_frozen: Tensor = False) -> Tensor:
+        """The rows mu [K, d]; where `is_frozen`, a scalar, is True without gradient."""
+        mu = ops.convert_to_tensor(self.mu)
+        if is_frozen is False:
+            return mu
+        return ops.where(is_frozen, ops.stop_gradient(mu), mu)
+
+    def call(self, z: Tensor, mu: Tensor | None = None) -> Tensor:
         """Similarities z mu^T of embeddings [B, d] to the prototypes, [B, K]."""
+        mu = self.vectors() if mu is None else mu
         if not self.normalize:
-            return ops.matmul(z, ops.transpose(self.mu))
+            return ops.matmul(z, ops.transpose(mu))
         return ops.matmul(
-            ops.normalize(z, axis=-1), ops.transpose(ops.normalize(self.mu, axis=-1))
+            ops.normalize(z, axis=-1), ops.transpose(ops.normalize(mu, axis=-1))
         )
 
     def log_assignment(self, similarities: Tensor) -> Tensor:
         """Eq. 3: log p = log softmax(z mu^T / tau_1), [B, K]."""
         return ops.log_softmax(similarities / self.tau_1, axis=-1)
+
+    def nearest(self, similarities: Tensor) -> Tensor:
+        """The prototype at the least distance, of [B, K] similarities, int [B]."""
+        if self.normalize:
+            return ops.argmax(similarities, axis=-1)
+        half_squares = ops.sum(ops.square(self.vectors()), axis=-1) / 2
+        return ops.argmax(similarities - half_squares, axis=-1)
+
+    def refit(self, z: np.ndarray, generator: np.random.Generator) -> None:
+        """Makes the prototypes the K-means centroids of embeddings (Table 3).
+
+        Args:
+            z: one row a sequence [N, d]; L2-normalised first if `normalize`.
+            generator: the randomness of the start.
+        """
+        if self.normalize:
+            z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+        self.mu.assign(kmeans(z, self.num_intents, generator))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

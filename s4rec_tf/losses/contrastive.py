@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
@@ -16,7 +17,7 @@ _LEFT_OUT = -1e9
 def intent_info_nce(
     view_1: Tensor,
     view_2: Tensor,
-    user_index: Tensor,
+    labels: Sequence[Tensor],
     tau_2: float,
     prototypes: Tensor | None = None,
     intent: Tensor | None = None,
@@ -26,17 +27,18 @@ def intent_info_nce(
 
     Definition (Eq. 10), s = cosine similarity / tau_2:
     pair(z1, z2) = -log exp(s(z1_u, z2_u)) / (N + I), where N sums exp(s(z1_u, z_n))
-    over both views of every other user's rows and I sums exp(s(z1_u, mu_k)) over the
-    prototypes k != h(u); mean over u. Without prototypes I is 0 and this is Eq. 9.
-    InfoNCE keeps the positive in the denominator, which `decoupled` leaves out, as
-    printed.
+    over both views of the rows that share no label with u, and I sums
+    exp(s(z1_u, mu_k)) over the prototypes k != h(u); mean over u. Without prototypes
+    I is 0 and this is Eq. 9. InfoNCE keeps the positive in the denominator, which
+    `decoupled` leaves out, as printed.
 
     Under data parallelism the negatives are the global batch's.
 
     Args:
         view_1: z1 [B, d], the anchors.
         view_2: z2 [B, d], the positives, row by row.
-        user_index: int32 [B]; rows of one user are not each other's negatives.
+        labels: int [B] each; rows that have any of them in common, such as their user,
+            are not each other's negatives.
         tau_2: temperature.
         prototypes: mu [K, d], or None for Eq. 9.
         intent: h(u) int32 [B]; needed with prototypes.
@@ -48,9 +50,7 @@ def intent_info_nce(
     anchors, own = ops.normalize(view_1, axis=-1), ops.normalize(view_2, axis=-1)
     positive = ops.sum(anchors * own, axis=-1, keepdims=True) / tau_2
     others = [backend.gather_batch(anchors), backend.gather_batch(own)]
-    is_other = ops.not_equal(
-        user_index[:, None], backend.gather_batch(user_index)[None, :]
-    )
+    is_other = _all_differ(labels)
     denominator = [
         ops.where(is_other, _similarity(anchors, rows) / tau_2, _LEFT_OUT)
         for rows in others
@@ -63,6 +63,15 @@ def intent_info_nce(
         denominator.append(positive)
     normalizer = ops.logsumexp(ops.concatenate(denominator, axis=1), axis=1)
     return ops.mean(normalizer - positive[:, 0])
+
+
+def _all_differ(labels: Sequence[Tensor]) -> Tensor:
+    """True where a row of this replica shares no label with one of the global batch."""
+    differ = [
+        ops.not_equal(label[:, None], backend.gather_batch(label)[None, :])
+        for label in labels
+    ]
+    return ops.all(ops.stack(differ), axis=0)
 
 
 def _similarity(rows: Tensor, columns: Tensor) -> Tensor:

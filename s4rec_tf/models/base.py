@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
@@ -89,6 +90,21 @@ class SequenceRecommender(keras.Model):
         """
         self.item_counts.assign(item_counts.astype(np.float32))
 
+    def begin_epoch(
+        self, embed_users: Callable[[], np.ndarray], generator: np.random.Generator
+    ) -> None:
+        """Called before every epoch, for what is refreshed once an epoch.
+
+        What it does must depend on the weights and the arguments alone, or a run could
+        not be resumed.
+
+        Args:
+            embed_users: gives `sequence_embeddings` of all training users, one row a
+                user, of the whole training sequence, float32 [N, d].
+            generator: seeded by the run's seed and the epoch.
+        """
+        return
+
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """What a user's history says: int32 [B, L], left-padded -> [B, d]."""
         raise NotImplementedError
@@ -96,6 +112,15 @@ class SequenceRecommender(keras.Model):
     def item_vectors(self) -> Tensor:
         """Item vectors [V, d]; row i is item i + 1."""
         raise NotImplementedError
+
+    @property
+    def embeds_with_user_vectors(self) -> bool:
+        """Whether `sequence_embeddings` are the user vectors."""
+        return True
+
+    def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
+        """What a history is clustered and probed by: int32 [B, L] -> [B, d]."""
+        return self.user_vectors(item_ids)
 
     def loss_weights(self) -> dict[str, float]:
         """Weight of each term of the loss; empty if nothing is trained by gradient."""
@@ -105,13 +130,21 @@ class SequenceRecommender(keras.Model):
         """Every term of the loss, unweighted: scalars, means over the local batch."""
         return {}
 
+    def scheduled_weights(self) -> dict[str, Tensor]:
+        """The weights at this training step, where they follow a schedule."""
+        return self.loss_weights()
+
+    def clusters(self, embeddings: np.ndarray) -> np.ndarray | None:
+        """Index of each embedding's cluster, int [N]; None if the model has none."""
+        return None
+
     def diagnostics(
-        self, user_vectors: np.ndarray, is_head: np.ndarray
+        self, embeddings: np.ndarray, is_head: np.ndarray
     ) -> dict[str, float]:
         """Scalars to be logged once an epoch, from one row a user.
 
         Args:
-            user_vectors: [N, d] of the validation users.
+            embeddings: `sequence_embeddings` of the validation users, [N, d].
             is_head: bool [N], True for the longest 20 %.
         """
         return {}
@@ -129,7 +162,7 @@ class SequenceRecommender(keras.Model):
         Raises:
             ValueError: if the terms are not those that have a weight.
         """
-        terms, weights = self.loss_terms(x or {}, y_pred), self.loss_weights()
+        terms, weights = self.loss_terms(x or {}, y_pred), self.scheduled_weights()
         if set(terms) != set(weights):
             raise ValueError(
                 "`loss_terms` and `loss_weights` must have the same names. "

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from s4rec_tf import spec
+from s4rec_tf import encoding, spec
 from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data import batches, records
 from s4rec_tf.data.sequences import Sequences
@@ -207,6 +207,13 @@ class _Session:
         )
         return dataset.with_options(options)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Lets the model refresh what it refreshes once an epoch."""
+        self.model.begin_epoch(
+            lambda: encoding.embed_users(self.model, self.sequences),
+            np.random.default_rng([self.config.train.seed, epoch]),
+        )
+
     def fit(self, first: int, last: int, callbacks: list[Any]) -> None:
         """Trains epochs `first` to `last` (excluded) by Keras' `fit`."""
         self.model.fit(
@@ -214,9 +221,20 @@ class _Session:
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=self.steps,
-            callbacks=callbacks,
+            callbacks=[*callbacks, _BeginEpoch(self)],
             verbose=1 if sys.stdout.isatty() else 2,
         )
+
+
+class _BeginEpoch(keras.callbacks.Callback):
+    """Calls the model before every epoch; last, so that the epoch's time counts it."""
+
+    def __init__(self, session: _Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.session.begin_epoch(epoch)
 
 
 def _batch_size(asked: int, num_samples: int, num_replicas: int) -> int:
@@ -291,6 +309,7 @@ def _run_worker_epochs(session: _Session, epoch_end: EpochEnd) -> None:
     )
     while progress.epochs_done < settings.epochs:
         started = time.monotonic()
+        session.begin_epoch(progress.epochs_done)
         logs = worker_loop.train_epoch(session.steps)
         stop = False
         if is_chief:

@@ -99,7 +99,10 @@ class EpochEnd:
         for name, group in (("head", is_head), ("tail", ~is_head)):
             if np.any(group):
                 found[f"val_{name}_NDCG@20"] = metrics.ndcg(ranks[group], 20)
-        diagnostics = self.model.diagnostics(users, is_head)
+        embeddings = users
+        if not self.model.embeds_with_user_vectors:
+            embeddings = encoding.embed_users(self.model, self.sequences)
+        diagnostics = self.model.diagnostics(embeddings, is_head)
         found.update({f"val_{name}": value for name, value in diagnostics.items()})
         return found
 

@@ -1,0 +1,119 @@
+"""Settings of S4Rec, in the paper's letters (arXiv 2404.07219)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from s4rec_tf.models.sasrec import SASRecSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class S4RecSettings(SASRecSettings):
+    """Settings of S4Rec. A term whose weight is 0 is neither computed nor logged.
+
+    Attributes:
+        num_intents: K, prototypes.
+        tau_1: temperature of the soft assignment (Eq. 3).
+        tau_2: temperature of the contrastive loss (Eqs. 9-10).
+        tau_3: temperature of the distillation (Eq. 11).
+        epsilon: smoothness of the Sinkhorn targets (Eq. 5).
+        sinkhorn_iterations: normalisations of columns and rows.
+        alpha: weight of the clustering loss (Eq. 14).
+        beta_1: weight of the contrastive loss.
+        beta_2: weight of the distillation.
+        lambda_adv: lambda, weight of the head-tail classification.
+        auxiliary_ramp_steps: training steps over which these four weights rise from 0
+            to what they are, linearly; 0 keeps them constant.
+        gamma: scale of the reversed gradient that reaches the encoder.
+        gamma_ramp_steps: training steps over which gamma rises from 0 as in DANN,
+            2 / (1 + exp(-10 t)) - 1; 0 keeps it constant.
+        clustering: online: trainable prototypes with balanced targets; kmeans: the
+            centroids of all training users' z, refreshed at the start of every epoch
+            (the rows SR+CSD and SR+CSD+GR of Table 3). Then L_Clust does not exist,
+            h(u) is the nearest centroid, and what is said of q, alpha and trainable
+            prototypes has no effect.
+        clustering_targets: own: q of a sequence teaches its p; swapped: q of one view
+            teaches p of the other, as in SwAV, mean of both directions.
+        prototype_freeze_steps: training steps in which the prototypes stay as they are.
+        normalize_prototypes: L2-normalise z and mu in Eqs. 3 and 5, or for K-means.
+        intent_assignment: h(u) is the argmax of q (balanced) or of p.
+        contrastive_pairs: views: (z1, z2) and (z2, z1), the published text; original:
+            (z1, z2) and (z, z1), the earlier one.
+        intent_negatives: whether other intents are negatives (Eq. 10; else Eq. 9).
+        mask_same_target: rows with the same next item are not each other's negatives.
+        mask_same_intent: rows with the same h(u) are not each other's negatives.
+        decoupled: leave the positive out of the denominator, as printed.
+        teacher_gradient: whether prototypes learn from the distillation.
+        distillation_vectors: distil between raw vectors, or between unit vectors.
+        head_tail_by: a row's class is its user's; or that of its own length, uncut,
+            with both classes weighing alike.
+    """
+
+    num_intents: int = 128
+    tau_1: float = 0.1
+    tau_2: float = 1.0
+    tau_3: float = 0.1
+    epsilon: float = 0.05
+    sinkhorn_iterations: int = 3
+    alpha: float = 0.1
+    beta_1: float = 0.1
+    beta_2: float = 0.1
+    lambda_adv: float = 0.1
+    auxiliary_ramp_steps: int = 0
+    gamma: float = 1.0
+    gamma_ramp_steps: int = 0
+    clustering: Literal["online", "kmeans"] = "online"
+    clustering_targets: Literal["own", "swapped"] = "own"
+    prototype_freeze_steps: int = 0
+    normalize_prototypes: bool = True
+    intent_assignment: Literal["q", "p"] = "q"
+    contrastive_pairs: Literal["views", "original"] = "views"
+    intent_negatives: bool = True
+    mask_same_target: bool = False
+    mask_same_intent: bool = False
+    decoupled: bool = False
+    teacher_gradient: bool = False
+    distillation_vectors: Literal["raw", "unit"] = "unit"
+    head_tail_by: Literal["user", "prefix"] = "user"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("tau_1", "tau_2", "tau_3", "epsilon"):
+            self._check(name, getattr(self, name) > 0, "must be positive")
+        for name in ("num_intents", "sinkhorn_iterations"):
+            self._check(name, getattr(self, name) >= 1, "must be at least 1")
+        weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
+        steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
+        for name in (*weights, *steps):
+            self._check(name, getattr(self, name) >= 0, "must not be negative")
+
+    def _check(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"`{name}` {rule}. Received: {getattr(self, name)}")
+
+    @property
+    def has_trainable_prototypes(self) -> bool:
+        """Whether any term teaches the prototypes."""
+        taught = (
+            self.alpha > 0
+            or (self.beta_1 > 0 and self.intent_negatives)
+            or (self.beta_2 > 0 and self.teacher_gradient)
+        )
+        return self.clustering == "online" and taught
+
+    @property
+    def needs_views(self) -> bool:
+        """Whether any term looks at augmented views."""
+        swaps = self.clustering_targets == "swapped" and self.clustering == "online"
+        return self.beta_1 > 0 or self.beta_2 > 0 or (swaps and self.alpha > 0)
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether anything depends on the number of training steps."""
+        steps = (
+            self.auxiliary_ramp_steps,
+            self.gamma_ramp_steps,
+            self.prototype_freeze_steps,
+        )
+        return any(steps)
