@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("beam_jobs", "pipelines", "s4rec_tf", "serving")
+PACKAGES = ("beam_jobs", "benchmarks", "pipelines", "s4rec_tf", "serving")
 
 # What each part may import of this project, besides itself. The longest name counts.
 RANKING = {"s4rec_tf.metrics", "s4rec_tf.ranking", "s4rec_tf.sampled_ranking"}
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "beam_jobs": {"s4rec_tf.spec"},
     "serving": {"s4rec_tf.spec"},
     "pipelines": {"beam_jobs", "serving", *DRIVERS},
+    "benchmarks": {"beam_jobs", "pipelines", "serving", *DRIVERS},
 }
 
 # Where alone a package may be imported, as the beginnings of module names.
@@ -66,6 +67,7 @@ WITHOUT_TENSORFLOW = (
 COMMANDS = (
     "beam_jobs.prepare_dataset",
     "beam_jobs.show",
+    "benchmarks.train_speed",
     "s4rec_tf.train",
     "s4rec_tf.evaluate",
     "s4rec_tf.export",

@@ -1,0 +1,56 @@
+"""Builds the environment of the peer that training is compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).parent / "recbole_requirements.txt"
+CACHE = Path(__file__).parent.parent / ".cache" / "peers"
+_NEEDED_GIB = 9
+
+
+class PeerError(RuntimeError):
+    """The peer's environment cannot be built."""
+
+
+def recbole_python(cache: Path = CACHE) -> Path:
+    """The Python of an environment with RecBole, built at the first call.
+
+    The environment holds exactly what `recbole_requirements.txt` pins. It is marked
+    whole by a file that is written last, and built anew where that is missing.
+
+    Raises:
+        PeerError: if there is too little space or a package cannot be had.
+    """
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    folder = cache / f"recbole-{digest}"
+    python, is_whole = folder / "bin" / "python", folder / ".installed"
+    if is_whole.is_file():
+        return python
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free / 2**30
+    if free < _NEEDED_GIB:
+        raise PeerError(
+            f"RecBole's environment needs {_NEEDED_GIB} GiB in {cache}. "
+            f"Received: {free:.1f} GiB free; `--peer none` leaves the peer out"
+        )
+    print(f"building {folder} (5 GiB, minutes)", file=sys.stderr, flush=True)
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    # Everything is pinned: without resolving, what RecBole's SASRec never imports
+    # (Ray, Triton) is spared.
+    _run([str(python), "-m", "pip", "install", *_PIP_OPTIONS, "-r", str(REQUIREMENTS)])
+    is_whole.touch()
+    return python
+
+
+_PIP_OPTIONS = ("--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check")
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise PeerError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -1,0 +1,322 @@
+"""Measures this project's training; a child process of `benchmarks.train_speed`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import child, flops, shapes
+from benchmarks.stopwatch import Stopwatch
+from s4rec_tf import config as configuration
+from s4rec_tf import spec
+from s4rec_tf.data import batches, records
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.train import loop
+
+_CEILING_SIZE = 2048
+_COUNTED_BATCHES = 40
+_TIMED_BATCHES = 8
+_MIN_STEPS = 5
+_MANY_EPOCHS = 1000
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stops a `fit` when a stopwatch says so."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        super().__init__()
+        self.stopwatch = stopwatch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Tells the stopwatch."""
+        self.model.stop_training = self.stopwatch.step_ended()
+
+
+class Training:
+    """A training session as the training loop makes it, and what is measured of it.
+
+    Args:
+        config: the configuration.
+        sequences: the train split.
+        num_items: V.
+    """
+
+    def __init__(
+        self,
+        config: configuration.ExperimentConfig,
+        sequences: Sequences,
+        num_items: int,
+    ) -> None:
+        info = shapes.info_of(sequences, num_items)
+        self.config, self.sequences = config, sequences
+        self.session = loop._Session.create(
+            config, info, sequences, tf.distribute.get_strategy()
+        )
+        if self.session.samples is None:
+            raise ValueError(f"{config.model} is not trained by gradient")
+        self.samples = self.session.samples
+        self.epoch = 0
+
+    def handlers(self) -> dict[str, child.Handler]:
+        """What the process answers."""
+        return {
+            "measure": self.measure,
+            "ceiling": ceiling,
+            "cost": self.cost,
+            "breakdown": self.breakdown,
+            "peak_memory_gib": child.peak_memory_gib,
+            "write_sequences": self.write_sequences,
+        }
+
+    def measure(
+        self, warm_up: float, seconds: float, max_steps: int
+    ) -> dict[str, float]:
+        """Trains for a while by the training loop's own `fit`.
+
+        Returns:
+            steps, rows, pairs and seconds after the warm-up, and the median step.
+        """
+        stopwatch = Stopwatch(warm_up, seconds, max_steps)
+        # Epochs are never repeated, and more than can be done are asked for.
+        last = self.epoch + _MANY_EPOCHS
+        self.session.fit(self.epoch, last, [StopAfter(stopwatch)])
+        self.epoch = last
+        rows = stopwatch.steps * self.session.batch_size
+        return {
+            "steps": stopwatch.steps,
+            "rows": rows,
+            "pairs": rows * self._pairs_a_row(),
+            "seconds": stopwatch.seconds,
+            "median_step_ms": stopwatch.median_step_ms,
+        }
+
+    def cost(self) -> dict[str, float]:
+        """What a row holds and needs, on average over the data.
+
+        Returns:
+            real positions of a row and its views (`tokens`), and operations of a
+            training step a row, of the whole step (`flops`) and of scoring items
+            (`loss_flops`).
+        """
+        settings: Any = self.config.model_settings
+        last_only = self.samples.num_targets == 1 and settings.pooling == "last"
+        all_lengths = [self._sample_lengths(), *self._view_lengths()]
+        forward = sum(
+            flops.encoder(lengths, settings.dim, settings.num_layers, last_only).mean()
+            for lengths in all_lengths
+        )
+        loss = self._loss_flops()
+        return {
+            "tokens": float(sum(lengths.mean() for lengths in all_lengths)),
+            "flops": flops.BACKWARD_AND_FORWARD * (forward + loss),
+            "loss_flops": flops.BACKWARD_AND_FORWARD * loss,
+        }
+
+    def _loss_flops(self) -> float:
+        """Operations a row of scoring items and, in S4Rec, prototypes and views."""
+        settings: Any = self.config.model_settings
+        classes = {
+            "softmax": self.session.num_items,
+            "bce": 2,
+        }.get(settings.loss, 1 + settings.num_negatives)
+        loss = flops.logits(self._pairs_a_row(), classes, settings.dim)
+        if self.config.model == "s4rec":
+            views = 2 * self.session.batch_size + settings.num_intents
+            contrasted = settings.num_intents + 2 * views
+            loss += flops.logits(1, contrasted, settings.dim)
+        return loss
+
+    def _sample_lengths(self) -> np.ndarray:
+        lengths = self.samples.ends - self.samples.starts
+        return np.minimum(lengths, self.session.model.max_length)
+
+    def _pairs_a_row(self) -> float:
+        last_only = self.samples.num_targets == 1
+        return 1.0 if last_only else float(self._sample_lengths().mean())
+
+    def _view_lengths(self) -> list[np.ndarray]:
+        """Real positions of views, from a few batches: cropping shortens them."""
+        drawn = list(self.session.batches(0).take(_COUNTED_BATCHES))
+        names = [name for name in drawn[0] if name.startswith("view_")]
+        return [
+            np.concatenate(
+                [np.sum(batch[name].numpy() != spec.PAD_ID, axis=1) for batch in drawn]
+            )
+            for name in names
+        ]
+
+    def breakdown(self, seconds: float) -> dict[str, float]:
+        """Median milliseconds a batch of each part of a step, timed by itself.
+
+        `input` and `augmentation` are what the pipeline needs for a batch without
+        views and what views add: in training it runs beside the step. The others are
+        compiled by themselves and run on batches that are at hand.
+        """
+        plain = self._input_ms(0, seconds)
+        views = self.session.model.batch_needs().num_views
+        whole = self._input_ms(views, seconds) if views else plain
+        drawn = list(self.session.batches(0).take(_TIMED_BATCHES))
+        parts = Parts(self.session.model, drawn[0])
+        return {
+            "input": plain,
+            "augmentation": max(whole - plain, 0.0),
+            "encoder": _median_ms(parts.encoder, drawn, seconds),
+            "logits_and_loss": _median_ms(parts.loss, drawn, seconds),
+            "optimizer": _median_ms(parts.optimizer, drawn, seconds),
+        }
+
+    def _input_ms(self, num_views: int, seconds: float) -> float:
+        needs = dataclasses.replace(
+            self.session.model.batch_needs(), num_views=num_views
+        )
+        iterator = iter(
+            batches.training_batches(
+                self.sequences,
+                self.samples,
+                needs,
+                self.config.data,
+                self.session.num_items,
+                self.session.batch_size,
+                self.config.train.seed,
+            )
+        )
+        for _ in range(_TIMED_BATCHES):
+            next(iterator)
+        began, count = time.perf_counter(), 0
+        while (passed := time.perf_counter() - began) < seconds or not count:
+            next(iterator)
+            count += 1
+        return 1e3 * passed / count
+
+    def write_sequences(self, path: str) -> dict[str, int]:
+        """Writes the train split for a peer, and says what it must find in it."""
+        np.savez(path, values=self.sequences.values, offsets=self.sequences.offsets)
+        return {
+            "num_pairs": int(np.maximum(self.sequences.lengths - 1, 0).sum()),
+            "num_items": self.session.num_items,
+            "batch_size": self.session.batch_size,
+        }
+
+
+class Parts:
+    """The parts of a step that are compiled apart, each forward and backward.
+
+    Args:
+        model: compiled.
+        batch: a first batch, on which the parts' inputs are made.
+    """
+
+    def __init__(self, model: Any, batch: dict[str, tf.Tensor]) -> None:
+        self.model, self.variables = model, model.trainable_variables
+        self.encoded = tf.function(lambda rows: model(rows, training=True))(batch)
+        gradients = self._whole_gradient(batch)
+        self.gradients = [g for g in gradients if g is not None]
+        self.updated = [
+            variable
+            for variable, gradient in zip(self.variables, gradients, strict=True)
+            if gradient is not None
+        ]
+
+    @tf.function
+    def _whole_gradient(self, batch: dict[str, tf.Tensor]) -> list[Any]:
+        with tf.GradientTape() as tape:
+            loss = self.model.compute_loss(
+                x=batch, y_pred=self.model(batch, training=True)
+            )
+        return list(tape.gradient(loss, self._values()))
+
+    def _values(self) -> list[tf.Variable]:
+        return [variable.value for variable in self.variables]
+
+    @tf.function
+    def encoder(self, batch: dict[str, tf.Tensor]) -> list[Any]:
+        """States, and what the variables receive for a gradient of ones."""
+        with tf.GradientTape() as tape:
+            states = tf.nest.flatten(self.model(batch, training=True))
+            total = tf.add_n([tf.reduce_sum(state) for state in states])
+        return list(tape.gradient(total, self._values()))
+
+    @tf.function
+    def loss(self, batch: dict[str, tf.Tensor]) -> list[Any]:
+        """All terms of the loss for states that are given."""
+        encoded = self.encoded
+        with tf.GradientTape() as tape:
+            tape.watch(tf.nest.flatten(encoded))
+            loss = self.model.compute_loss(x=batch, y_pred=encoded)
+        return list(tape.gradient(loss, [*tf.nest.flatten(encoded), *self._values()]))
+
+    @tf.function
+    def optimizer(self, batch: dict[str, tf.Tensor]) -> None:
+        """An update by gradients that are given."""
+        self.model.optimizer.apply(self.gradients, self.updated)
+
+
+def _median_ms(
+    part: Callable[[Any], Any], batches_at_hand: list[Any], seconds: float
+) -> float:
+    for batch in batches_at_hand:
+        part(batch)
+    times = []
+    for batch in itertools.cycle(batches_at_hand):
+        began = time.perf_counter()
+        part(batch)
+        times.append(time.perf_counter() - began)
+        if len(times) >= _MIN_STEPS and sum(times) >= seconds:
+            return 1e3 * float(np.median(times))
+    raise AssertionError("a cycle ends only when it is empty")
+
+
+def ceiling(seconds: float = 1.5) -> float:
+    """The best rate of a large float32 matrix product, operations a second."""
+    matrix = tf.random.stateless_normal((_CEILING_SIZE, _CEILING_SIZE), seed=(1, 2))
+    product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
+    product()
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        started = time.perf_counter()
+        product()
+        best = min(best, time.perf_counter() - started)
+    return 2 * _CEILING_SIZE**3 / best
+
+
+def build(args: argparse.Namespace) -> Training:
+    """Makes the data and the session that the command line names."""
+    shape = shapes.SHAPES[args.shape]
+    num_items = shape.num_items
+    if args.dataset:
+        dataset = spec.DatasetDir(args.dataset)
+        sequences = records.read_split(dataset, "train")
+        num_items = dataset.info().num_items
+    else:
+        sequences = shapes.generate(shape.num_users, num_items)
+    if args.times > 1:
+        sequences = shapes.repeat(sequences, args.times)
+    config = configuration.resolve(
+        args.model, overrides=[f"loss={shape.loss}", *args.set]
+    )
+    return Training(config, sequences, num_items)
+
+
+def main() -> None:
+    """Serves the measurements of one model at one shape."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--shape", required=True)
+    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[])
+    args = parser.parse_args()
+    child.serve(lambda: build(args).handlers())
+
+
+if __name__ == "__main__":
+    main()
