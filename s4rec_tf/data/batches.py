@@ -182,7 +182,7 @@ class _BatchMaker:
             "is_head": tf.gather(self.is_head, rows),
         }
         for view in range(1, self.needs.num_views + 1):
-            batch[f"view_{view}"] = self._view(item_ids, seeds[view])
+            batch[f"view_{view}"] = self._view(item_ids, targets[:, -1:], seeds[view])
         if self.needs.negatives_by_position:
             batch["negative_ids"] = self._other_items(item_ids, targets, seeds[0])
         elif self.needs.num_negatives:
@@ -202,14 +202,19 @@ class _BatchMaker:
         items = tf.gather(self.values, tf.where(is_real, positions, 0))
         return tf.where(is_real, items, spec.PAD_ID)
 
-    def _view(self, item_ids: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _view(
+        self, item_ids: tf.Tensor, next_item: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         shape = tf.shape(item_ids)
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, num=4))
+        inserted_ids = self._draw(shape, seeds[3], sampling="popularity")
+        # A view must not tell what is to be predicted.
+        inserted_ids = tf.where(inserted_ids == next_item, item_ids, inserted_ids)
         noise = AugmentationNoise(
             operator=tf.random.stateless_uniform(shape[:1], seeds[0]),
             position=tf.random.stateless_uniform(shape[:1], seeds[1]),
             order=tf.random.stateless_uniform(shape, seeds[2]),
-            inserted_ids=self._draw(shape, seeds[3], sampling="popularity"),
+            inserted_ids=inserted_ids,
         )
         view = augment(item_ids, noise, self.augmentation)
         return tf.ensure_shape(view, item_ids.shape)

@@ -1,0 +1,273 @@
+"""S4Rec's options against a plain float64 evaluation, and what a weight of 0 saves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s4rec_tf import spec
+from s4rec_tf.data import augment, batches
+from s4rec_tf.losses.adversarial import head_tail_cross_entropy
+from s4rec_tf.models.s4rec import S4Rec
+from s4rec_tf.models.s4rec_settings import S4RecSettings
+from s4rec_tf.testing import markov_sequences, train_split
+from tests.s4rec_tf import reference
+
+NUM_ITEMS, LENGTH, ROWS = 30, 10, 12
+USERS = np.array([0, 1, 2, 2, 3, 4, 5, 6, 6, 6, 7, 8], np.int32)
+TARGETS = np.array([4, 9, 4, 9, 9, 1, 2, 3, 5, 9, 4, 7], np.int32)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    generator = np.random.default_rng(5)
+    lengths = generator.integers(1, LENGTH + 1, ROWS)
+    is_real = np.arange(LENGTH) >= LENGTH - lengths[:, None]
+
+    def rows():
+        ids = generator.integers(1, NUM_ITEMS + 1, (ROWS, LENGTH))
+        return np.where(is_real, ids, 0).astype(np.int32)
+
+    return {
+        "item_ids": rows(),
+        "target_ids": TARGETS[:, None],
+        "user_index": USERS,
+        "is_head": generator.random(ROWS) < 0.3,
+        "view_1": rows(),
+        "view_2": rows(),
+    }
+
+
+def build(**settings):
+    keras.utils.set_random_seed(3)
+    base = {"max_length": LENGTH, "dim": 8, "num_intents": 5, "dropout": 0.0}
+    model = S4Rec({**base, **settings}, NUM_ITEMS)
+    generator = np.random.default_rng(9)
+    for weight in model.trainable_weights:  # far from the small initial values
+        weight.assign(weight + generator.normal(0, 0.3, weight.shape))
+    return model
+
+
+def as_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+
+
+def encode(model, batch):
+    encoded = model(batch, training=False)
+    terms = {k: float(v) for k, v in model.loss_terms(batch, encoded).items()}
+    vectors = [as_numpy(x) for x in (encoded.z, encoded.z_1, encoded.z_2)]
+    return terms, *vectors, as_numpy(model.prototypes.mu)
+
+
+def test_swapped_targets(batch):
+    terms, _, z_1, z_2, mu = encode(build(clustering_targets="swapped"), batch)
+    p_1, p_2 = (reference.soft_assignment(x, mu, 0.1) for x in (z_1, z_2))
+    q_1, q_2 = (
+        reference.sinkhorn_targets(reference.prototype_scores(x, mu))
+        for x in (z_1, z_2)
+    )
+    expected = reference.clustering_loss(p_1, q_2) + reference.clustering_loss(p_2, q_1)
+    assert terms["clustering"] == pytest.approx(expected / 2, rel=1e-5)
+
+
+def contrastive_by_hand(z_1, z_2, mu, assigned, are_negatives, tau_2=1.0):
+    """Eq. 10 where the pairs (u, n) that are negatives are given, bool [B, B]."""
+    total = 0.0
+    for first, second in ((z_1, z_2), (z_2, z_1)):
+        first, second = reference.unit(first), reference.unit(second)
+        for u in range(ROWS):
+            positive = np.exp(first[u] @ second[u] / tau_2)
+            denominator = positive
+            for n in np.flatnonzero(are_negatives[u]):
+                denominator += np.exp(first[u] @ first[n] / tau_2)
+                denominator += np.exp(first[u] @ second[n] / tau_2)
+            for k in set(range(len(mu))) - {assigned[u]}:
+                denominator += np.exp(first[u] @ reference.unit(mu)[k] / tau_2)
+            total -= np.log(positive / denominator) / ROWS
+    return total
+
+
+@pytest.mark.parametrize("by_target", [True, False])
+@pytest.mark.parametrize("by_intent", [True, False])
+def test_false_negatives_are_left_out(batch, by_target, by_intent):
+    model = build(mask_same_target=by_target, mask_same_intent=by_intent)
+    terms, z, z_1, z_2, mu = encode(model, batch)
+    q = reference.sinkhorn_targets(reference.prototype_scores(z, mu))
+    assigned = reference.assigned_intents(q)
+    differ = USERS[:, None] != USERS[None, :]
+    if by_target:
+        differ &= TARGETS[:, None] != TARGETS[None, :]
+    if by_intent:
+        differ &= assigned[:, None] != assigned[None, :]
+    expected = contrastive_by_hand(z_1, z_2, mu, assigned, differ)
+    assert terms["contrastive"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_with_kmeans_an_intent_is_the_nearest_centroid(batch, normalize):
+    model = build(
+        clustering="kmeans",
+        normalize_prototypes=normalize,
+        distillation_vectors="raw",
+        tau_3=1.0,
+    )
+    # Of lengths so different that a dot product alone would choose another.
+    mu = as_numpy(model(batch).z)[:5] * np.array([[0.6], [0.9], [1.2], [1.5], [2.0]])
+    model.prototypes.mu.assign(mu)
+    terms, z, z_1, z_2, _ = encode(model, batch)
+    ours = (reference.unit(z), reference.unit(mu)) if normalize else (z, mu)
+    distances = np.linalg.norm(ours[0][:, None] - ours[1][None], axis=2)
+    nearest = np.argmin(distances, axis=1)
+    assert len(set(nearest)) > 1
+    expected = reference.distillation_loss(z_1, z_2, mu, nearest, 1.0)
+    assert terms["distillation"] == pytest.approx(expected, rel=1e-4)
+    assert model.clusters(z.astype(np.float32)).tolist() == nearest.tolist()
+
+
+def test_both_classes_weigh_alike():
+    logits = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    is_head = np.array([True, False, False, False, True])
+
+    def mean_over(rows):
+        chosen = logits[rows].astype(np.float64)
+        return reference.head_tail_loss(chosen, is_head[rows], np.eye(2), np.zeros(2))
+
+    received = float(head_tail_cross_entropy(logits, is_head, balanced=True))
+    expected = (mean_over([0, 4]) + mean_over([1, 2, 3])) / 2
+    assert received == pytest.approx(expected, rel=1e-6)
+    alone = head_tail_cross_entropy(logits[1:4], is_head[1:4], balanced=True)
+    assert float(alone) == pytest.approx(mean_over([1, 2, 3]), rel=1e-6)
+
+
+def test_a_prefix_is_head_by_its_own_length(batch):
+    split = train_split(markov_sequences(60, NUM_ITEMS, seed=1), head_above=7)
+    model = build(head_tail_by="prefix")
+    samples = batches.training_samples(split, "prefix", LENGTH)
+    settings = augment.AugmentationSettings()
+    needs = model.batch_needs()
+    data = batches.training_batches(split, samples, needs, settings, NUM_ITEMS, 32, 1)
+    for made in data.take(4).as_numpy_iterator():
+        # Cut to L = 10 items, but head from 8 on.
+        lengths = np.count_nonzero(made["item_ids"], axis=1)
+        shortest_head = split.sequence_lengths[split.is_head].min()
+        assert shortest_head == 8
+        np.testing.assert_array_equal(made["is_head"], lengths >= shortest_head)
+    terms, z, *_ = encode(model, batch)
+    weight, bias = (as_numpy(w) for w in model.head_tail_classifier.weights)
+    is_head = batch["is_head"]
+    expected = [
+        reference.head_tail_loss(z[rows], is_head[rows], weight, bias)
+        for rows in (is_head, ~is_head)
+    ]
+    assert terms["adversarial"] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+ALL = {"next_item", "clustering", "contrastive", "distillation", "adversarial"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "absent", "num_views"),
+    [
+        ({"lambda_adv": 0}, {"adversarial"}, 2),
+        ({"alpha": 0}, {"clustering"}, 2),
+        ({"beta_1": 0, "beta_2": 0}, {"contrastive", "distillation"}, 0),
+        (
+            {"beta_1": 0, "beta_2": 0, "clustering_targets": "swapped"},
+            {"contrastive", "distillation"},
+            2,
+        ),
+        ({"clustering": "kmeans"}, {"clustering"}, 2),
+        (
+            {"alpha": 0, "beta_1": 0, "beta_2": 0, "lambda_adv": 0},
+            ALL - {"next_item"},
+            0,
+        ),
+    ],
+)
+def test_a_term_without_weight_is_neither_computed_nor_logged(
+    batch, settings, absent, num_views
+):
+    model = build(**settings)
+    assert model.batch_needs().num_views == num_views
+    held = {k: v for k, v in batch.items() if num_views or not k.startswith("view")}
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(held, y_pred=model(held, training=True))
+    assert np.isfinite(float(loss))
+    assert set(model.loss_weights()) == ALL - absent
+    logged = {name.removesuffix("_weighted") for name in model.get_metrics_result()}
+    assert logged - {"loss"} == ALL - absent
+    # Nothing is left to an optimizer that no term teaches.
+    gradients = tape.gradient(loss, model.trainable_weights)
+    idle = [
+        weight.path
+        for weight, gradient in zip(model.trainable_weights, gradients, strict=True)
+        if gradient is None and "mask_vector" not in weight.path
+    ]
+    assert idle == []
+
+
+def trained(batch, steps, **settings):
+    """Prototypes and logged weighted terms after each of some steps."""
+    model = build(**settings)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    prototypes, logs = [np.asarray(model.prototypes.mu)], []
+    for _ in range(steps):
+        data = tf.data.Dataset.from_tensors(batch)
+        logs.append(model.fit(data, verbose=0).history)
+        prototypes.append(np.asarray(model.prototypes.mu))
+    return prototypes, logs
+
+
+def test_prototypes_stay_in_the_first_steps(batch):
+    prototypes, _ = trained(batch, 3, prototype_freeze_steps=2)
+    np.testing.assert_array_equal(prototypes[0], prototypes[2])
+    assert np.abs(prototypes[3] - prototypes[2]).max() > 0
+
+
+def test_auxiliary_weights_rise_linearly(batch):
+    _, logs = trained(batch, 4, auxiliary_ramp_steps=2, alpha=0.4)
+    shares = [log["clustering_weighted"][0] / log["clustering"][0] for log in logs]
+    assert shares == pytest.approx([0.0, 0.2, 0.4, 0.4], abs=1e-6)
+    for log in logs:
+        assert log["next_item_weighted"] == log["next_item"]
+
+
+def test_the_reversal_rises_as_in_dann(batch):
+    model = build(gamma_ramp_steps=10, lambda_adv=1.0)
+    table = model.item_embedding.table
+    sizes = []
+    for _ in range(6):
+        with tf.GradientTape() as tape:
+            terms = model.loss_terms(batch, model(batch, training=True))
+        gradient = tape.gradient(terms["adversarial"], table.value)
+        sizes.append(float(tf.norm(tf.convert_to_tensor(gradient))))
+    assert sizes[0] == 0
+    # t = 0.1 and 0.5: 2 / (1 + exp(-1)) - 1 = 0.46212, 2 / (1 + exp(-5)) - 1 = 0.98661.
+    assert sizes[1] / sizes[5] == pytest.approx(0.462117 / 0.986614, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "rule"),
+    [
+        ("prototype_freeze_steps", -1, "must not be negative"),
+        ("auxiliary_ramp_steps", -2, "must not be negative"),
+        ("num_intents", 0, "must be at least 1"),
+        ("tau_2", 0.0, "must be positive"),
+    ],
+)
+def test_wrong_settings_are_named(setting, value, rule):
+    with pytest.raises(ValueError, match=f"`{setting}` {rule}. Received: {value}"):
+        S4RecSettings(**{setting: value})
+
+
+def test_views_never_hold_the_target():
+    # Five items only: an insertion would often be the target.
+    rows = [[1, 2, 3, 4, 5], [2, 3, 4, 5, 1], [3, 4, 5, 1, 2], [5, 4, 3, 2, 1]]
+    split = train_split(rows, head_above=4)
+    samples = batches.training_samples(split, "prefix", 6)
+    needs = spec.BatchNeeds(max_length=6, num_views=2)
+    settings = augment.AugmentationSettings(insert_ratio=1.0)
+    data = batches.training_batches(split, samples, needs, settings, 5, 16, seed=1)
+    for made in data.take(40).as_numpy_iterator():
+        for view in (made["view_1"], made["view_2"]):
+            assert not np.any(view == made["target_ids"])
