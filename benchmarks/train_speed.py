@@ -13,7 +13,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--shape", choices=SHAPES, action="append", help="this shape alone; repeatable")
     add("--dataset", type=Path, help="dataset folder that stands for shape beauty")
     add("--peer", choices=("recbole", "none"), default="recbole")
-    add("--seconds", type=float, default=10.0, help="of each measurement (10)")
+    add("--seconds", type=float, default=8.0, help="of each measurement (8)")
     add("--steps", type=int, default=_UNLIMITED, help="at most, of each measurement")
     add(
         "--set",
@@ -82,17 +82,20 @@ class Benchmark:
         """
         models = self.args.only or MODELS
         shapes = self.args.shape or _DEFAULT_SHAPES
+        beside = "sasrec" in models and "beauty" in shapes
         # Before anything is measured: what cannot be built should fail at once.
-        peer_python = recbole_python() if self.args.peer == "recbole" else None
+        build = beside and self.args.peer == "recbole"
+        peer_python = recbole_python() if build else None
         for model in models:
             self.report[model] = {
                 shape: self._measure_shape(model, shape) for shape in shapes
             }
-        first = (models[0], shapes[0])
-        self.report["cost_per_user"] = self._measure_scaling(*first)
-        self.report.update(vs_recbole=None, peer=None)
-        if peer_python:
-            self._compare(peer_python)
+        self.report.update(cost_per_user=None, vs_recbole=None, peer=None)
+        if beside:
+            with self._child("sasrec", "beauty") as ours:
+                self._measure_scaling(ours)
+                if peer_python:
+                    self._compare(ours, peer_python)
         return self.report
 
     def _child(self, model: str, shape: str, times: int = 1) -> Child:
@@ -129,25 +132,20 @@ class Benchmark:
     def _warm_up(self) -> float:
         return min(5.0, self.args.seconds)
 
-    def _measure_scaling(self, model: str, shape: str) -> dict[str, Any]:
+    def _measure_scaling(self, ours: Child) -> None:
         """Whether a user costs the same among more users: both sizes by turns."""
-        _say(f"{model}, {shape}, {_MORE_USERS} times the users")
-        with (
-            self._child(model, shape) as one,
-            self._child(model, shape, _MORE_USERS) as more,
-        ):
-            rates = self._by_turns([one, more], "rows", _SCALING_ROUNDS)
-        return {
-            "model": model,
-            "shape": shape,
+        _say(f"sasrec, beauty, {_MORE_USERS} times the users")
+        with self._child("sasrec", "beauty", _MORE_USERS) as more:
+            rates = self._by_turns([ours, more], "rows", _SCALING_ROUNDS)
+        self.report["cost_per_user"] = {
             "times_the_users": _MORE_USERS,
             "cost_ratio": round(rates[0] / rates[1], 3),
         }
 
-    def _compare(self, peer_python: Path) -> None:
+    def _compare(self, ours: Child, peer_python: Path) -> None:
         _say("sasrec, beauty, beside RecBole")
-        with self._child("sasrec", "beauty") as ours, _workspace() as folder:
-            path = folder / "sequences.npz"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sequences.npz"
             facts = ours.ask("write_sequences", path=str(path))
             command = [str(peer_python), "-m", "benchmarks.recbole_worker"]
             command += ["--sequences", str(path)]
@@ -221,12 +219,6 @@ def check_same_task(ours: dict[str, Any], peer: dict[str, Any]) -> None:
                 f"the peer must train on the same `{name}`, {ours[name]}. "
                 f"Received: {peer[name]}"
             )
-
-
-@contextlib.contextmanager
-def _workspace() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _machine() -> dict[str, Any]:

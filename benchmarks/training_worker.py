@@ -212,52 +212,52 @@ class Parts:
 
     Args:
         model: compiled.
-        batch: a first batch, on which the parts' inputs are made.
+        batch: a batch on which the inputs of the loss and the optimizer are made.
     """
 
     def __init__(self, model: Any, batch: dict[str, tf.Tensor]) -> None:
-        self.model, self.variables = model, model.trainable_variables
-        self.encoded = tf.function(lambda rows: model(rows, training=True))(batch)
-        gradients = self._whole_gradient(batch)
-        self.gradients = [g for g in gradients if g is not None]
-        self.updated = [
-            variable
-            for variable, gradient in zip(self.variables, gradients, strict=True)
-            if gradient is not None
-        ]
+        self.model = model
+        self.values = [variable.value for variable in model.trainable_variables]
+        self.encoded, of_encoder = self.encoder(batch)
+        _, of_loss = self.loss(batch)
+        pairs = zip(of_encoder, of_loss, strict=True)
+        summed = [_sum(pair) for pair in pairs]
+        by_variable = zip(summed, model.trainable_variables, strict=True)
+        received = [pair for pair in by_variable if pair[0] is not None]
+        self.gradients = [gradient for gradient, _ in received]
+        self.updated = [variable for _, variable in received]
 
     @tf.function
-    def _whole_gradient(self, batch: dict[str, tf.Tensor]) -> list[Any]:
-        with tf.GradientTape() as tape:
-            loss = self.model.compute_loss(
-                x=batch, y_pred=self.model(batch, training=True)
-            )
-        return list(tape.gradient(loss, self._values()))
-
-    def _values(self) -> list[tf.Variable]:
-        return [variable.value for variable in self.variables]
-
-    @tf.function
-    def encoder(self, batch: dict[str, tf.Tensor]) -> list[Any]:
+    def encoder(self, batch: dict[str, tf.Tensor]) -> tuple[Any, list[Any]]:
         """States, and what the variables receive for a gradient of ones."""
         with tf.GradientTape() as tape:
-            states = tf.nest.flatten(self.model(batch, training=True))
+            encoded = self.model(batch, training=True)
+            states = tf.nest.flatten(encoded)
             total = tf.add_n([tf.reduce_sum(state) for state in states])
-        return list(tape.gradient(total, self._values()))
+        return encoded, list(tape.gradient(total, self.values))
 
     @tf.function
-    def loss(self, batch: dict[str, tf.Tensor]) -> list[Any]:
-        """All terms of the loss for states that are given."""
-        encoded = self.encoded
+    def loss(self, batch: dict[str, tf.Tensor]) -> tuple[list[Any], list[Any]]:
+        """Gradients of all terms: of states that are given, and of the variables."""
+        states = tf.nest.flatten(self.encoded)
         with tf.GradientTape() as tape:
-            tape.watch(tf.nest.flatten(encoded))
-            loss = self.model.compute_loss(x=batch, y_pred=encoded)
-        return list(tape.gradient(loss, [*tf.nest.flatten(encoded), *self._values()]))
+            tape.watch(states)
+            loss = self.model.compute_loss(x=batch, y_pred=self.encoded)
+        of_states, of_values = tape.gradient(loss, [states, self.values])
+        return of_states, of_values
 
     @tf.function
     def optimizer(self, batch: dict[str, tf.Tensor]) -> None:
         """An update by gradients that are given."""
         self.model.optimizer.apply(self.gradients, self.updated)
+
+
+def _sum(gradients: Any) -> Any:
+    """One gradient of two; a list of rows only stays one where it is alone."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+    return tf.add_n([tf.convert_to_tensor(gradient) for gradient in present])
 
 
 def _median_ms(
