@@ -37,6 +37,9 @@ class AugmentationSettings:
         reorder_ratio: share of items in the shuffled window.
         insert_ratio: inserted items as a share of the sequence's length.
         operators: the operators that a view is drawn from, each equally likely.
+        short_length: sequences with fewer items than this draw from `short_operators`
+            instead, as in CoSeRec; 0 treats all alike.
+        short_operators: the operators of short sequences, each equally likely.
 
     Raises:
         ValueError: if a share is outside its range or a name is unknown.
@@ -48,6 +51,8 @@ class AugmentationSettings:
     reorder_ratio: float = 0.2
     insert_ratio: float = 0.2
     operators: tuple[str, ...] = OPERATORS
+    short_length: int = 0
+    short_operators: tuple[str, ...] = ("mask", "insert")
 
     def __post_init__(self) -> None:
         for name in ("mask_ratio", "crop_kept", "reorder_ratio", "insert_ratio"):
@@ -58,11 +63,16 @@ class AugmentationSettings:
             raise ValueError(
                 f"`crop` must be one of {', '.join(CROP_MODES)}. Received: {self.crop}"
             )
-        unknown = sorted(set(self.operators) - set(OPERATORS))
-        if unknown or not self.operators:
+        for name in ("operators", "short_operators"):
+            chosen = getattr(self, name)
+            if not chosen or set(chosen) - set(OPERATORS):
+                raise ValueError(
+                    f"`{name}` must be one or more of {', '.join(OPERATORS)}. "
+                    f"Received: {chosen}"
+                )
+        if self.short_length < 0:
             raise ValueError(
-                f"`operators` must be one or more of {', '.join(OPERATORS)}. "
-                f"Received: {self.operators}"
+                f"`short_length` must not be negative. Received: {self.short_length}"
             )
 
 
@@ -197,13 +207,28 @@ def augment(
     Returns:
         item ids, int32 [B, L], with `MASK_ID` for hidden items.
     """
-    views = [_apply(name, item_ids, noise, settings) for name in settings.operators]
-    scaled = ops.cast(ops.cast(noise.operator, "float32") * len(views), "int32")
-    drawn = ops.expand_dims(ops.minimum(scaled, len(views) - 1), 1)
-    result = views[0]
-    for number, view in enumerate(views[1:], start=1):
-        result = ops.where(drawn == number, view, result)
+    long_names, short_names = settings.operators, settings.short_operators
+    drawn = _drawn(noise.operator, len(long_names))
+    names = list(long_names)
+    if settings.short_length:
+        # A row's number in the list of both: short sequences' operators come second.
+        names += short_names
+        is_short = _lengths(item_ids) < settings.short_length
+        of_short = len(long_names) + _drawn(noise.operator, len(short_names))
+        drawn = ops.where(is_short, of_short, drawn)
+    views = {
+        name: _apply(name, item_ids, noise, settings) for name in dict.fromkeys(names)
+    }
+    result = views[names[0]]
+    for number, name in enumerate(names[1:], start=1):
+        result = ops.where(drawn == number, views[name], result)
     return result
+
+
+def _drawn(noise: Tensor, count: int) -> Tensor:
+    """A uniform whole number below `count` for each row, int32 [B, 1]."""
+    scaled = ops.cast(ops.cast(noise, "float32") * count, "int32")
+    return ops.expand_dims(ops.minimum(scaled, count - 1), 1)
 
 
 def _apply(

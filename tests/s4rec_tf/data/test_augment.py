@@ -175,6 +175,23 @@ def test_augment_draws_only_from_the_chosen_operators():
     assert views == [[1, 2, 3, INSERTED, 4], [1, 2, 3, MASK_ID]]
 
 
+def test_short_sequences_draw_from_operators_of_their_own():
+    item_ids = padded([1, 2, 3, 4], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3])
+    noise = augment.AugmentationNoise(
+        operator=np.array([0.1, 0.1, 0.9, 0.9], np.float32),
+        position=np.zeros(4, np.float32),
+        order=order_noise(*[[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7]] * 2),
+        inserted_ids=full_of(INSERTED, 4),
+    )
+    chosen = augment.AugmentationSettings(
+        operators=("crop", "reorder"),
+        short_length=4,
+        short_operators=("insert", "mask"),
+    )
+    views = unpadded(augment.augment(item_ids, noise, chosen))
+    assert views == [[3, 4], [1, 2, INSERTED, 3], [2, 1, 3, 4], [1, 2, MASK_ID]]
+
+
 def drawn_noise(generator, rows, max_length):
     return augment.AugmentationNoise(
         operator=generator.random(rows, dtype=np.float32),
@@ -303,6 +320,8 @@ def test_a_graph_and_a_compiled_graph_give_the_eager_result():
         ({"crop": "half"}, "`crop` must be one of remove, keep. Received: half"),
         ({"operators": ("mask", "swap")}, "`operators` must be one or more of mask"),
         ({"operators": ()}, "`operators` must be one or more of mask"),
+        ({"short_operators": ("cut",)}, r"`short_operators` must be one .*cut"),
+        ({"short_length": -1}, "`short_length` must not be negative. Received: -1"),
     ],
 )
 def test_wrong_settings_are_named(setting, message):
