@@ -24,7 +24,7 @@ TRAIN = [
     SERVING_API,
     "tensorboard>=2.16,<2.17",  # curves of every loss term
     "pyyaml>=6,<7",  # configuration files
-    "scipy>=1.13,<2",  # paired tests of the experiments' report
+    "scipy>=1.13,<2",  # K-means; paired tests of the experiments' report
 ]
 SERVE = [
     TENSORFLOW,
