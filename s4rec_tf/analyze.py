@@ -135,9 +135,10 @@ def _first_batch(
     model: SequenceRecommender, config: ExperimentConfig, train: Sequences
 ) -> dict[str, Any]:
     from s4rec_tf.data import batches
+    from s4rec_tf.data.samples import suitable_batch_size, training_samples
 
-    samples = batches.training_samples(train, config.data.samples, model.max_length)
-    size = config.train.batch_size or batches.suitable_batch_size(len(samples))
+    samples = training_samples(train, config.data.samples, model.max_length)
+    size = config.train.batch_size or suitable_batch_size(len(samples))
     made = batches.training_batches(
         train,
         samples,

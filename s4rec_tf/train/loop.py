@@ -15,6 +15,7 @@ import tensorflow as tf
 from s4rec_tf import encoding, spec
 from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data import batches, records
+from s4rec_tf.data.samples import Samples, suitable_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints, strategies
@@ -141,7 +142,7 @@ class _Session:
     model: SequenceRecommender
     sequences: Sequences
     num_items: int
-    samples: batches.Samples | None
+    samples: Samples | None
     batch_size: int
 
     @classmethod
@@ -168,9 +169,7 @@ class _Session:
             model.compile(optimizer=optimizer, jit_compile=False)
         samples, batch_size = None, 0
         if model.trainable_variables:
-            samples = batches.training_samples(
-                sequences, config.data.samples, model.max_length
-            )
+            samples = training_samples(sequences, config.data.samples, model.max_length)
             batch_size = _batch_size(
                 settings.batch_size, len(samples), strategy.num_replicas_in_sync
             )
@@ -244,7 +243,7 @@ def _batch_size(asked: int, num_samples: int, num_replicas: int) -> int:
         ValueError: if the asked one does not fit the replicas or the data.
     """
     if not asked:
-        return batches.suitable_batch_size(num_samples, num_replicas)
+        return suitable_batch_size(num_samples, num_replicas)
     if asked % num_replicas or asked > num_samples:
         raise ValueError(
             f"`batch_size` must be a multiple of the {num_replicas} replicas and at "

@@ -3,6 +3,7 @@ import pytest
 
 from s4rec_tf import spec
 from s4rec_tf.data import augment, batches, records
+from s4rec_tf.data.samples import suitable_batch_size, training_samples
 from s4rec_tf.testing import markov_sequences, train_split, write_dataset
 
 NUM_ITEMS = 30
@@ -12,7 +13,7 @@ TINY = train_split([[5, 6, 7, 8], [9], [1, 2, 3]], head_above=3)
 
 
 def epoch(sequences, kind, needs, batch_size, seed=1, first_epoch=0, steps=None):
-    samples = batches.training_samples(sequences, kind, needs.max_length)
+    samples = training_samples(sequences, kind, needs.max_length)
     data = batches.training_batches(
         sequences,
         samples,
@@ -60,7 +61,7 @@ def test_a_sequence_has_a_target_at_every_position():
 
 def test_no_sample_at_all_is_an_error():
     with pytest.raises(ValueError, match="2 users, the longest with 1"):
-        batches.training_samples(train_split([[1], [2]], 3), "prefix", 5)
+        training_samples(train_split([[1], [2]], 3), "prefix", 5)
 
 
 NEEDS = spec.BatchNeeds(max_length=8, num_views=2, num_negatives=4)
@@ -68,7 +69,7 @@ LONG = train_split(markov_sequences(60, NUM_ITEMS, seed=1), head_above=8)
 
 
 def test_a_resumed_pipeline_gives_what_the_uninterrupted_one_does():
-    samples = batches.training_samples(LONG, "prefix", 8)
+    samples = training_samples(LONG, "prefix", 8)
     steps = len(samples) // 32
     whole = epoch(LONG, "prefix", NEEDS, 32, steps=3 * steps)
     resumed = epoch(LONG, "prefix", NEEDS, 32, first_epoch=2, steps=steps)
@@ -126,7 +127,7 @@ def test_negatives_follow_their_distribution(sampling):
     [(131_413, 1, 256), (6_400, 1, 128), (900, 1, 16), (7, 1, 7), (7, 2, 6)],
 )
 def test_the_batch_is_lowered_on_small_data(num_samples, num_replicas, expected):
-    assert batches.suitable_batch_size(num_samples, num_replicas) == expected
+    assert suitable_batch_size(num_samples, num_replicas) == expected
 
 
 def test_records_come_back_in_order_of_user_id(tmp_path):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.data import augment, batches
+from s4rec_tf.data.samples import training_samples
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.models.s4rec_settings import S4RecSettings
@@ -142,7 +143,7 @@ def test_both_classes_weigh_alike():
 def test_a_prefix_is_head_by_its_own_length(batch):
     split = train_split(markov_sequences(60, NUM_ITEMS, seed=1), head_above=7)
     model = build(head_tail_by="prefix")
-    samples = batches.training_samples(split, "prefix", LENGTH)
+    samples = training_samples(split, "prefix", LENGTH)
     settings = augment.AugmentationSettings()
     needs = model.batch_needs()
     data = batches.training_batches(split, samples, needs, settings, NUM_ITEMS, 32, 1)
@@ -264,7 +265,7 @@ def test_views_never_hold_the_target():
     # Five items only: an insertion would often be the target.
     rows = [[1, 2, 3, 4, 5], [2, 3, 4, 5, 1], [3, 4, 5, 1, 2], [5, 4, 3, 2, 1]]
     split = train_split(rows, head_above=4)
-    samples = batches.training_samples(split, "prefix", 6)
+    samples = training_samples(split, "prefix", 6)
     needs = spec.BatchNeeds(max_length=6, num_views=2)
     settings = augment.AugmentationSettings(insert_ratio=1.0)
     data = batches.training_batches(split, samples, needs, settings, 5, 16, seed=1)

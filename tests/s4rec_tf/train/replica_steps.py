@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from s4rec_tf import backend
 from s4rec_tf.data import augment, batches
+from s4rec_tf.data.samples import training_samples
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.testing import markov_sequences, train_split
@@ -31,7 +32,7 @@ def train(strategy, optimizer, kind):
         chosen.build(model.trainable_variables)
         model.compile(chosen, jit_compile=False)
     split = train_split(markov_sequences(120, NUM_ITEMS, seed=2), head_above=8)
-    samples = batches.training_samples(split, kind, 12)
+    samples = training_samples(split, kind, 12)
     data = batches.training_batches(
         split,
         samples,

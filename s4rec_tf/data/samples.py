@@ -1,0 +1,90 @@
+"""Which windows of a split a model is trained on; needs NumPy alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from s4rec_tf.data.sequences import Sequences
+
+_MAX_BATCH_SIZE = 256
+_MIN_STEPS = 50
+_SMALLEST_BATCH = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Training samples as windows on a split's values.
+
+    Sample n's input is `values[starts[n]:ends[n]]`, its last target `values[ends[n]]`.
+
+    Attributes:
+        starts: int64 [N].
+        ends: int64 [N].
+        users: row of the sample's user in the split, int32 [N].
+        num_targets: T; 1 if only the last position has a target, else L.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    users: np.ndarray
+    num_targets: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def training_samples(
+    sequences: Sequences, kind: Literal["prefix", "sequence"], max_length: int
+) -> Samples:
+    """Cuts a split into samples; users with a single action give none.
+
+    Args:
+        sequences: the train split.
+        kind: "prefix": every prefix is a sample, with a target at its last position;
+            "sequence": a user is a sample, with a target at every position.
+        max_length: L.
+
+    Raises:
+        ValueError: if no user has two actions.
+    """
+    lengths = sequences.lengths
+    if not np.any(lengths > 1):
+        raise ValueError(
+            "training needs a user with at least 2 actions in the train split. "
+            f"Received: {len(lengths)} users, the longest with "
+            f"{lengths.max(initial=0)}"
+        )
+    if kind == "sequence":
+        users = np.flatnonzero(lengths > 1)
+        ends, num_targets = sequences.offsets[users + 1] - 1, max_length
+    else:
+        users = np.repeat(np.arange(len(lengths)), np.maximum(lengths - 1, 0))
+        is_first = np.zeros(len(sequences.values), bool)
+        is_first[sequences.offsets[:-1][lengths > 0]] = True
+        ends, num_targets = np.flatnonzero(~is_first), 1
+    starts = sequences.offsets[users]
+    return Samples(starts, ends, users.astype(np.int32), num_targets)
+
+
+def head_flags(
+    sequences: Sequences, samples: Samples, by: Literal["user", "prefix"]
+) -> np.ndarray:
+    """Head flag of every sample, bool [N]."""
+    if by == "user":
+        return sequences.is_head[samples.users]
+    return sequences.is_head_length(samples.ends - samples.starts)
+
+
+def suitable_batch_size(num_samples: int, num_replicas: int = 1) -> int:
+    """256, or less where an epoch would have fewer than 50 steps; at least 16.
+
+    The result is a multiple of the number of replicas and no larger than the data.
+    """
+    size = _MAX_BATCH_SIZE
+    while size > _SMALLEST_BATCH and num_samples // size < _MIN_STEPS:
+        size //= 2
+    size = min(size, num_samples)
+    return max(size // num_replicas, 1) * num_replicas
