@@ -6,6 +6,7 @@ TensorFlow there is one replica, and compiling is left to the caller's own `jit`
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -29,6 +30,47 @@ def compiled(function: Function) -> Function:
     import tensorflow as tf
 
     return cast(Function, tf.function(function, jit_compile=True))
+
+
+def compiled_in_graph(function: Function) -> Function:
+    """Compiles a function as `compiled`, but leaves it as it is in eager execution.
+
+    For functions that capture weights: under a strategy each replica has its own, and
+    traces its own function.
+    """
+    if not IS_TENSORFLOW:
+        return function
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return function
+    return cast(Function, tf.function(function, jit_compile=True))
+
+
+def split_rows(tensor: Tensor, num_parts: int) -> list[Tensor]:
+    """Cuts [B, ...] into parts of about B / num_parts rows, of 1 at least."""
+    batch_size = keras.ops.shape(tensor)[0]
+    ends = [batch_size * part // num_parts for part in range(num_parts + 1)]
+    return [tensor[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def without_padding(item_ids: Tensor, num_columns: int) -> Tensor:
+    """Leaves out the columns that are padding in every row.
+
+    Args:
+        item_ids: int32 [B, L], left-padded.
+        num_columns: how many of the last columns stay in any case.
+
+    Returns:
+        [B, l], l <= L; where shapes may not depend on data, `item_ids` itself.
+    """
+    if not IS_TENSORFLOW:
+        return item_ids
+    import tensorflow as tf
+
+    longest = tf.reduce_max(tf.math.count_nonzero(item_ids, axis=1, dtype=tf.int32))
+    width = tf.shape(item_ids)[1]
+    return item_ids[:, width - tf.maximum(longest, num_columns) :]
 
 
 def gather_rows(table: Tensor, rows: Tensor) -> Tensor:

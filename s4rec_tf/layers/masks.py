@@ -16,15 +16,16 @@ def is_real(item_ids: Tensor) -> Tensor:
     return ops.not_equal(item_ids, spec.PAD_ID)
 
 
-def may_attend(item_ids: Tensor) -> Tensor:
-    """True where position i may look at position j: j is real and not after i.
+def may_attend(segments: Tensor) -> Tensor:
+    """True where slot i may look at slot j: of the same sequence, and not after i.
 
     Args:
-        item_ids: int32 [B, L].
+        segments: number of the sequence that a slot belongs to, int32 [G, C].
 
     Returns:
-        bool [B, 1, L, L], the axis of size 1 standing for the heads.
+        bool [G, 1, C, C], the axis of size 1 standing for the heads.
     """
-    positions = ops.arange(ops.shape(item_ids)[1])
-    is_causal = positions[:, None] >= positions[None, :]
-    return ops.logical_and(is_causal[None, None], is_real(item_ids)[:, None, None, :])
+    slots = ops.arange(ops.shape(segments)[1])
+    is_causal = slots[:, None] >= slots[None, :]
+    is_same = ops.equal(segments[:, :, None], segments[:, None, :])
+    return ops.logical_and(is_causal[None, None], is_same[:, None])

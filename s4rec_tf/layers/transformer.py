@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from s4rec_tf.layers import masks
+from s4rec_tf.layers.dropout import HashDropout
 
 Tensor = Any
+Dropout = Callable[[Tensor], Tensor]
 
 _BLOCKED = -1e9
 
@@ -26,69 +29,71 @@ class TransformerBlock(keras.layers.Layer):
     Args:
         dim: d.
         num_heads: heads; must divide d.
-        dropout: rate on attention weights and on the output of both parts.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(self, dim: int, num_heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if dim % num_heads:
             raise ValueError(
                 f"`num_heads` must divide `dim`. Received: num_heads={num_heads}, "
                 f"dim={dim}"
             )
-        self.dim, self.num_heads, self.rate = dim, num_heads, dropout
+        self.dim, self.num_heads = dim, num_heads
         self.query_key_value = _dense(3 * dim, name="query_key_value")
         self.attention_output = _dense(dim, name="attention_output")
         self.inner = _dense(4 * dim, activation="gelu", name="inner")
         self.outer = _dense(dim, name="outer")
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-12)
         self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-12)
-        self.attention_dropout = keras.layers.Dropout(dropout)
-        self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
         for layer in (self.query_key_value, self.attention_output, self.inner):
-            layer.build((None, None, self.dim))
-        self.outer.build((None, None, 4 * self.dim))
+            layer.build((None, self.dim))
+        self.outer.build((None, 4 * self.dim))
         for norm in (self.attention_norm, self.feed_forward_norm):
-            norm.build((None, None, self.dim))
-        for dropout in (self.attention_dropout, self.dropout):
-            dropout.build((None, None, self.dim))
+            norm.build((None, self.dim))
         self.built = True
 
     def call(
-        self, states: Tensor, may_attend: Tensor, training: bool = False
+        self,
+        states: Tensor,
+        may_attend: Tensor,
+        dropout: Dropout,
+        wanted: Tensor | None = None,
     ) -> Tensor:
         """One block.
 
         Args:
-            states: [B, L, d].
-            may_attend: bool [B, 1, L, L]; True where query i may look at key j.
-            training: whether dropout is on.
+            states: [G C, d].
+            may_attend: bool [G, 1, C, C]; True where query i may look at key j.
+            dropout: applied to attention weights and to the output of both parts.
+            wanted: slots whose states are wanted, int32 [N]; None for all.
 
         Returns:
-            [B, L, d].
+            [G C, d], or [N, d].
         """
-        attended = self._attend(states, may_attend, training)
-        states = self.attention_norm(states + self.dropout(attended, training=training))
+        context = self._attend(states, may_attend, dropout)
+        if wanted is not None:
+            states = ops.take(states, wanted, axis=0)
+            context = ops.take(context, wanted, axis=0)
+        attended = self.attention_output(context)
+        states = self.attention_norm(states + dropout(attended))
         fed = self.outer(self.inner(states))
-        return self.feed_forward_norm(states + self.dropout(fed, training=training))
+        return self.feed_forward_norm(states + dropout(fed))
 
-    def _attend(self, states: Tensor, may_attend: Tensor, training: bool) -> Tensor:
-        batch, length = ops.shape(states)[0], ops.shape(states)[1]
-        head_dim = self.dim // self.num_heads
+    def _attend(self, states: Tensor, may_attend: Tensor, dropout: Dropout) -> Tensor:
+        width, head_dim = ops.shape(may_attend)[-1], self.dim // self.num_heads
         parts = ops.reshape(
-            self.query_key_value(states), (batch, length, 3, self.num_heads, head_dim)
+            self.query_key_value(states), (-1, width, 3, self.num_heads, head_dim)
         )
         query, key, value = ops.unstack(
             ops.transpose(parts, (2, 0, 3, 1, 4)), num=3, axis=0
         )
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3)) / head_dim**0.5
-        weights = ops.softmax(ops.where(may_attend, scores, _BLOCKED), axis=-1)
-        weights = self.attention_dropout(weights, training=training)
+        weights = dropout(ops.softmax(ops.where(may_attend, scores, _BLOCKED), axis=-1))
         context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        return self.attention_output(ops.reshape(context, (batch, length, self.dim)))
+        return ops.reshape(context, (-1, self.dim))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -96,7 +101,6 @@ class TransformerBlock(keras.layers.Layer):
             **super().get_config(),
             "dim": self.dim,
             "num_heads": self.num_heads,
-            "dropout": self.rate,
         }
 
 
@@ -112,7 +116,7 @@ class CausalTransformer(keras.layers.Layer):
         dim: d.
         num_layers: blocks.
         num_heads: heads of each block.
-        dropout: rate.
+        dropout: rate, on the embedding, attention weights and every part's output.
     """
 
     def __init__(
@@ -127,10 +131,10 @@ class CausalTransformer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
+        self.seed_generator = keras.random.SeedGenerator()
         self.input_norm = keras.layers.LayerNormalization(epsilon=1e-12)
-        self.dropout = keras.layers.Dropout(dropout)
         self.blocks = [
-            TransformerBlock(dim, num_heads, dropout, name=f"block_{number}")
+            TransformerBlock(dim, num_heads, name=f"block_{number}")
             for number in range(num_layers)
         ]
 
@@ -141,30 +145,42 @@ class CausalTransformer(keras.layers.Layer):
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
             name="positions",
         )
-        self.input_norm.build((None, None, self.dim))
-        self.dropout.build((None, None, self.dim))
+        self.input_norm.build((None, self.dim))
         for block in self.blocks:
             block.build()
         self.built = True
 
-    def call(self, vectors: Tensor, item_ids: Tensor, training: bool = False) -> Tensor:
+    def call(
+        self,
+        vectors: Tensor,
+        positions: Tensor,
+        segments: Tensor,
+        wanted: Tensor | None = None,
+        seed: Tensor | None = None,
+    ) -> Tensor:
         """Encodes embedded sequences.
 
         Args:
-            vectors: item vectors [B, l, d], l <= L.
-            item_ids: int32 [B, l], left-padded; says which positions are real.
-            training: whether dropout is on.
+            vectors: item vectors [G, C, d].
+            positions: column of each item in a left-padded row of width L, [G, C].
+            segments: number of the sequence that a slot belongs to, int32 [G, C].
+            wanted: slots whose states are wanted, int32 [N]; the last block spares the
+                others. None for all.
+            seed: of dropout, uint32 [2], from `seed_generator`; None turns it off.
 
         Returns:
-            states [B, l, d]; those at padding mean nothing.
+            states [G C, d], or [N, d]; those of empty slots mean nothing.
         """
-        length = ops.shape(vectors)[1]
-        positions = self.positions[self.max_length - length :]
-        states = self.input_norm(vectors + ops.cast(positions, vectors.dtype))
-        states = self.dropout(states, training=training)
-        may_attend = masks.may_attend(item_ids)
+        dropout: Dropout = lambda values: values  # noqa: E731
+        if seed is not None and self.rate:
+            dropout = HashDropout(self.rate, seed)
+        where = ops.take(self.positions, positions, axis=0)
+        states = ops.reshape(vectors + ops.cast(where, vectors.dtype), (-1, self.dim))
+        states = dropout(self.input_norm(states))
+        may_attend = masks.may_attend(segments)
         for block in self.blocks:
-            states = block(states, may_attend, training=training)
+            of_last = wanted if block is self.blocks[-1] else None
+            states = block(states, may_attend, dropout=dropout, wanted=of_last)
         return states
 
     def get_config(self) -> dict[str, Any]:

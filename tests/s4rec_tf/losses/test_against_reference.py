@@ -102,12 +102,12 @@ def test_every_term_equals_the_equations(batch, settings):
 
 
 @pytest.mark.parametrize("num_targets", [1, LENGTH])
-def test_bucketing_by_length_changes_no_term(batch, num_targets):
+def test_packing_changes_no_term(batch, num_targets):
     targets = np.where(batch["item_ids"] > 0, batch["target_ids"], 0)
     batch = {**batch, "target_ids": targets[:, -num_targets:]}
-    whole, bucketed = build(length_buckets=1), build(length_buckets=4)
-    expected = whole.loss_terms(batch, whole(batch))
-    received = bucketed.loss_terms(batch, bucketed(batch))
+    padded, packed = build(encoder_parts=0), build(encoder_parts=2)
+    expected = padded.loss_terms(batch, padded(batch, training=True))
+    received = packed.loss_terms(batch, packed(batch, training=True))
     for name, value in expected.items():
         assert float(received[name]) == pytest.approx(float(value), rel=1e-5)
 

@@ -1,0 +1,81 @@
+"""What the full softmax needs of all items, in few passes over memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+ITEMS_AT_ONCE = 1 << 16
+"""Vocabulary scored at once; a larger one is scored piece by piece, twice."""
+
+_SLABS = 16
+
+
+class SoftmaxSums:
+    """Sums over the items v of exp(h . e_v), by themselves and times e_v.
+
+    Scores are made [v, N], items first: on CPUs all three matrix products are fastest
+    so. The sum of exponentials comes out of the product that is needed for the gradient
+    anyway, by a column of ones beside the item vectors.
+
+    Args:
+        states: h [N, d].
+        item_vectors: e [V, d].
+    """
+
+    def __init__(self, states: Tensor, item_vectors: Tensor) -> None:
+        self.states = states
+        starts = range(0, item_vectors.shape[0], ITEMS_AT_ONCE)
+        self.pieces = [item_vectors[i : i + ITEMS_AT_ONCE] for i in starts]
+        self.highest: Tensor = None
+        self.sums: Tensor = 0.0
+        for piece in self.pieces:
+            scores = ops.matmul(piece, ops.transpose(states))
+            highest = _max_over_items(scores)
+            if self.highest is not None:
+                highest = ops.maximum(highest, self.highest)
+                self.sums = self.sums * ops.exp(self.highest - highest)
+            self.highest = highest
+            self.kept = ops.exp(scores - highest)
+            ones = ops.ones_like(piece[:, :1])
+            vectors = ops.concatenate([piece, ones], axis=1)
+            self.sums = self.sums + ops.matmul(ops.transpose(vectors), self.kept)
+
+    def log_sum(self) -> Tensor:
+        """The log of sum_v exp(h . e_v), [N]."""
+        return self.highest + ops.log(self.sums[-1])
+
+    def mean_vectors(self) -> Tensor:
+        """sum_v softmax(h)_v e_v, [N, d]."""
+        return ops.transpose(self.sums[:-1] / self.sums[-1])
+
+    def weighted_states(self, weights: Tensor) -> Tensor:
+        """sum_n weight_n softmax(h_n)_v h_n, [V, d].
+
+        Args:
+            weights: [N].
+        """
+        states = self.states * (weights / self.sums[-1])[:, None]
+        return ops.concatenate(
+            [ops.matmul(self._exponentials(piece), states) for piece in self.pieces]
+        )
+
+    def _exponentials(self, piece: Tensor) -> Tensor:
+        if len(self.pieces) == 1:
+            return self.kept
+        return ops.exp(ops.matmul(piece, ops.transpose(self.states)) - self.highest)
+
+
+def _max_over_items(scores: Tensor) -> Tensor:
+    """Maximum over the first axis, [v, N] -> [N]; slabs, since those are vectorised."""
+    height = scores.shape[0] // _SLABS
+    if not height:
+        return ops.max(scores, axis=0)
+    highest = scores[:height]
+    for slab in range(1, _SLABS):
+        highest = ops.maximum(highest, scores[slab * height : (slab + 1) * height])
+    rest = ops.max(scores[-height:], axis=0)
+    return ops.maximum(ops.max(highest, axis=0), rest)
