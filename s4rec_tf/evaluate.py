@@ -31,7 +31,7 @@ class Evaluation:
     Attributes:
         metrics: in their fixed order; None for a group without users.
         ranks: rank of every user's target, history excluded, int64 [N].
-        top_ids: the `LIST_LENGTH` best items of every user, int32 [N, k], as
+        top_ids: the `list_length` best items of every user, int32 [N, k], as
             `ranking.FullRanking` has them.
     """
 
@@ -44,6 +44,7 @@ def evaluate_model(
     model: SequenceRecommender,
     sequences: Sequences,
     sampling_counts: np.ndarray | None = None,
+    list_length: int = LIST_LENGTH,
 ) -> Evaluation:
     """Ranks all items for every user of a split.
 
@@ -52,12 +53,13 @@ def evaluate_model(
         sequences: a split with targets, N users.
         sampling_counts: training actions on item n at index n - 1, int [V]; if given,
             ranks among sampled negatives are added.
+        list_length: k of `top_ids`; 0 leaves the lists out, which is faster.
     """
     from s4rec_tf import encoding
 
     users = encoding.encode_users(model, sequences)
     items = np.asarray(model.item_vectors())
-    ranked = ranking.full_ranks(users, items, sequences, top_k=LIST_LENGTH)
+    ranked = ranking.full_ranks(users, items, sequences, top_k=list_length)
     found = ranking.ranking_metrics(ranked.ranks, ranked.unfiltered_ranks, sequences)
     if sampling_counts is not None:
         found |= sampled_ranking.sampled_metrics(

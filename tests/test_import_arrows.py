@@ -34,12 +34,16 @@ MAY_IMPORT = {
     "s4rec_tf.metrics": {"s4rec_tf.spec"},
     "s4rec_tf.data": {"s4rec_tf.spec"},
     "s4rec_tf.models": MATHEMATICS | {"s4rec_tf.layers", "s4rec_tf.losses"},
+    "s4rec_tf.arrays": {"s4rec_tf.spec", "s4rec_tf.data"},
     "s4rec_tf.config": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
     "s4rec_tf.ranking": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.metrics"},
     "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | RANKING,
-    "s4rec_tf.encoding": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
+    "s4rec_tf.encoding": {
+        *("s4rec_tf.spec", "s4rec_tf.backend", "s4rec_tf.data", "s4rec_tf.models")
+    },
     "s4rec_tf.retrieval": {"s4rec_tf.spec"},
     "s4rec_tf.train": DRIVERS,
+    "s4rec_tf.train_arrays": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
     "s4rec_tf.probe": set(),
     "s4rec_tf.analyze": DRIVERS | {"s4rec_tf.probe"},
@@ -57,14 +61,24 @@ ONLY_IN = {
     "tensorflow_data_validation": ("beam_jobs.validation",),
     "apache_beam": ("beam_jobs",),
     "tf_keras": (),
+    "jax": ("s4rec_tf.train", "s4rec_tf.encoding"),
 }
 WITHOUT_TENSORFLOW = (
     "s4rec_tf.layers",
     "s4rec_tf.losses",
     "s4rec_tf.models",
     "s4rec_tf.metrics",
+    "s4rec_tf.data.array_file",
     "s4rec_tf.data.augment",
+    "s4rec_tf.data.samples",
+    "s4rec_tf.data.sequences",
     "s4rec_tf.spec",
+    "s4rec_tf.config",
+    "s4rec_tf.ranking",
+    "s4rec_tf.evaluate",
+    "s4rec_tf.train_arrays",
+    *(f"s4rec_tf.train.{name}" for name in ("checkpoints", "runs", "validation")),
+    *(f"s4rec_tf.train.jax_{name}" for name in ("batches", "loop", "ranking")),
 )
 COMMANDS = (
     "beam_jobs.prepare_dataset",

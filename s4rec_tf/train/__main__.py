@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s4rec_tf.train.flags import add_run_flags, parse_run_flags
+
 _STRATEGIES = ("none", "mirrored", "multiworker")
 
 
@@ -21,17 +23,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="finished dataset folder")
-    add("--run_dir", type=Path, required=True, help="run folder, created if missing")
-    add("--model", help="model to train: popularity, sasrec, s4rec")
-    add("--config", help="name of a shipped configuration, or a YAML or JSON file")
-    add(
-        "--set",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings that override the configuration, flat keys; repeatable",
-    )
     add(
         "--strategy",
         choices=_STRATEGIES,
@@ -39,11 +30,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="devices: none (one), mirrored (all of this machine), multiworker "
         "(those that TF_CONFIG lists)",
     )
-    args = parser.parse_args(argv)
-    if not (args.model or args.config):
-        parser.error("--model is required, or a --config that names one")
-    args.set = [override for group in args.set for override in group]
-    return args
+    add_run_flags(parser)
+    return parse_run_flags(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

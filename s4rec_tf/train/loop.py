@@ -15,11 +15,11 @@ import tensorflow as tf
 from s4rec_tf import encoding, spec
 from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data import batches, records
-from s4rec_tf.data.samples import Samples, suitable_batch_size, training_samples
+from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints, strategies
-from s4rec_tf.train.runs import RunDir, RunError, build_model
+from s4rec_tf.train.runs import RunDir, RunError, build_for_training
 from s4rec_tf.train.validation import (
     EpochEnd,
     FitCallback,
@@ -153,25 +153,13 @@ class _Session:
         sequences: Sequences,
         strategy: tf.distribute.Strategy,
     ) -> _Session:
-        settings = config.train
-        keras.utils.set_random_seed(settings.seed)
-        counts = np.bincount(sequences.values, minlength=info.num_items + 1)[1:]
         with strategy.scope():
-            model = build_model(config, info)
-            model.prepare(counts)
-            optimizer = keras.optimizers.get(
-                {
-                    "class_name": settings.optimizer,
-                    "config": {"learning_rate": settings.learning_rate},
-                }
-            )
-            optimizer.build(model.trainable_variables)
-            model.compile(optimizer=optimizer, jit_compile=False)
+            model = build_for_training(config, info, sequences)
         samples, batch_size = None, 0
         if model.trainable_variables:
             samples = training_samples(sequences, config.data.samples, model.max_length)
-            batch_size = _batch_size(
-                settings.batch_size, len(samples), strategy.num_replicas_in_sync
+            batch_size = global_batch_size(
+                config.train.batch_size, len(samples), strategy.num_replicas_in_sync
             )
         return cls(
             config, strategy, model, sequences, info.num_items, samples, batch_size
@@ -234,22 +222,6 @@ class _BeginEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.session.begin_epoch(epoch)
-
-
-def _batch_size(asked: int, num_samples: int, num_replicas: int) -> int:
-    """The global batch.
-
-    Raises:
-        ValueError: if the asked one does not fit the replicas or the data.
-    """
-    if not asked:
-        return suitable_batch_size(num_samples, num_replicas)
-    if asked % num_replicas or asked > num_samples:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {num_replicas} replicas and at "
-            f"most the {num_samples} training samples. Received: {asked}"
-        )
-    return asked
 
 
 def _train(

@@ -9,11 +9,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import keras
+import numpy as np
 
 import s4rec_tf
 from s4rec_tf import config as configuration
 from s4rec_tf import spec
+from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.models.registry import model_class
 from s4rec_tf.train import checkpoints
@@ -21,6 +25,13 @@ from s4rec_tf.train import checkpoints
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked."""
+
+
+class Dataset(Protocol):
+    """A dataset folder, or the file that its arrays were written to."""
+
+    def fingerprint(self) -> str:
+        """The identity of the content."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +100,7 @@ class RunDir:
             raise RunError(f"{self.root} is not a run folder: it has no config.json")
         return configuration.from_flat(json.loads(self.config.read_text("utf-8")))
 
-    def begin(
-        self, config: configuration.ExperimentConfig, dataset: spec.DatasetDir
-    ) -> None:
+    def begin(self, config: configuration.ExperimentConfig, dataset: Dataset) -> None:
         """Starts the folder, or checks that it is of the same run.
 
         Raises:
@@ -180,6 +189,33 @@ def build_model(
 ) -> SequenceRecommender:
     """A new model with every weight created."""
     return model_class(config.model)(config.model_settings, info.num_items)
+
+
+def build_for_training(
+    config: configuration.ExperimentConfig,
+    info: spec.DatasetInfo,
+    sequences: Sequences,
+) -> SequenceRecommender:
+    """A new model, seeded, prepared and compiled, as a run begins with it.
+
+    Args:
+        config: of the run.
+        info: facts of the dataset.
+        sequences: the train split.
+    """
+    settings = config.train
+    keras.utils.set_random_seed(settings.seed)
+    model = build_model(config, info)
+    model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
+    optimizer = keras.optimizers.get(
+        {
+            "class_name": settings.optimizer,
+            "config": {"learning_rate": settings.learning_rate},
+        }
+    )
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer=optimizer, jit_compile=False)
+    return model
 
 
 def restore_best(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from s4rec_tf import metrics, ranking
+from s4rec_tf import encoding, metrics, ranking
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints
@@ -46,6 +47,8 @@ class EpochEnd:
         run: its folder.
         sequences: the valid split.
         progress: where the run stands; updated in place.
+        rank: gives the rank of every target, int [N], of user vectors [N, d] and item
+            vectors [V, d]; `ranking.full_ranks` if None.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class EpochEnd:
         run: RunDir,
         sequences: Sequences,
         progress: Progress,
+        rank: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.model, self.run, self.progress = model, run, progress
         self.sequences = sequences
+        self.rank = rank or self._full_ranks
 
     def __call__(self, logs: dict[str, Any], started: float) -> dict[str, float]:
         """Closes an epoch.
@@ -84,11 +89,9 @@ class EpochEnd:
         return validation
 
     def _validate(self) -> dict[str, float]:
-        from s4rec_tf import encoding
-
         users = encoding.encode_users(self.model, self.sequences)
         items = keras.ops.convert_to_numpy(self.model.item_vectors())
-        ranks = ranking.full_ranks(users, items, self.sequences).ranks
+        ranks = self.rank(users, items)
         is_head = self.sequences.is_head
         found = {
             "val_NDCG@20": metrics.ndcg(ranks, 20),
@@ -105,6 +108,9 @@ class EpochEnd:
         diagnostics = self.model.diagnostics(embeddings, is_head)
         found.update({f"val_{name}": value for name, value in diagnostics.items()})
         return found
+
+    def _full_ranks(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return ranking.full_ranks(users, items, self.sequences).ranks
 
     def _log(self, entry: dict[str, Any]) -> None:
         line: dict[str, float] = {"epoch": self.progress.epochs_done}
