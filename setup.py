@@ -16,22 +16,29 @@ BEAM = [
     "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
 ]
+KERAS = "keras>=3.13.1,<4"  # the models; 3.13.1 closes the known loader holes
+SCIPY = "scipy>=1.13,<2"  # K-means; paired tests of the experiments' report
+YAML = "pyyaml>=6,<7"  # configuration files
+JAX = "jax>=0.4.34,<1"  # beside TensorFlow, whose ml-dtypes holds it to 0.4.34
 TRAIN = [
     TENSORFLOW,
-    "keras>=3.13.1,<4",  # the models; 3.13.1 closes the known loader holes
+    KERAS,
     "tf-keras>=2.16,<2.17",  # tensorflow-recommenders is written for Keras 2
     "tensorflow-recommenders>=0.7.7,<0.8",  # the retrieval index of the export
     SERVING_API,
     "tensorboard>=2.16,<2.17",  # curves of every loss term
-    "pyyaml>=6,<7",  # configuration files
-    "scipy>=1.13,<2",  # K-means; paired tests of the experiments' report
+    YAML,
+    SCIPY,
 ]
 SERVE = [
     TENSORFLOW,
     SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
 ]
+# Instead of TRAIN: training from arrays where there is no TensorFlow.
+TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 DEV = [
+    JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
@@ -56,7 +63,13 @@ setup(
         "serving": ["*.config", "*.txt", "*.yml", "*.md"],
     },
     install_requires=[],
-    extras_require={"beam": BEAM, "train": TRAIN, "serve": SERVE, "dev": DEV},
+    extras_require={
+        "beam": BEAM,
+        "train": TRAIN,
+        "train-arrays": TRAIN_ARRAYS,
+        "serve": SERVE,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": [
             "s4rec-prepare=beam_jobs.prepare_dataset:main",
