@@ -43,11 +43,14 @@ def _spread_points(
     points: np.ndarray, count: int, generator: np.random.Generator
 ) -> np.ndarray:
     """k-means++: each next point drawn by its squared distance to those before."""
+    exact = points.astype(np.float64)
+    squares = np.sum(exact**2, axis=1)
     chosen = [int(generator.integers(len(points)))]
     distances = np.full(len(points), np.inf)
     while len(chosen) < count:
-        offsets = points - points[chosen[-1]]
-        distances = np.minimum(distances, np.sum(offsets**2, axis=1, dtype=np.float64))
+        last = chosen[-1]
+        to_last = squares + squares[last] - 2 * (exact @ exact[last])
+        distances = np.minimum(distances, np.maximum(to_last, 0.0))
         total = np.cumsum(distances)
         drawn = np.searchsorted(total, generator.random() * total[-1], side="right")
         chosen.append(min(int(drawn), len(points) - 1))
