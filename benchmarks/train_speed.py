@@ -117,7 +117,7 @@ class Benchmark:
         return measured
 
     def _measure_shape(self, model: str, shape: str) -> dict[str, Any]:
-        _say(f"{model}, {shape}")
+        _say(f"measuring {model}, {shape}")
         with self._child(model, shape) as child:
             ceiling = child.ask("ceiling")
             measured = self._measure(child, self._warm_up())
@@ -125,16 +125,18 @@ class Benchmark:
             cost = child.ask("cost")
             breakdown = child.ask("breakdown", seconds=min(2, self.args.seconds / 5))
             ceiling = max(ceiling, child.ask("ceiling"))
-        return figures(measured, cost, breakdown, ceiling) | {
-            "peak_memory_gib": round(memory, 3)
-        }
+        entry = figures(measured, cost, breakdown, ceiling)
+        entry["peak_memory_gib"] = round(memory, 3)
+        # A run that is stopped has then shown what it had.
+        _say(f"{model}, {shape}: {json.dumps(entry)}")
+        return entry
 
     def _warm_up(self) -> float:
         return min(5.0, self.args.seconds)
 
     def _measure_scaling(self, ours: Child) -> None:
         """Whether a user costs the same among more users: both sizes by turns."""
-        _say(f"sasrec, beauty, {_MORE_USERS} times the users")
+        _say(f"measuring sasrec, beauty, {_MORE_USERS} times the users")
         with self._child("sasrec", "beauty", _MORE_USERS) as more:
             rates = self._by_turns([ours, more], "rows", _SCALING_ROUNDS)
         self.report["cost_per_user"] = {
@@ -143,7 +145,7 @@ class Benchmark:
         }
 
     def _compare(self, ours: Child, peer_python: Path) -> None:
-        _say("sasrec, beauty, beside RecBole")
+        _say("measuring sasrec, beauty, beside RecBole")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "sequences.npz"
             facts = ours.ask("write_sequences", path=str(path))
@@ -231,7 +233,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _say(what: str) -> None:
-    print(f"measuring {what}", file=sys.stderr, flush=True)
+    print(what, file=sys.stderr, flush=True)
 
 
 def table(report: dict[str, Any]) -> str:
