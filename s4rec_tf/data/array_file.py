@@ -18,7 +18,6 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +94,11 @@ def read_arrays(path: Path) -> ArrayDataset:
     if not path.is_file():
         raise spec.DatasetError(f"there is no dataset file {path}")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, Mapping):
-                raise ValueError("it is no .npz file")
-            arrays = {name: stored[name] for name in stored}
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise ValueError("it is an .npy file")
+        with stored:
+            arrays = {name: stored[name] for name in stored.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise spec.DatasetError(f"{path} is damaged: {error}") from error
     try:
