@@ -45,7 +45,9 @@ class TrainSettings:
         patience: epochs without a better validation NDCG@20 before training stops.
         batch_size: B, the global batch; 0 is 256, lowered on small data so that an
             epoch has at least 50 steps.
-        learning_rate: of the optimizer.
+        learning_rate: of the optimizer; the highest one, if it follows a schedule.
+        schedule: constant; or cosine: up from 0 over the first twentieth of the steps
+            of `epochs`, then down to 0 along half a cosine wave.
         optimizer: its name.
     """
 
@@ -54,6 +56,7 @@ class TrainSettings:
     patience: int = 10
     batch_size: int = 0
     learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     optimizer: Literal["adam", "sgd"] = "adam"
 
     def __post_init__(self) -> None:

@@ -154,7 +154,9 @@ class _Session:
         strategy: tf.distribute.Strategy,
     ) -> _Session:
         with strategy.scope():
-            model = build_for_training(config, info, sequences)
+            model = build_for_training(
+                config, info, sequences, strategy.num_replicas_in_sync
+            )
         samples, batch_size = None, 0
         if model.trainable_variables:
             samples = training_samples(sequences, config.data.samples, model.max_length)

@@ -17,6 +17,7 @@ import numpy as np
 import s4rec_tf
 from s4rec_tf import config as configuration
 from s4rec_tf import spec
+from s4rec_tf.data.samples import global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.models.registry import model_class
@@ -195,6 +196,7 @@ def build_for_training(
     config: configuration.ExperimentConfig,
     info: spec.DatasetInfo,
     sequences: Sequences,
+    num_replicas: int = 1,
 ) -> SequenceRecommender:
     """A new model, seeded, prepared and compiled, as a run begins with it.
 
@@ -202,20 +204,41 @@ def build_for_training(
         config: of the run.
         info: facts of the dataset.
         sequences: the train split.
+        num_replicas: that share a global batch.
     """
     settings = config.train
     keras.utils.set_random_seed(settings.seed)
     model = build_model(config, info)
     model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine" and model.trainable_variables:
+        rate = _cosine(settings, _num_steps(config, sequences, num_replicas))
     optimizer = keras.optimizers.get(
-        {
-            "class_name": settings.optimizer,
-            "config": {"learning_rate": settings.learning_rate},
-        }
+        {"class_name": settings.optimizer, "config": {"learning_rate": rate}}
     )
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, jit_compile=False)
     return model
+
+
+def _num_steps(
+    config: configuration.ExperimentConfig, sequences: Sequences, num_replicas: int
+) -> int:
+    """Optimizer steps of all epochs."""
+    max_length = config.model_settings.max_length
+    num_samples = len(training_samples(sequences, config.data.samples, max_length))
+    batch_size = global_batch_size(config.train.batch_size, num_samples, num_replicas)
+    return config.train.epochs * (num_samples // batch_size)
+
+
+def _cosine(settings: configuration.TrainSettings, num_steps: int) -> Any:
+    warmup_steps = max(num_steps // 20, 1)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(num_steps - warmup_steps, 1),
+        warmup_target=settings.learning_rate,
+        warmup_steps=warmup_steps,
+    )
 
 
 def restore_best(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from s4rec_tf import config, spec, testing
+from s4rec_tf.data import records
 from s4rec_tf.train import checkpoints, loop, runs, validation
 
 NUM_ITEMS = 20
@@ -161,6 +162,26 @@ def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
     again = loop.refit(uninterrupted, dataset)
     for one, other in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_the_cosine_schedule_rises_and_falls_over_all_steps(dataset):
+    chosen = config.resolve(
+        "s4rec", None, [*SMALL, "schedule=cosine", "learning_rate=0.02", "epochs=8"]
+    )
+    train = records.read_split(dataset, "train")
+    optimizer = runs.build_for_training(chosen, dataset.info(), train).optimizer
+    prefixes = int(np.sum(np.maximum(train.lengths - 1, 0)))
+    steps = 8 * (prefixes // 16)
+    warmup = steps // 20
+
+    def rate(step):
+        optimizer.iterations.assign(step)
+        return float(optimizer.learning_rate)
+
+    assert rate(0) == 0
+    assert rate(warmup) == pytest.approx(0.02)
+    assert rate(warmup + (steps - warmup) // 2) == pytest.approx(0.01, rel=0.02)
+    assert rate(steps) == pytest.approx(0, abs=1e-6)
 
 
 def test_refit_needs_a_finished_run(dataset, tmp_path):
