@@ -1,0 +1,170 @@
+"""The models on JAX: one step gives what it gives on TensorFlow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s4rec_tf import arrays, config, spec
+from s4rec_tf.data import records
+from s4rec_tf.data.batches import training_batches
+from s4rec_tf.data.samples import training_samples
+from s4rec_tf.testing import markov_sequences, write_dataset
+from s4rec_tf.train.runs import build_for_training
+
+PROCESS = Path(__file__).with_name("jax_process.py")
+NUM_ITEMS = 30
+COMMON = {"dropout": 0.0, "dim": 16, "num_layers": 1, "max_length": 8}
+COMMON |= {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 24}
+CASES = {
+    "sasrec": {"model": "sasrec", **COMMON, "num_layers": 2, "samples": "sequence"},
+    "s4rec": {"model": "s4rec", **COMMON, "num_intents": 6},
+}
+
+
+def on_jax(*arguments):
+    done = subprocess.run(
+        [sys.executable, str(PROCESS), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("jax_backend")
+    rows = markov_sequences(40, NUM_ITEMS, seed=5)
+    made = spec.DatasetDir(write_dataset(folder / "dataset", rows, NUM_ITEMS))
+    arrays.write_dataset_arrays(made, folder / "dataset.npz")
+    return made, folder / "dataset.npz"
+
+
+def tensorflow_step(resolved, dataset):
+    """A step by Keras' own `train_on_batch`; what it was given and what it gave."""
+    train = records.read_split(dataset, "train")
+    model = build_for_training(resolved, dataset.info(), train)
+    samples = training_samples(train, resolved.data.samples, model.max_length)
+    batch = next(
+        iter(
+            training_batches(
+                train,
+                samples,
+                model.batch_needs(),
+                resolved.data,
+                NUM_ITEMS,
+                resolved.train.batch_size,
+                seed=1,
+            )
+        )
+    )
+    given = {f"batch/{key}": value.numpy() for key, value in batch.items()}
+    before = {f"weight_{n}": w.numpy() for n, w in enumerate(model.weights)}
+    model.train_on_batch(batch)
+    found = {f"weight_{n}": w.numpy() for n, w in enumerate(model.weights)}
+    results = model.get_metrics_result()
+    found |= {f"term/{name}": np.asarray(v) for name, v in results.items()}
+    return given | before, found
+
+
+@pytest.fixture(scope="module")
+def outcomes(dataset, tmp_path_factory):
+    """What was given to a step, what TensorFlow made of it, what JAX did; batches."""
+    given, expected = {"cases": json.dumps(list(CASES))}, {}
+    for name, flat in CASES.items():
+        resolved = config.from_flat(flat)
+        inputs, outputs = tensorflow_step(resolved, dataset[0])
+        given[f"{name}/config"] = json.dumps(resolved.flat())
+        given |= {f"{name}/{key}": value for key, value in inputs.items()}
+        expected |= {f"{name}/{key}": value for key, value in outputs.items()}
+    folder = tmp_path_factory.mktemp("outcomes")
+    steps, batches = folder / "steps.npz", folder / "batches.npz"
+    np.savez(folder / "given.npz", **given)
+    on_jax("compute", dataset[1], folder / "given.npz", steps, batches)
+    with np.load(steps) as found, np.load(batches) as made:
+        return given, expected, dict(found), dict(made)
+
+
+def test_a_step_is_the_same_on_both_backends(outcomes):
+    given, expected, found, _ = outcomes
+    terms = [key for key in expected if "/term/" in key and not key.endswith("/loss")]
+    assert len(terms) == 2 * (1 + 5)
+    weights = [key for key in expected if "/weight_" in key]
+    for key in terms + weights:
+        np.testing.assert_allclose(
+            found[key], expected[key], rtol=1e-5, atol=1e-5, err_msg=key
+        )
+    moved = [key for key in weights if np.ptp(expected[key] - given[key]) > 1e-4]
+    assert len(moved) > 30
+
+
+@pytest.fixture(scope="module")
+def made_batches(dataset, outcomes):
+    return records.read_split(dataset[0], "train"), outcomes[3]
+
+
+def windows(rows, length):
+    padded = [([0] * length + list(row))[-length:] for row in rows]
+    return np.array(padded)
+
+
+def test_batches_hold_every_prefix_and_its_next_item(made_batches):
+    train, found = made_batches
+    rows = [train.items(user) for user in range(len(train))]
+    prefixes = [row[:n] for row in rows for n in range(1, len(row))]
+    np.testing.assert_array_equal(found["prefix/0/item_ids"], windows(prefixes, 6))
+    next_items = [row[n] for row in rows for n in range(1, len(row))]
+    np.testing.assert_array_equal(found["prefix/0/target_ids"][:, 0], next_items)
+    users = [user for user, row in enumerate(rows) for _ in row[1:]]
+    np.testing.assert_array_equal(found["prefix/0/user_index"], users)
+    np.testing.assert_array_equal(found["prefix/0/is_head"], train.is_head[users])
+    shortest_head = train.sequence_lengths[train.is_head].min()
+    is_long = [len(prefix) >= shortest_head for prefix in prefixes]
+    np.testing.assert_array_equal(found["popular/0/is_head"], is_long)
+    assert 0 < sum(is_long) < len(is_long)
+
+
+def test_a_user_is_a_sample_with_a_target_at_every_position(made_batches):
+    train, found = made_batches
+    rows = [train.items(user) for user in range(len(train)) if train.lengths[user] > 1]
+    inputs = windows([row[:-1] for row in rows], 6)
+    targets = windows([row[1:] for row in rows], 6)
+    np.testing.assert_array_equal(found["sequence/0/item_ids"], inputs)
+    np.testing.assert_array_equal(found["sequence/0/target_ids"], targets)
+
+
+def test_negatives_are_drawn_as_the_needs_say(made_batches):
+    train, found = made_batches
+    uniform = found["prefix/0/negative_ids"]
+    assert uniform.shape == (len(found["prefix/0/item_ids"]), 50)
+    assert (uniform.min(), uniform.max()) == (1, NUM_ITEMS)
+    counts = np.bincount(uniform.ravel(), minlength=NUM_ITEMS + 1)[1:]
+    np.testing.assert_allclose(counts / uniform.size, 1 / NUM_ITEMS, atol=0.01)
+    popular = found["popular/0/negative_ids"]
+    counts = np.bincount(popular.ravel(), minlength=NUM_ITEMS + 1)
+    share = np.bincount(train.values, minlength=NUM_ITEMS + 1) / len(train.values)
+    np.testing.assert_allclose(counts / popular.size, share, atol=0.01)
+    own = found["sequence/0/negative_ids"]
+    assert own.shape == found["sequence/0/target_ids"].shape
+    held = [found["sequence/0/item_ids"], found["sequence/0/target_ids"]]
+    is_held = np.any(own[:, :, None] == np.concatenate(held, 1)[:, None, :], axis=2)
+    assert not np.any(is_held & (own > 0))
+    assert np.mean(own > 0) > 0.5
+
+
+def test_views_are_drawn_anew_and_never_bring_the_target(made_batches):
+    _, found = made_batches
+    items, target = found["prefix/0/item_ids"], found["prefix/0/target_ids"]
+    for view in ("view_1", "view_2"):
+        inserted = found[f"prefix/0/{view}"]
+        brings = np.any(inserted == target, axis=1) & ~np.any(items == target, axis=1)
+        assert not np.any(brings)
+        assert np.mean(np.any(inserted != items, axis=1)) > 0.5
+    assert np.any(found["prefix/0/view_1"] != found["prefix/0/view_2"])
+    assert np.any(found["prefix/0/view_1"] != found["prefix/1/view_1"])
+    np.testing.assert_array_equal(items, found["prefix/1/item_ids"])
