@@ -15,6 +15,8 @@ Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
 
 _BLOCKED = -1e9
+# Large enough that a state which dropout has emptied gives no infinite gradient.
+_EPSILON = 1e-6
 
 
 def _dense(units: int, **kwargs: Any) -> keras.layers.Dense:
@@ -43,8 +45,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = _dense(dim, name="attention_output")
         self.inner = _dense(4 * dim, activation="gelu", name="inner")
         self.outer = _dense(dim, name="outer")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-12)
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-12)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
@@ -132,7 +134,7 @@ class CausalTransformer(keras.layers.Layer):
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
         self.seed_generator = keras.random.SeedGenerator()
-        self.input_norm = keras.layers.LayerNormalization(epsilon=1e-12)
+        self.input_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
         self.blocks = [
             TransformerBlock(dim, num_heads, name=f"block_{number}")
             for number in range(num_layers)
