@@ -40,6 +40,7 @@ TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 DEV = [
     JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
+    "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
