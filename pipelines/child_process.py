@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import signal
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,16 @@ from typing import IO
 
 from pipelines.stages import stop
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+# Said by the child before it becomes the command: code run between fork and exec in a
+# process with threads, as `preexec_fn` is, can meet a lock that nobody will release.
+_BIND_TO_PARENT = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent has ended")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 @contextlib.contextmanager
@@ -33,12 +40,11 @@ def bound_child(
         The running process.
     """
     process = subprocess.Popen(
-        command,
+        _bound_to_this_process(command),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT if log else None,
         env=env,
-        preexec_fn=_end_with_parent,
     )
     try:
         yield process
@@ -46,7 +52,9 @@ def bound_child(
         stop(process)
 
 
-def _end_with_parent() -> None:
-    """Has Linux kill this child when its parent dies, be it by kill -9."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _bound_to_this_process(command: Sequence[str]) -> list[str]:
+    """Has Linux kill the command when this process dies, be it by kill -9."""
+    if sys.platform != "linux":
+        return list(command)
+    shim = [sys.executable, "-I", "-S", "-c", _BIND_TO_PARENT, str(os.getpid())]
+    return [*shim, *command]

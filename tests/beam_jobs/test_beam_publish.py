@@ -89,7 +89,7 @@ def test_an_unfinished_leftover_is_replaced(tmp_path, leftover):
 
 def test_what_a_killed_job_left_beside_is_removed(tmp_path):
     output = tmp_path / "out"
-    process = multiprocessing.get_context("fork").Process(
+    process = multiprocessing.get_context("spawn").Process(
         target=_die_in, args=(output,)
     )
     process.start()
