@@ -11,6 +11,7 @@ from typing import IO
 
 from pipelines.stages import stop
 
+_PYTHON = sys.executable
 # Said by the child before it becomes the command: code run between fork and exec in a
 # process with threads, as `preexec_fn` is, can meet a lock that nobody will release.
 _BIND_TO_PARENT = """
@@ -56,5 +57,5 @@ def _bound_to_this_process(command: Sequence[str]) -> list[str]:
     """Has Linux kill the command when this process dies, be it by kill -9."""
     if sys.platform != "linux":
         return list(command)
-    shim = [sys.executable, "-I", "-S", "-c", _BIND_TO_PARENT, str(os.getpid())]
+    shim = [_PYTHON, "-I", "-S", "-c", _BIND_TO_PARENT, str(os.getpid())]
     return [*shim, *command]

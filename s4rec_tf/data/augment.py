@@ -22,6 +22,9 @@ from s4rec_tf import spec
 Tensor = Any
 
 OPERATORS = ("mask", "crop", "reorder", "insert")
+# Leaves the sequence as it is: dropout alone tells the views apart (SimCSE, DuoRec).
+IDENTITY = "identity"
+_KNOWN = (*OPERATORS, IDENTITY)
 CROP_MODES = ("remove", "keep")
 
 
@@ -36,7 +39,8 @@ class AugmentationSettings:
         crop_kept: share of items left by crop, in either mode.
         reorder_ratio: share of items in the shuffled window.
         insert_ratio: inserted items as a share of the sequence's length.
-        operators: the operators that a view is drawn from, each equally likely.
+        operators: the operators that a view is drawn from, each equally likely;
+            "identity" leaves the sequence as it is, for dropout alone to make a view.
         short_length: sequences with fewer items than this draw from `short_operators`
             instead, as in CoSeRec; 0 treats all alike.
         short_operators: the operators of short sequences, each equally likely.
@@ -65,9 +69,9 @@ class AugmentationSettings:
             )
         for name in ("operators", "short_operators"):
             chosen = getattr(self, name)
-            if not chosen or set(chosen) - set(OPERATORS):
+            if not chosen or set(chosen) - set(_KNOWN):
                 raise ValueError(
-                    f"`{name}` must be one or more of {', '.join(OPERATORS)}. "
+                    f"`{name}` must be one or more of {', '.join(_KNOWN)}. "
                     f"Received: {chosen}"
                 )
         if self.short_length < 0:
@@ -237,6 +241,8 @@ def _apply(
     noise: AugmentationNoise,
     settings: AugmentationSettings,
 ) -> Tensor:
+    if name == IDENTITY:
+        return item_ids
     if name == "mask":
         return mask(item_ids, noise.order, settings.mask_ratio)
     if name == "crop":

@@ -192,6 +192,21 @@ def test_short_sequences_draw_from_operators_of_their_own():
     assert views == [[3, 4], [1, 2, INSERTED, 3], [2, 1, 3, 4], [1, 2, MASK_ID]]
 
 
+def test_short_sequences_may_be_left_to_dropout():
+    item_ids = padded([1, 2, 3, 4], [1, 2, 3])
+    noise = augment.AugmentationNoise(
+        operator=np.array([0.5, 0.5], np.float32),
+        position=np.zeros(2, np.float32),
+        order=order_noise([0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7]),
+        inserted_ids=full_of(INSERTED, 2),
+    )
+    chosen = augment.AugmentationSettings(
+        operators=("mask",), short_length=4, short_operators=("identity",)
+    )
+    views = unpadded(augment.augment(item_ids, noise, chosen))
+    assert views == [[1, 2, 3, MASK_ID], [1, 2, 3]]
+
+
 def drawn_noise(generator, rows, max_length):
     return augment.AugmentationNoise(
         operator=generator.random(rows, dtype=np.float32),
