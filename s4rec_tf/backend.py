@@ -32,23 +32,60 @@ def compiled(function: Function) -> Function:
     return cast(Function, tf.function(function, jit_compile=True))
 
 
-def compiled_in_graph(function: Function) -> Function:
-    """Compiles a function as `compiled`, but leaves it as it is in eager execution.
+def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
+    """Compiles a layer with XLA; in eager execution it stays as it is.
 
-    For functions that capture weights: under a strategy each replica has its own, and
-    traces its own function.
+    Backward, its states are computed once more, beside their gradients in one program:
+    a gradient compiled apart would read every one of them from memory, which takes
+    longer. Calls with equal inputs must give equal outputs, and only the first input
+    and the layer's weights receive a gradient.
+
+    Under a strategy each replica has weights of its own, and compiles for itself.
     """
     if not IS_TENSORFLOW:
-        return function
+        return layer
     import tensorflow as tf
 
     if tf.executing_eagerly():
-        return function
-    return cast(Function, tf.function(function, jit_compile=True))
+        return layer
+    constants = [weight.value for weight in layer.non_trainable_variables]
+
+    def apply(weights: list[Tensor], first: Tensor, *rest: Tensor) -> Tensor:
+        return layer.stateless_call(weights, constants, first, *rest)[0]
+
+    def gradients(
+        upstream: Tensor, weights: list[Tensor], first: Tensor, *rest: Tensor
+    ) -> list[Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([first, *weights])
+            output = apply(weights, first, *rest)
+        found = tape.gradient(output, [first, *weights], upstream)
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+    forward, backward = compiled(apply), compiled(gradients)
+
+    def call(first: Tensor, *rest: Tensor) -> Tensor:
+        @tf.custom_gradient
+        def of_differentiable(first: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
+            # Hidden from the tape: what it would keep is computed again.
+            hidden = [tf.stop_gradient(tensor) for tensor in (*weights, first)]
+            output = forward(hidden[:-1], hidden[-1], *rest)
+            return output, lambda upstream: backward(
+                upstream, list(weights), first, *rest
+            )
+
+        weights = [tf.convert_to_tensor(w.value) for w in layer.trainable_variables]
+        return of_differentiable(first, *weights)
+
+    return call
 
 
-def split_rows(tensor: Tensor, num_parts: int) -> list[Tensor]:
-    """Cuts [B, ...] into parts of about B / num_parts rows, of 1 at least."""
+def split_rows(tensor: Tensor, num_rows: int) -> list[Tensor]:
+    """Cuts [B, ...] into equal parts of about `num_rows` rows.
+
+    A batch whose size is not known in the graph stays in one part.
+    """
+    num_parts = max(round((tensor.shape[0] or num_rows) / num_rows), 1)
     batch_size = keras.ops.shape(tensor)[0]
     ends = [batch_size * part // num_parts for part in range(num_parts + 1)]
     return [tensor[start:end] for start, end in itertools.pairwise(ends)]

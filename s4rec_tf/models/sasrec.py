@@ -43,9 +43,10 @@ class SASRecSettings(ModelSettings):
         negative_sampling: how they are drawn; popularity means from training actions.
         calibration: t of gbce.
         pooling: a sequence's embedding is its last state (Eq. 2), or the mean state.
-        encoder_parts: into how many parts a training batch is cut that the encoder
-            packs and computes side by side, so about the number of cores; 0 leaves the
-            batch padded as it stands. Changes speed, and which elements dropout hits.
+        encoder_rows: about how many rows of a training batch, views included, the
+            encoder packs and computes at once; parts this small stay in a core's cache
+            and run side by side. 0 leaves the batch padded as it stands. Changes speed,
+            and which elements dropout hits.
     """
 
     dim: int = 64
@@ -57,7 +58,7 @@ class SASRecSettings(ModelSettings):
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     calibration: float = 0.75
     pooling: Literal["last", "mean"] = "last"
-    encoder_parts: int = 2
+    encoder_rows: int = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,9 +74,9 @@ class SASRecSettings(ModelSettings):
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}")
-        if self.encoder_parts < 0:
+        if self.encoder_rows < 0:
             raise ValueError(
-                f"`encoder_parts` must not be negative. Received: {self.encoder_parts}"
+                f"`encoder_rows` must not be negative. Received: {self.encoder_rows}"
             )
 
 
@@ -121,17 +122,15 @@ class SASRec(SequenceRecommender):
         Returns:
             [B, T, d].
         """
-        packs = training and backend.IS_TENSORFLOW
-        num_parts = self.settings.encoder_parts if packs else 0
-        if num_parts and (item_ids.shape[0] or num_parts) >= num_parts:
-            parts = backend.split_rows(item_ids, num_parts)
+        if training and backend.IS_TENSORFLOW and self.settings.encoder_rows:
+            parts = backend.split_rows(item_ids, self.settings.encoder_rows)
             packings = [pack(part) for part in parts]
         else:
             rows = backend.without_padding(item_ids, num_positions)
             packings = [in_place(rows, self.max_length)]
         seed = self.encoder.seed_generator.next() if training else None
-        # A function of its own in every trace: it captures this replica's weights.
-        encoder = backend.compiled_in_graph(self.encoder) if training else self.encoder
+        # Anew in every trace: it captures this replica's weights.
+        encoder = backend.compiled_layer(self.encoder) if training else self.encoder
         states = []
         for number, vectors in enumerate(self._embed(packings)):
             _, positions, segments, slots = packings[number]

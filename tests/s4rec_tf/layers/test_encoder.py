@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.layers.dropout import HashDropout
@@ -63,8 +64,8 @@ def random_rows(batch_size, seed=0):
 @pytest.mark.parametrize("num_positions", [1, 8])
 def test_packing_changes_no_state(batch_size, num_positions):
     keras.utils.set_random_seed(1)
-    packing = SASRec({**SETTINGS, "encoder_parts": 2}, num_items=20)
-    padded = SASRec({**SETTINGS, "encoder_parts": 0}, num_items=20)
+    packing = SASRec({**SETTINGS, "encoder_rows": 4}, num_items=20)
+    padded = SASRec({**SETTINGS, "encoder_rows": 0}, num_items=20)
     for ours, theirs in zip(padded.weights, packing.weights, strict=True):
         ours.assign(theirs)
     item_ids = random_rows(batch_size)
@@ -73,6 +74,31 @@ def test_packing_changes_no_state(batch_size, num_positions):
     assert received.shape == expected.shape
     wanted = (item_ids != spec.PAD_ID)[:, 8 - num_positions :]
     np.testing.assert_allclose(received[wanted], expected[wanted], atol=1e-5)
+
+
+@pytest.mark.parametrize("num_positions", [1, 8])
+def test_recomputing_changes_no_gradient(num_positions):
+    def gradients(model, item_ids):
+        with tf.GradientTape() as tape:
+            found = model.encode(item_ids, num_positions, training=True)
+            loss = tf.reduce_sum(found * tf.cast(tf.range(1, 17), tf.float32))
+        watched = [variable.value for variable in model.trainable_variables]
+        found = tape.gradient(loss, watched, unconnected_gradients="zero")
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+    keras.utils.set_random_seed(1)
+    # A part's dropout follows from its number: as many parts in both.
+    settings = {**SETTINGS, "encoder_rows": 4, "dropout": 0.5}
+    eager, compiled = SASRec(settings, 20), SASRec(settings, 20)
+    pairs = zip(eager.variables, compiled.variables, strict=True)
+    for theirs, ours in pairs:
+        ours.assign(theirs)
+    item_ids = random_rows(12, seed=2)
+    expected = gradients(eager, item_ids)
+    received = tf.function(gradients)(compiled, tf.constant(item_ids))
+    assert any(np.any(gradient) for gradient in expected)
+    for ours, theirs in zip(received, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

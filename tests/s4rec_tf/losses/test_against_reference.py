@@ -105,7 +105,7 @@ def test_every_term_equals_the_equations(batch, settings):
 def test_packing_changes_no_term(batch, num_targets):
     targets = np.where(batch["item_ids"] > 0, batch["target_ids"], 0)
     batch = {**batch, "target_ids": targets[:, -num_targets:]}
-    padded, packed = build(encoder_parts=0), build(encoder_parts=2)
+    padded, packed = build(encoder_rows=0), build(encoder_rows=2)
     expected = padded.loss_terms(batch, padded(batch, training=True))
     received = packed.loss_terms(batch, packed(batch, training=True))
     for name, value in expected.items():

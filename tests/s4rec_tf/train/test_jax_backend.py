@@ -20,7 +20,6 @@ PROCESS = Path(__file__).with_name("jax_process.py")
 NUM_ITEMS = 30
 COMMON = {"dropout": 0.0, "dim": 16, "num_layers": 1, "max_length": 8}
 COMMON |= {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 24}
-COMMON |= {"encoder_parts": 1}  # fewer compilations
 CASES = {
     "sasrec": {"model": "sasrec", **COMMON, "num_layers": 2, "samples": "sequence"},
     "s4rec": {"model": "s4rec", **COMMON, "num_intents": 6},
