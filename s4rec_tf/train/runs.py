@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 import s4rec_tf
+from s4rec_tf import backend, spec
 from s4rec_tf import config as configuration
-from s4rec_tf import spec
 from s4rec_tf.data.samples import global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
@@ -213,12 +213,18 @@ def build_for_training(
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine" and model.trainable_variables:
         rate = _cosine(settings, _num_steps(config, sequences, num_replicas))
-    optimizer = keras.optimizers.get(
-        {"class_name": settings.optimizer, "config": {"learning_rate": rate}}
-    )
+    optimizer = _optimizer(settings.optimizer, rate)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, jit_compile=False)
     return model
+
+
+def _optimizer(name: str, rate: Any) -> Any:
+    if name == "adam" and backend.IS_TENSORFLOW:
+        from s4rec_tf.train.fused_adam import FusedAdam
+
+        return FusedAdam(rate)
+    return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
 
 
 def _num_steps(
