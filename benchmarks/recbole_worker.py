@@ -6,7 +6,6 @@ its own data loader, which is only cut short.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from recbole.model.sequential_recommender import SASRec
 from recbole.trainer import Trainer
 
 from benchmarks import child
+from benchmarks.flags import peer_parser
 from benchmarks.stopwatch import Stopwatch
 
 _DATASET = "pairs"
@@ -57,16 +57,21 @@ class Peer:
         sequences: `.npz` with values and offsets of the training sequences.
         num_items: V.
         batch_size: pairs of a step.
+        use_gpu: whether to train on the first GPU.
         folder: where RecBole may write.
     """
 
     def __init__(
-        self, sequences: Path, num_items: int, batch_size: int, folder: Path
+        self,
+        sequences: Path,
+        num_items: int,
+        batch_size: int,
+        use_gpu: bool,
+        folder: Path,
     ) -> None:
         write_atomic_files(sequences, num_items, folder / _DATASET)
-        self.config = Config(
-            model="SASRec", dataset=_DATASET, config_dict=_settings(batch_size, folder)
-        )
+        settings = _settings(batch_size, use_gpu, folder)
+        self.config = Config(model="SASRec", dataset=_DATASET, config_dict=settings)
         dataset = create_dataset(self.config)
         self.train_data, _, _ = data_preparation(self.config, dataset)
         model = SASRec(self.config, self.train_data.dataset)
@@ -77,6 +82,7 @@ class Peer:
         """Versions, and what shows that the task is the same."""
         return {
             "peer": f"recbole {recbole_version}, torch {torch.__version__}",
+            "device": str(self.config["device"]),
             "threads": torch.get_num_threads(),
             "num_items": self.num_items,
             "num_pairs": len(self.train_data.dataset),
@@ -117,7 +123,7 @@ def write_atomic_files(sequences: Path, num_items: int, folder: Path) -> None:
         stream.writelines(f"{item}\n" for item in range(1, num_items + 1))
 
 
-def _settings(batch_size: int, folder: Path) -> dict[str, Any]:
+def _settings(batch_size: int, use_gpu: bool, folder: Path) -> dict[str, Any]:
     """RecBole's settings: the same width, layers, length, loss and optimizer."""
     return {
         "data_path": str(folder),
@@ -144,7 +150,7 @@ def _settings(batch_size: int, folder: Path) -> dict[str, Any]:
         "train_batch_size": batch_size,
         "learner": "adam",
         "learning_rate": 1e-3,
-        "use_gpu": False,
+        "use_gpu": use_gpu,
         "show_progress": False,
         "state": "WARNING",
     }
@@ -152,18 +158,23 @@ def _settings(batch_size: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Serves the measurements."""
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--sequences", type=Path, required=True)
-    parser.add_argument("--num_items", type=int, required=True)
-    parser.add_argument("--batch_size", type=int, required=True)
-    args = parser.parse_args()
+    args = peer_parser().parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if args.use_gpu:
+        # As JAX does by default.
+        torch.set_float32_matmul_precision("high")
     with tempfile.TemporaryDirectory() as folder:
         # RecBole logs into the folder it stands in.
         os.chdir(folder)
 
         def make_handlers() -> dict[str, child.Handler]:
-            peer = Peer(args.sequences, args.num_items, args.batch_size, Path(folder))
+            peer = Peer(
+                args.sequences,
+                args.num_items,
+                args.batch_size,
+                args.use_gpu,
+                Path(folder),
+            )
             return {"facts": peer.facts, "measure": peer.measure}
 
         child.serve(make_handlers)

@@ -98,6 +98,18 @@ def info_of(sequences: Sequences, num_items: int) -> spec.DatasetInfo:
     )
 
 
+def write_task(
+    path: str, sequences: Sequences, num_items: int, batch_size: int
+) -> dict[str, int]:
+    """Writes a train split for a peer, and says what it must find in it."""
+    np.savez(path, values=sequences.values, offsets=sequences.offsets)
+    return {
+        "num_pairs": int(np.maximum(sequences.lengths - 1, 0).sum()),
+        "num_items": num_items,
+        "batch_size": batch_size,
+    }
+
+
 def _full_lengths(num_users: int) -> np.ndarray:
     """Lengths at evenly spaced quantiles, int64 [N]; even inside a bin."""
     starts, users = np.array(_LENGTH_BINS).T

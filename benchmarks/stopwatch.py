@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 _MIN_STEPS = 5
+_RUN_SECONDS = 0.5
 
 
 class Stopwatch:
@@ -55,3 +58,61 @@ class Stopwatch:
         return 1e3 * statistics.median(
             after - before for before, after in itertools.pairwise(self.times)
         )
+
+
+def time_runs(
+    run: Callable[[int], Any],
+    warm_up: float,
+    seconds: float,
+    max_steps: int,
+    longest: int,
+) -> dict[str, float]:
+    """Times training that does many steps before it is waited for.
+
+    Args:
+        run: trains so many steps, and waits for them.
+        warm_up: seconds that are not timed; compiling is not among them.
+        seconds: seconds that are.
+        max_steps: fewer steps will do.
+        longest: steps of a run, at most; fewer where that takes over half a second.
+
+    Returns:
+        steps and seconds after the warm-up, and the median step.
+    """
+    run(1)
+    began = time.perf_counter()
+    run(1)
+    fitting = int(_RUN_SECONDS / (time.perf_counter() - began))
+    size = max(1, min(fitting, longest, max_steps))
+    stopwatch = Stopwatch(warm_up, seconds, max_steps // size)
+    run(size)
+    while not stopwatch.step_ended():
+        run(size)
+    return {
+        "steps": stopwatch.steps * size,
+        "seconds": stopwatch.seconds,
+        "median_step_ms": stopwatch.median_step_ms / size,
+    }
+
+
+def best_seconds(run: Callable[[], Any], seconds: float) -> float:
+    """The shortest of the runs that fit into a time; a first one is not timed."""
+    run()
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        started = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def covered_seconds(
+    intervals: list[tuple[float, float]], until: float = float("inf")
+) -> float:
+    """Length of what intervals cover before a time; where they overlap, once."""
+    total, covered_to = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        end = min(end, until)
+        total += max(end - max(start, covered_to), 0.0)
+        covered_to = max(covered_to, end)
+    return total

@@ -14,8 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import child, flops, shapes
-from benchmarks.stopwatch import Stopwatch
+from benchmarks import child, shapes
+from benchmarks.costs import Task
+from benchmarks.flags import add_model
+from benchmarks.stopwatch import Stopwatch, best_seconds
 from s4rec_tf import config as configuration
 from s4rec_tf import spec
 from s4rec_tf.data import batches, records
@@ -64,6 +66,7 @@ class Training:
         if self.session.samples is None:
             raise ValueError(f"{config.model} is not trained by gradient")
         self.samples = self.session.samples
+        self.task = Task(config, self.samples, num_items, self.session.batch_size)
         self.epoch = 0
 
     def handlers(self) -> dict[str, child.Handler]:
@@ -90,69 +93,18 @@ class Training:
         last = self.epoch + _MANY_EPOCHS
         self.session.fit(self.epoch, last, [StopAfter(stopwatch)])
         self.epoch = last
-        rows = stopwatch.steps * self.session.batch_size
-        return {
-            "steps": stopwatch.steps,
-            "rows": rows,
-            "pairs": rows * self._pairs_a_row(),
-            "seconds": stopwatch.seconds,
-            "median_step_ms": stopwatch.median_step_ms,
-        }
+        return self.task.counts(
+            {
+                "steps": stopwatch.steps,
+                "seconds": stopwatch.seconds,
+                "median_step_ms": stopwatch.median_step_ms,
+            }
+        )
 
     def cost(self) -> dict[str, float]:
-        """What a row holds and needs, on average over the data.
-
-        Returns:
-            real positions of a row and its views (`tokens`), and operations of a
-            training step a row, of the whole step (`flops`) and of scoring items
-            (`loss_flops`).
-        """
-        settings: Any = self.config.model_settings
-        last_only = self.samples.num_targets == 1 and settings.pooling == "last"
-        all_lengths = [self._sample_lengths(), *self._view_lengths()]
-        forward = sum(
-            flops.encoder(lengths, settings.dim, settings.num_layers, last_only).mean()
-            for lengths in all_lengths
-        )
-        loss = self._loss_flops()
-        return {
-            "tokens": float(sum(lengths.mean() for lengths in all_lengths)),
-            "flops": flops.BACKWARD_AND_FORWARD * (forward + loss),
-            "loss_flops": flops.BACKWARD_AND_FORWARD * loss,
-        }
-
-    def _loss_flops(self) -> float:
-        """Operations a row of scoring items and, in S4Rec, prototypes and views."""
-        settings: Any = self.config.model_settings
-        classes = {
-            "softmax": self.session.num_items,
-            "bce": 2,
-        }.get(settings.loss, 1 + settings.num_negatives)
-        loss = flops.logits(self._pairs_a_row(), classes, settings.dim)
-        if self.config.model == "s4rec":
-            views = 2 * self.session.batch_size + settings.num_intents
-            contrasted = settings.num_intents + 2 * views
-            loss += flops.logits(1, contrasted, settings.dim)
-        return loss
-
-    def _sample_lengths(self) -> np.ndarray:
-        lengths = self.samples.ends - self.samples.starts
-        return np.minimum(lengths, self.session.model.max_length)
-
-    def _pairs_a_row(self) -> float:
-        last_only = self.samples.num_targets == 1
-        return 1.0 if last_only else float(self._sample_lengths().mean())
-
-    def _view_lengths(self) -> list[np.ndarray]:
-        """Real positions of views, from a few batches: cropping shortens them."""
-        drawn = list(self.session.batches(0).take(_COUNTED_BATCHES))
-        names = [name for name in drawn[0] if name.startswith("view_")]
-        return [
-            np.concatenate(
-                [np.sum(batch[name].numpy() != spec.PAD_ID, axis=1) for batch in drawn]
-            )
-            for name in names
-        ]
+        """What a row holds and needs; of views from a few batches."""
+        drawn = self.session.batches(0).take(_COUNTED_BATCHES)
+        return self.task.cost(list(drawn.as_numpy_iterator()))
 
     def breakdown(self, seconds: float) -> dict[str, float]:
         """Median milliseconds a batch of each part of a step, timed by itself.
@@ -199,12 +151,9 @@ class Training:
 
     def write_sequences(self, path: str) -> dict[str, int]:
         """Writes the train split for a peer, and says what it must find in it."""
-        np.savez(path, values=self.sequences.values, offsets=self.sequences.offsets)
-        return {
-            "num_pairs": int(np.maximum(self.sequences.lengths - 1, 0).sum()),
-            "num_items": self.session.num_items,
-            "batch_size": self.session.batch_size,
-        }
+        return shapes.write_task(
+            path, self.sequences, self.session.num_items, self.session.batch_size
+        )
 
 
 class Parts:
@@ -283,13 +232,7 @@ def ceiling(seconds: float = 1.5) -> float:
     """The best rate of a large float32 matrix product, operations a second."""
     matrix = tf.random.stateless_normal((_CEILING_SIZE, _CEILING_SIZE), seed=(1, 2))
     product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
-    product()
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        started = time.perf_counter()
-        product()
-        best = min(best, time.perf_counter() - started)
-    return 2 * _CEILING_SIZE**3 / best
+    return 2 * _CEILING_SIZE**3 / best_seconds(product, seconds)
 
 
 def build(args: argparse.Namespace) -> Training:
@@ -313,11 +256,9 @@ def build(args: argparse.Namespace) -> Training:
 def main() -> None:
     """Serves the measurements of one model at one shape."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--shape", required=True)
+    add_model(parser)
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--set", action="append", default=[])
     args = parser.parse_args()
     child.serve(lambda: build(args).handlers())
 

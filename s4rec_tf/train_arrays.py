@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parse_run_flags(parser, argv)
 
 
-def _check_backend() -> str | None:
+def check_backend() -> str | None:
     """What is wrong with the environment, in words; sets the backend if unset."""
     backend = os.environ.setdefault(_BACKEND, "jax")
     if backend != "jax":
@@ -46,7 +46,7 @@ def _check_backend() -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
-    if problem := _check_backend():
+    if problem := check_backend():
         print(f"train_arrays: {problem}", file=sys.stderr)
         return 2
     from s4rec_tf import config

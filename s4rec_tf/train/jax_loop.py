@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from s4rec_tf import encoding, evaluate
+from s4rec_tf import analyze, encoding, evaluate
 from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data.array_file import ArrayDataset
 from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
@@ -37,7 +37,8 @@ Array = Any
 State = dict[str, list[Array]]
 
 EVALUATED_SPLITS = ("valid", "test")
-_STEPS_A_DISPATCH = 128
+ANALYZED_SPLIT = "test"
+STEPS_A_DISPATCH = 128
 """Bounds how long the process does not hear an interrupt."""
 
 
@@ -114,7 +115,7 @@ def _run_epochs(
 
 
 def _evaluate(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> None:
-    """Writes what `s4rec_tf.evaluate` does, of splits that it is not there yet for."""
+    """Writes what `s4rec_tf.evaluate` and `.analyze` do, where it is not there yet."""
     missing = [
         split
         for split in EVALUATED_SPLITS
@@ -130,6 +131,10 @@ def _evaluate(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> N
         found = evaluate.evaluate_model(model, sequences, list_length=0)
         evaluate.write_evaluation(run.root, split, found, sequences.is_head)
         print(f"{split}:\n{evaluate.metrics_table(found.metrics, sequences)}")
+    if ANALYZED_SPLIT in missing:
+        users = dataset.splits[ANALYZED_SPLIT]
+        findings, spreads = analyze.analyze_model(model, users, seed=0)
+        analyze.write_analysis(run.root, ANALYZED_SPLIT, findings, spreads)
 
 
 class EpochTrainer:
@@ -169,19 +174,38 @@ class EpochTrainer:
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Trains an epoch, numbered from 0; returns the mean of every term."""
         self.model.reset_metrics()
-        order_key, key = jax.random.split(jax.random.fold_in(self.key, epoch))
-        order = self._shuffle(order_key)
+        order, key = self.epoch_order(epoch)
         state = self.state()
-        for first in range(0, self.steps, _STEPS_A_DISPATCH):
-            last = min(first + _STEPS_A_DISPATCH, self.steps)
-            state = self._run(state, self.data, order, key, first, last)
-            jax.block_until_ready(state)
+        for first in range(0, self.steps, STEPS_A_DISPATCH):
+            last = min(first + STEPS_A_DISPATCH, self.steps)
+            state = self.run_steps(state, order, key, first, last)
         self.put_back(state)
         # Keras' own tracker of the total is fed by `fit` alone.
         results = self.model.get_metrics_result()
         logs = {name: float(v) for name, v in results.items() if name != "loss"}
         total = sum(v for name, v in logs.items() if name.endswith("_weighted"))
         return {"loss": total, **logs}
+
+    def epoch_order(self, epoch: int) -> tuple[Array, Array]:
+        """Order of the samples in an epoch, and the key of all else that is random."""
+        order_key, key = jax.random.split(jax.random.fold_in(self.key, epoch))
+        return self._shuffle(order_key), key
+
+    def run_steps(
+        self, state: State, order: Array, key: Array, first: int, last: int
+    ) -> State:
+        """Trains steps `first` to `last` (excluded) of an epoch, and waits for them.
+
+        Args:
+            state: from `state` or an earlier call; of no more use afterwards.
+            order: from `epoch_order`.
+            key: from `epoch_order`.
+            first: number of a step, counted from 0.
+            last: at most `steps`.
+        """
+        after: State = self._run(state, self.data, order, key, first, last)
+        jax.block_until_ready(after)
+        return after
 
     def state(self) -> State:
         """All that a step changes; copies, since the loop on the device takes them."""

@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks import train_speed
 from benchmarks.child import Child, ChildError
+from benchmarks.peers import PeerError
 from benchmarks.stopwatch import Stopwatch
+from benchmarks.turns import check_same_task
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -71,9 +73,9 @@ def test_figures_by_hand():
 
 def test_a_peer_with_another_task_is_refused():
     ours = {"num_pairs": 10, "num_items": 5}
-    train_speed.check_same_task(ours, ours)
-    with pytest.raises(train_speed.PeerError, match=r"`num_pairs`, 10. Received: 9"):
-        train_speed.check_same_task(ours, {"num_pairs": 9, "num_items": 5})
+    check_same_task(ours, ours)
+    with pytest.raises(PeerError, match=r"`num_pairs`, 10. Received: 9"):
+        check_same_task(ours, {"num_pairs": 9, "num_items": 5})
 
 
 def test_stopwatch_leaves_the_warm_up_out(monkeypatch):
