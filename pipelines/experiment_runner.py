@@ -193,6 +193,7 @@ class _Job:
             split: json.loads((evaluation / f"{split}.json").read_text("utf-8"))
             for split in SPLITS
         }
+        analysis = json.loads((evaluation / "analysis.json").read_text("utf-8"))
         ranks = ledger.ranks_file(self.runner.ledger, self.identity)
         run_folders.copy_ranks(
             evaluation / "test_ranks.npz", ranks, dict(self.run.resolved)
@@ -200,6 +201,7 @@ class _Job:
         entry = {
             **self.identity,
             **found,
+            "analysis": analysis["findings"],
             **run_folders.training_totals(self.run_dir),
             "machine": machine(self.runner.backend.name),
         }

@@ -27,11 +27,12 @@ IDENTITY = (
 FIELDS = (
     *IDENTITY[:6],
     *("valid", "test", "epochs", "minutes", "machine", "code_version"),
-    IDENTITY[6],
+    *(IDENTITY[6], "analysis"),
 )
 """Fields of a line, in their order.
 
-`valid` and `test` are metrics of `s4rec_tf.evaluate`; `minutes` is the time spent in
+`valid` and `test` are metrics of `s4rec_tf.evaluate`, `analysis` is what
+`s4rec_tf.analyze` found on test; `minutes` is the time spent in
 training epochs, without validation.
 """
 

@@ -125,6 +125,8 @@ def _dataset_blocks(
         *sections.significance(groups, ledger_path),
         Heading(3, "Head and tail users"),
         sections.head_tail_figure(groups, published["head_tail"] if is_beauty else []),
+        Heading(3, "Length in the clusters"),
+        sections.head_rate_figure(groups, published["head_tail"] if is_beauty else []),
     ]
     if is_beauty:
         blocks += [

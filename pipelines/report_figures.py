@@ -1,10 +1,11 @@
-"""Line plots and bar charts as SVG, without any library."""
+"""Line plots, bar charts and box plots as SVG, without any library."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 COLOURS = ("#1f5f99", "#d1761b", "#4d8f4a", "#9a4f96", "#8a8f98", "#b8403a")
 _WIDTH, _HEIGHT = 640, 320
@@ -67,7 +68,35 @@ def bar_chart(title: str, series: Mapping[str, Sequence[Point]]) -> str:
     return _frame(title, "", series, low, high, parts)
 
 
-def _colours(series: Mapping[str, Sequence[Point]]) -> list[str]:
+def box_plot(title: str, series: Mapping[str, Sequence[float]]) -> str:
+    """A box a name: whiskers from least to greatest, box of the quartiles, median.
+
+    Args:
+        title: shown above.
+        series: by name, least, lower quartile, median, upper quartile, greatest.
+    """
+    low, high = _range([value for five in series.values() for value in five])
+    step = (_WIDTH - _LEFT - _RIGHT) / max(len(series), 1)
+    parts = []
+    for number, (colour, (name, five)) in enumerate(
+        zip(_colours(series), series.items(), strict=True)
+    ):
+        x, width = _LEFT + step * (number + 0.5), 0.4 * step
+        ends = [_y(value, low, high) for value in five]
+        stroke = f'stroke="{colour}" stroke-width="2"'
+        parts += [
+            _text(x, _HEIGHT - _BOTTOM + 16, name),
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{ends[0]:.1f}" y2="{ends[4]:.1f}" '
+            f"{stroke}/>",
+            f'<rect x="{x - width / 2:.1f}" y="{ends[3]:.1f}" width="{width:.1f}" '
+            f'height="{ends[1] - ends[3]:.1f}" fill="#fff" {stroke}/>',
+            f'<line x1="{x - width / 2:.1f}" x2="{x + width / 2:.1f}" '
+            f'y1="{ends[2]:.1f}" y2="{ends[2]:.1f}" {stroke}/>',
+        ]
+    return _frame(title, "", series, low, high, parts)
+
+
+def _colours(series: Mapping[str, Any]) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(len(series))]
 
 
@@ -100,7 +129,7 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
 def _frame(
     title: str,
     x_label: str,
-    series: Mapping[str, Sequence[Point]],
+    series: Mapping[str, Any],
     low: float,
     high: float,
     parts: Sequence[str],

@@ -58,6 +58,11 @@ class Group:
         """A field of every seed, `epochs` or `minutes`."""
         return [entry[field] for entry in self.entries]
 
+    def finding(self, name: str) -> list[float]:
+        """A finding of the probe of every seed; empty if it was not looked for."""
+        found = [entry["analysis"].get(name) for entry in self.entries]
+        return [value for value in found if value is not None]
+
     def ranks(self, ledger_path: Path) -> tuple[np.ndarray, np.ndarray] | None:
         """Test ranks kept beside the ledger.
 

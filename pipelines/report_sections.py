@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.experiment_queue import MAIN
 from pipelines.paired_tests import paired_test, user_metric
-from pipelines.report_figures import bar_chart, line_plot
+from pipelines.report_figures import bar_chart, box_plot, line_plot
 from pipelines.report_groups import SELECTION, Group, best
 from pipelines.report_page import Block, Figure, Heading, Paragraph, Table
 
@@ -134,6 +134,39 @@ def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> 
 
 
 _HEAD_TAIL = ("head", "tail")
+
+
+def head_rate_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
+    """Fig. 3: the share of head users over 128 K-means clusters of z, and the probe."""
+    columns = ("min", "q25", "median", "q75", "max")
+    names = [f"kmeans_head_rate_{column}" for column in columns]
+    series: dict[str, list[float]] = {}
+    probes: dict[str, list[float]] = {}
+    for label, model, variant in _PROBED:
+        group = best(groups, model, variant)
+        if group is None or not group.finding(names[0]):
+            continue
+        series[label] = [statistics.fmean(group.finding(name)) for name in names]
+        probes[label] = group.finding("probe_auc")
+    if not series:
+        return Paragraph("No probed run.")
+    for row in released:
+        series[row["method"]] = row["head_rate"]
+        probes[row["method"]] = [row["probe_auc"]] if "probe_auc" in row else []
+    header = ["model", "AUC of the head-tail probe", *columns]
+    rows = [
+        [name, spread(probes[name], 3), *(f"{value:.3f}" for value in five)]
+        for name, five in series.items()
+    ]
+    title = "Share of head users in 128 clusters, test (Fig. 3)"
+    return Figure(box_plot(title, series), Table(header, rows))
+
+
+_PROBED = (
+    ("SASRec", "sasrec", MAIN),
+    ("S4Rec w/o GR", "s4rec", "without_gr"),
+    ("S4Rec", "s4rec", MAIN),
+)
 
 
 def ablations(groups: Sequence[Group], published: Sequence[Published]) -> Table:

@@ -55,7 +55,7 @@ class Backend(Protocol):
 
 
 class TensorFlowBackend:
-    """`s4rec_tf.train` and `s4rec_tf.evaluate` on a dataset folder."""
+    """`s4rec_tf.train`, `.evaluate` and `.analyze` on a dataset folder."""
 
     name: Name = "tensorflow"
 
@@ -70,7 +70,7 @@ class TensorFlowBackend:
         return spec.DatasetDir(dataset).fingerprint()
 
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
-        """Training, unless it is finished, and the ranking of both splits."""
+        """Training, unless it is finished, rankings of both splits, and the probe."""
         place = ("--dataset", str(dataset), "--run_dir", str(run_dir))
         arguments = (*place, *_flags(run, run_dir))
         train = Step("training", "s4rec_tf.train", arguments, resumes=True)
@@ -78,7 +78,8 @@ class TensorFlowBackend:
             Step(f"ranking {split}", "s4rec_tf.evaluate", (*place, "--split", split))
             for split in SPLITS
         ]
-        return evaluations if is_finished(run_dir) else [train, *evaluations]
+        after = [*evaluations, Step("probing", "s4rec_tf.analyze", place)]
+        return after if is_finished(run_dir) else [train, *after]
 
 
 class JaxBackend:
@@ -102,7 +103,7 @@ class JaxBackend:
             return str(stored["fingerprint"])
 
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
-        """One command, which also ranks both splits at its end."""
+        """One command, which also ranks both splits and probes at its end."""
         place = ("--arrays", str(dataset), "--run_dir", str(run_dir))
         arguments = (*place, *_flags(run, run_dir))
         return [Step("training", "s4rec_tf.train_arrays", arguments, resumes=True)]

@@ -93,6 +93,32 @@ def cluster_spreads(
     }
 
 
+def analyze_model(
+    model: SequenceRecommender, users: Sequences, seed: int
+) -> tuple[Findings, dict[str, Spread]]:
+    """What a model's sequence embeddings of a split know of users' lengths.
+
+    Args:
+        model: as trained.
+        users: a split of N users.
+        seed: of the folds and of K-means.
+
+    Returns:
+        the probe's findings and the quartiles of the head rate over clusters; and the
+        clusters, as `cluster_spreads` has them.
+    """
+    from s4rec_tf import encoding
+
+    embeddings = encoding.embed_users(model, users)
+    findings = probe_findings(embeddings, users.is_head, seed)
+    spreads = cluster_spreads(model, embeddings, users.is_head, seed)
+    for name, spread in spreads.items():
+        findings[f"{name}_perplexity"] = spread.perplexity()
+        for key, value in spread.head_rate_quartiles().items():
+            findings[f"{name}_{key}"] = value
+    return findings, spreads
+
+
 def gradient_findings(
     model: SequenceRecommender, config: ExperimentConfig, train: Sequences
 ) -> Findings:
@@ -181,19 +207,12 @@ def analyze(args: argparse.Namespace) -> Findings:
     dataset.verify()
     if not args.run_dir.is_dir():
         raise ValueError(f"run folder {args.run_dir} does not exist")
-    from s4rec_tf import encoding
     from s4rec_tf.data import records
     from s4rec_tf.train import runs
 
     model, run = runs.restore_best(args.run_dir, dataset)
     users = records.read_split(dataset, args.split)
-    embeddings = encoding.embed_users(model, users)
-    findings = probe_findings(embeddings, users.is_head, args.seed)
-    spreads = cluster_spreads(model, embeddings, users.is_head, args.seed)
-    for name, spread in spreads.items():
-        findings[f"{name}_perplexity"] = spread.perplexity()
-        for key, value in spread.head_rate_quartiles().items():
-            findings[f"{name}_{key}"] = value
+    findings, spreads = analyze_model(model, users, args.seed)
     if args.gradients and model.trainable_weights:
         train = records.read_split(dataset, "train")
         findings |= gradient_findings(model, run.read_config(), train)

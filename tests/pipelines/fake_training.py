@@ -41,6 +41,13 @@ def evaluate(run_dir, split):
     np.savez(folder / f"{split}_ranks.npz", ranks=ranks, is_head=is_head)
 
 
+def analyze(run_dir):
+    if "FAKE_LEAVES_NOTHING" in os.environ:
+        return
+    content = {"split": "test", "findings": {"probe_auc": 0.625}, "clusters": {}}
+    (run_dir / "evaluation" / "analysis.json").write_text(json.dumps(content))
+
+
 def main():
     module, *arguments = sys.argv[1:]
     run_dir = Path(arguments[arguments.index("--run_dir") + 1])
@@ -50,13 +57,16 @@ def main():
     if module == os.environ.get("FAKE_FAILS"):
         print("epoch 1\nMemoryError: 3 GiB\n\nArguments received:\n  * x=3\n")
         sys.exit(7)
-    if module != "s4rec_tf.evaluate":
+    if module.startswith("s4rec_tf.train"):
         train(run_dir)
     if module == "s4rec_tf.evaluate":
         evaluate(run_dir, arguments[arguments.index("--split") + 1])
+    if module == "s4rec_tf.analyze":
+        analyze(run_dir)
     if module == "s4rec_tf.train_arrays":
         evaluate(run_dir, "valid")
         evaluate(run_dir, "test")
+        analyze(run_dir)
 
 
 main()

@@ -98,10 +98,7 @@ def test_a_file_that_is_no_queue(tmp_path, content):
         read_queue(tmp_path / "none.yaml")
 
 
-RESOLVED = ("beauty_strong", "faithful_beauty", "sports_ml1m", "sweeps_beauty", "toys")
-
-
-@pytest.mark.parametrize("name", RESOLVED)
+@pytest.mark.parametrize("name", sorted(p.stem for p in QUEUE_FOLDER.glob("*.yaml")))
 def test_shipped_queues_resolve_and_name_each_run_once(name):
     runs = [
         (run.dataset, run.model, run.config, run.variant, run.seed)

@@ -72,6 +72,7 @@ def test_a_finished_run_is_one_right_line(runner, capfd):
     )
     assert line["valid"] == {"HR@20": 0.25, "NDCG@20": 0.125, "head/HR@20": None}
     assert line["test"]["HR@20"] == 0.125
+    assert line["analysis"] == {"probe_auc": 0.625}
     # Three epochs of 30 s each.
     assert (line["epochs"], line["minutes"]) == (3, 1.5)
     assert "cores" in line["machine"] and line["code_version"]
@@ -83,7 +84,7 @@ def test_a_finished_run_is_one_right_line(runner, capfd):
 def test_the_commands_are_those_one_would_type(runner):
     made = runner()
     made.run_all([a_run()])
-    train, *rankings = calls(made)
+    train, *rankings, probe = calls(made)
     (run_dir,) = made.work.iterdir()
     place = ["--dataset", str(made.data / "beauty"), "--run_dir", str(run_dir)]
     # The copy: the configuration may be edited while the queue is worked through.
@@ -97,6 +98,7 @@ def test_the_commands_are_those_one_would_type(runner):
         ["--split", "valid"],
         ["--split", "test"],
     ]
+    assert (probe["module"], probe["arguments"]) == ("s4rec_tf.analyze", place)
     assert {call["keras"] for call in calls(made)} == {"tensorflow"}
 
 
@@ -144,7 +146,8 @@ def test_a_run_that_fails_is_told_and_the_next_is_run(runner, capfd, monkeypatch
     monkeypatch.delenv("FAKE_FAILS")
     assert made.run_all([a_run(1)]) == {"done": 1}
     # The training that had come to its end was not started again.
-    assert [call["module"] for call in calls(made)] == [TRAINING, *[RANKING] * 3]
+    steps = [TRAINING, *[RANKING] * 3, "s4rec_tf.analyze"]
+    assert [call["module"] for call in calls(made)] == steps
 
 
 def test_a_run_that_leaves_no_evaluation_is_no_finished_run(runner, capfd, monkeypatch):
@@ -234,7 +237,7 @@ def test_nothing_is_started_that_gets_nowhere(runner, capfd):
     assert "training is not started" in shown and "about 61 s" in shown
     # A model that nobody has run is taken to need 1 + 2 * 5 s.
     assert made.run_all([a_run(2, model="sasrec")]) == {"done": 1}
-    assert len(calls(made)) == 6
+    assert len(calls(made)) == 8
 
 
 def test_rankings_need_little_time(runner, monkeypatch):

@@ -25,6 +25,7 @@ def entry(seed=1, **more):
         "machine": "a machine",
         "code_version": "abc",
         "data_fingerprint": "f00",
+        "analysis": {},
     }
     return values | more
 

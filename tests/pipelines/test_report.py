@@ -31,6 +31,7 @@ def entry(model="s4rec", seed=1, level=0.05, valid=0.06, **more):
         "machine": "two cores",
         "code_version": "abc",
         "data_fingerprint": "f00",
+        "analysis": {},
     }
     return values | more
 
@@ -226,6 +227,43 @@ def test_head_and_tail_are_drawn_as_bars(written):
     assert found["ICLRec"] == ["0.0662", "0.0459", "0.0440", "0.0297"]
     chart = page[page.index('aria-label="Head and tail users') :].split("</svg>")[0]
     assert chart.count("<rect") == 5 * 4 + 5  # five models, four bars, and the legend
+
+
+def test_head_rates_are_drawn_as_boxes(written):
+    names = ("min", "q25", "median", "q75", "max")
+
+    def probed(model, seed, shift, **more):
+        five = [0.05, 0.15, 0.2, 0.25, 0.6]
+        found = {
+            f"kmeans_head_rate_{name}": value + shift
+            for name, value in zip(names, five, strict=True)
+        }
+        found["probe_auc"] = 0.6 + shift
+        return entry(model, seed=seed, analysis=found, **more)
+
+    lines = [probed("s4rec", 1, 0.0), probed("s4rec", 2, 0.02), entry("sasrec")]
+    lines.append(probed("s4rec", 1, 0.04, variant="without_gr"))
+    markdown, page = written(*lines)
+    found = {row[0]: row[1:] for row in rows(markdown, "Length in the clusters")}
+    # Two seeds: 0.60 and 0.62; the boxes are means over seeds.
+    assert found["S4Rec"] == [
+        "0.610 ± 0.014",
+        *("0.060", "0.160", "0.210", "0.260", "0.610"),
+    ]
+    assert found["S4Rec w/o GR"][0] == "0.640"
+    assert found["ICLRec"] == [
+        "0.674",
+        *("0.054", "0.134", "0.164", "0.188", "0.784"),
+    ]
+    assert "SASRec" not in found
+    plot = page[page.index('aria-label="Share of head users') :].split("</svg>")[0]
+    boxes = re.findall(
+        r'<rect x="[^"]*" y="([^"]*)" width="[^"]*" height="([^"]*)" f', plot
+    )
+    heights = [float(height) for _, height in boxes[-5:]]
+    # S4Rec's two boxes are equally high, ICLRec's (0.134 to 0.188) is lower.
+    assert heights[0] == pytest.approx(heights[1], abs=0.2) and heights[2] < heights[0]
+    assert all(float(y) > 0 for y, _ in boxes)
 
 
 def test_an_empty_ledger_says_what_is_missing(written):
