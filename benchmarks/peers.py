@@ -1,4 +1,4 @@
-"""Builds the environment of the peer that training is compared with."""
+"""Finds, or builds, the environment of the peer that training is compared with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,41 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parent / "recbole_requirements.txt"
 CACHE = Path(__file__).parent.parent / ".cache" / "peers"
+PEERS = ("recbole", "torch")
+"""Packages that a peer's worker needs, the best comparison first."""
 _NEEDED_GIB = 9
 
 
 class PeerError(RuntimeError):
     """The peer's environment cannot be built."""
+
+
+def choose_peer(asked: str, python: str) -> str | None:
+    """The peer that an environment has.
+
+    Args:
+        asked: one of `PEERS`, or "auto" for the first of them that is there.
+        python: the environment's Python.
+
+    Returns:
+        its name; None if "auto" finds none.
+
+    Raises:
+        PeerError: if the one that was asked for is not there.
+    """
+    script = (
+        "import importlib.util as util, sys\n"
+        "print(*[name for name in sys.argv[1:] if util.find_spec(name)])"
+    )
+    there = _run([python, "-c", script, *PEERS]).split()
+    if asked == "auto":
+        return there[0] if there else None
+    if asked not in there:
+        raise PeerError(
+            f"{python} must have {asked}. Received: {', '.join(there) or 'neither'}; "
+            "`--peer_python` names another Python, `--peer none` leaves the peer out"
+        )
+    return asked
 
 
 def recbole_python(cache: Path = CACHE) -> Path:
@@ -50,7 +80,12 @@ def recbole_python(cache: Path = CACHE) -> Path:
 _PIP_OPTIONS = ("--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check")
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
+def _run(command: list[str]) -> str:
+    """What a command prints."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise PeerError(f"{command[0]} cannot be run: {error}") from error
     if done.returncode:
         raise PeerError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout

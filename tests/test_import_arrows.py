@@ -53,7 +53,10 @@ MAY_IMPORT = {
     "beam_jobs": {"s4rec_tf.spec"},
     "serving": {"s4rec_tf.spec"},
     "pipelines": {"beam_jobs", "serving", *DRIVERS},
-    "benchmarks": {"beam_jobs", "pipelines", "serving", *DRIVERS},
+    "benchmarks": {
+        *("beam_jobs", "pipelines", "serving", "s4rec_tf.train_arrays"),
+        *DRIVERS,
+    },
 }
 
 # Where alone a package may be imported, as the beginnings of module names.
@@ -62,7 +65,11 @@ ONLY_IN = {
     "tensorflow_data_validation": ("beam_jobs.validation",),
     "apache_beam": ("beam_jobs",),
     "tf_keras": (),
-    "jax": ("s4rec_tf.train", "s4rec_tf.encoding"),
+    "jax": (
+        *("s4rec_tf.train", "s4rec_tf.encoding"),
+        *("benchmarks.jax_device", "benchmarks.jax_worker"),
+    ),
+    "torch": ("benchmarks.torch_worker", "benchmarks.recbole_worker"),
 }
 WITHOUT_TENSORFLOW = (
     "s4rec_tf.layers",
@@ -80,11 +87,14 @@ WITHOUT_TENSORFLOW = (
     "s4rec_tf.train_arrays",
     *(f"s4rec_tf.train.{name}" for name in ("checkpoints", "runs", "validation")),
     *(f"s4rec_tf.train.jax_{name}" for name in ("batches", "loop", "ranking")),
+    *("benchmarks.train_speed_jax", "benchmarks.jax_worker", "benchmarks.jax_device"),
+    *("benchmarks.to_best_worker", "benchmarks.torch_worker", "benchmarks.costs"),
 )
 COMMANDS = (
     "beam_jobs.prepare_dataset",
     "beam_jobs.show",
     "benchmarks.train_speed",
+    "benchmarks.train_speed_jax",
     "s4rec_tf.train",
     "s4rec_tf.evaluate",
     "s4rec_tf.analyze",
