@@ -57,7 +57,7 @@ def run(surroundings, *flags, **environment):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=200,
+        timeout=600,
     )
 
 
@@ -110,7 +110,6 @@ def check_entry(entry):
         *("peak_ratio", "ceiling_gflops", "compile_seconds", "epoch_seconds"),
     )
     assert all(entry[name] > 0 for name in positive)
-    # 1,168 prefixes are 9 whole batches, an epoch; which is no more than ten.
     assert (entry["batch_size"], entry["device_memory_gib"]) == (128, None)
     assert entry["pairs_per_second"] == entry["users_per_second"]
     assert entry["epoch_seconds"] > 1e-3 * entry["step_ms"]["median_step"]
@@ -123,6 +122,7 @@ def test_last_line_is_the_report(surroundings, tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["versions"].startswith("jax ")
+    # 1,168 prefixes are an epoch of 9 steps, which is no more than ten.
     check_entry(report["sasrec"])
     assert report["peer_task"] == {
         **{"peer": "torch 0", "batch_size": 128},
@@ -134,18 +134,19 @@ def test_last_line_is_the_report(surroundings, tmp_path):
 
 
 @pytest.mark.slow
-def test_s4rec_is_measured_with_its_views(surroundings):
-    done = run(surroundings, *SHORT, "--peer", "none")
+def test_s4rec_is_measured_with_its_views(arrays, surroundings):
+    done = run(surroundings, *SHORT, "--peer", "none", "--arrays", arrays)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["vs_pytorch"] is report["peer"] is None
     check_entry(report["s4rec"])
-    # Two views more, each at most as long as the sequence.
+    # Of each of 40 users the prefixes 1 to 5 long; views are at most as long.
     one, three = (
         report[model]["tokens_per_second"] / report[model]["users_per_second"]
         for model in ("sasrec", "s4rec")
     )
-    assert 1 < one < three < 3 * one
+    assert one == pytest.approx(3, rel=0.01)
+    assert 3 < three < 9.1
 
 
 def test_a_whole_training_is_timed(arrays, surroundings):
