@@ -1,13 +1,12 @@
 """The losses of one batch against a plain float64 evaluation of the equations."""
 
-import keras
 import numpy as np
 import pytest
 
 from s4rec_tf import config
 from s4rec_tf.losses import next_item
-from s4rec_tf.models.s4rec import S4Rec
 from tests.s4rec_tf import reference
+from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
 
 NUM_ITEMS, LENGTH, ROWS = 30, 10, 12
 TOLERANCE = 1e-5
@@ -34,17 +33,7 @@ def batch():
 
 
 def build(**settings):
-    keras.utils.set_random_seed(3)
-    base = {"max_length": LENGTH, "dim": 8, "num_intents": 5, "dropout": 0.0}
-    model = S4Rec({**base, **settings}, NUM_ITEMS)
-    generator = np.random.default_rng(9)
-    for weight in model.trainable_weights:  # far from the small initial values
-        weight.assign(weight + generator.normal(0, 0.3, weight.shape))
-    return model
-
-
-def as_numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+    return shaken_s4rec(NUM_ITEMS, LENGTH, **settings)
 
 
 @pytest.mark.parametrize(

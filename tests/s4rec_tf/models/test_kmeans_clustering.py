@@ -9,8 +9,9 @@ import pytest
 from s4rec_tf import config, encoding, spec, testing
 from s4rec_tf.data import records
 from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.train import loop, runs, validation
+from s4rec_tf.train import loop, runs
 from tests.s4rec_tf import reference
+from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4"]
@@ -31,25 +32,11 @@ def uninterrupted(dataset, tmp_path_factory):
     return runs.RunDir(run_dir)
 
 
-def arrays(path):
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def test_a_run_that_broke_off_resumes_with_the_same_clusters(
-    dataset, uninterrupted, tmp_path, monkeypatch
+    dataset, uninterrupted, tmp_path
 ):
-    def breaks_in_second_epoch(run, model, progress):
-        if progress.epochs_done == 2:
-            raise KeyboardInterrupt
-        write_last(run, model, progress)
-
     resolved = config.resolve("s4rec", None, SMALL)
-    write_last = validation.write_last
-    with monkeypatch.context() as patch:
-        patch.setattr(validation, "write_last", breaks_in_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            loop.train(resolved, dataset, tmp_path / "run")
+    train_with_a_break(resolved, dataset, tmp_path / "run")
     loop.train(resolved, dataset, tmp_path / "run")
     for path in (uninterrupted.last, uninterrupted.best):
         theirs = arrays(tmp_path / "run" / "checkpoints" / path.name)

@@ -9,10 +9,10 @@ from s4rec_tf import spec
 from s4rec_tf.data import augment, batches
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
-from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.models.s4rec_settings import S4RecSettings
 from s4rec_tf.testing import markov_sequences, train_split
 from tests.s4rec_tf import reference
+from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
 
 NUM_ITEMS, LENGTH, ROWS = 30, 10, 12
 USERS = np.array([0, 1, 2, 2, 3, 4, 5, 6, 6, 6, 7, 8], np.int32)
@@ -40,17 +40,7 @@ def batch():
 
 
 def build(**settings):
-    keras.utils.set_random_seed(3)
-    base = {"max_length": LENGTH, "dim": 8, "num_intents": 5, "dropout": 0.0}
-    model = S4Rec({**base, **settings}, NUM_ITEMS)
-    generator = np.random.default_rng(9)
-    for weight in model.trainable_weights:  # far from the small initial values
-        weight.assign(weight + generator.normal(0, 0.3, weight.shape))
-    return model
-
-
-def as_numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+    return shaken_s4rec(NUM_ITEMS, LENGTH, **settings)
 
 
 def encode(model, batch):

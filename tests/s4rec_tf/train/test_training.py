@@ -12,7 +12,8 @@ import pytest
 
 from s4rec_tf import config, spec, testing
 from s4rec_tf.data import records
-from s4rec_tf.train import checkpoints, loop, runs, validation
+from s4rec_tf.train import checkpoints, loop, runs
+from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5"]
@@ -23,11 +24,6 @@ def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
     sequences = testing.markov_sequences(80, NUM_ITEMS, seed=3)
     return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
-
-
-def arrays(path):
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +48,10 @@ def assert_same_run(one, other):
 
 
 def test_a_run_that_broke_off_resumes_as_if_it_had_not(
-    dataset, uninterrupted, tmp_path, monkeypatch
+    dataset, uninterrupted, tmp_path
 ):
-    def breaks_in_second_epoch(run, model, progress):
-        if progress.epochs_done == 2:
-            raise KeyboardInterrupt
-        write_last(run, model, progress)
-
     resolved = config.resolve("s4rec", None, SMALL)
-    write_last = validation.write_last
-    with monkeypatch.context() as patch:
-        patch.setattr(validation, "write_last", breaks_in_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            loop.train(resolved, dataset, tmp_path / "run")
+    train_with_a_break(resolved, dataset, tmp_path / "run")
     assert not runs.RunDir(tmp_path / "run").is_finished()
     loop.train(resolved, dataset, tmp_path / "run")
     assert_same_run(uninterrupted, tmp_path / "run")

@@ -1,0 +1,43 @@
+"""A small S4Rec with weights to be told apart, and trainings that break off."""
+
+import keras
+import numpy as np
+import pytest
+
+from s4rec_tf.models.s4rec import S4Rec
+from s4rec_tf.train import loop, validation
+
+
+def shaken_s4rec(num_items, max_length, **settings):
+    """S4Rec whose weights lie far from their small initial values."""
+    keras.utils.set_random_seed(3)
+    base = {"max_length": max_length, "dim": 8, "num_intents": 5, "dropout": 0.0}
+    model = S4Rec({**base, **settings}, num_items)
+    generator = np.random.default_rng(9)
+    for weight in model.trainable_weights:
+        weight.assign(weight + generator.normal(0, 0.3, weight.shape))
+    return model
+
+
+def as_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+
+
+def arrays(path):
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def train_with_a_break(resolved, dataset, run_dir):
+    """Trains a run that breaks off in its second epoch, after validation."""
+    write_last = validation.write_last
+
+    def breaks_in_second_epoch(run, model, progress):
+        if progress.epochs_done == 2:
+            raise KeyboardInterrupt
+        write_last(run, model, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "write_last", breaks_in_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(resolved, dataset, run_dir)
