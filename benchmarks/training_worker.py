@@ -60,7 +60,7 @@ class Training:
     ) -> None:
         info = shapes.info_of(sequences, num_items)
         self.config, self.sequences = config, sequences
-        self.session = loop._Session.create(
+        self.session = loop.Session.create(
             config, info, sequences, tf.distribute.get_strategy()
         )
         if self.session.samples is None:

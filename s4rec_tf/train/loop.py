@@ -88,7 +88,7 @@ def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
     run.check_dataset(dataset.fingerprint())
     epochs = checkpoints.read_state(run.best)["best_epoch"]
     sequences = _with_targets(dataset)
-    session = _Session.create(
+    session = Session.create(
         config, dataset.info(), sequences, tf.distribute.get_strategy()
     )
     done = 0
@@ -134,7 +134,7 @@ def _with_targets(dataset: spec.DatasetDir) -> Sequences:
 
 
 @dataclasses.dataclass
-class _Session:
+class Session:
     """A compiled model beside the samples that it trains on."""
 
     config: ExperimentConfig
@@ -152,7 +152,15 @@ class _Session:
         info: spec.DatasetInfo,
         sequences: Sequences,
         strategy: tf.distribute.Strategy,
-    ) -> _Session:
+    ) -> Session:
+        """Builds the model and cuts the samples.
+
+        Args:
+            config: of the run.
+            info: facts of the dataset.
+            sequences: the train split.
+            strategy: over which devices.
+        """
         with strategy.scope():
             model = build_for_training(
                 config, info, sequences, strategy.num_replicas_in_sync
@@ -218,7 +226,7 @@ class _Session:
 class _BeginEpoch(keras.callbacks.Callback):
     """Calls the model before every epoch; last, so that the epoch's time counts it."""
 
-    def __init__(self, session: _Session) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
 
@@ -233,7 +241,7 @@ def _train(
     strategy: tf.distribute.Strategy,
 ) -> Progress:
     sequences = records.read_split(dataset, "train")
-    session = _Session.create(config, dataset.info(), sequences, strategy)
+    session = Session.create(config, dataset.info(), sequences, strategy)
     progress = Progress()
     if run.last.is_file():
         state = checkpoints.read_checkpoint(run.last, training_variables(session.model))
@@ -252,7 +260,7 @@ def _train(
     return progress
 
 
-def _announce(session: _Session) -> None:
+def _announce(session: Session) -> None:
     print(
         f"{session.config.model}: {len(session.samples or ())} samples, "
         f"batch {session.batch_size}, {session.steps} steps an epoch, "
@@ -261,7 +269,7 @@ def _announce(session: _Session) -> None:
     )
 
 
-def _run_epochs(session: _Session, epoch_end: EpochEnd) -> None:
+def _run_epochs(session: Session, epoch_end: EpochEnd) -> None:
     settings, first = session.config.train, epoch_end.progress.epochs_done
     if session.strategy.extended._in_multi_worker_mode():
         _run_worker_epochs(session, epoch_end)
@@ -273,7 +281,7 @@ def _run_epochs(session: _Session, epoch_end: EpochEnd) -> None:
     session.fit(first, settings.epochs, callbacks)
 
 
-def _run_worker_epochs(session: _Session, epoch_end: EpochEnd) -> None:
+def _run_worker_epochs(session: Session, epoch_end: EpochEnd) -> None:
     """The same epochs where several workers share them; only the chief validates."""
     settings, progress = session.config.train, epoch_end.progress
     is_chief = strategies.is_chief(session.strategy)
