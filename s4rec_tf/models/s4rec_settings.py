@@ -52,11 +52,11 @@ class S4RecSettings(SASRecSettings):
 
     num_intents: int = 128
     tau_1: float = 0.1
-    tau_2: float = 1.0
+    tau_2: float = 0.1
     tau_3: float = 0.1
     epsilon: float = 0.05
     sinkhorn_iterations: int = 3
-    alpha: float = 0.1
+    alpha: float = 0.01
     beta_1: float = 0.1
     beta_2: float = 0.1
     lambda_adv: float = 0.1
