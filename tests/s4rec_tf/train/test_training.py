@@ -16,7 +16,7 @@ from s4rec_tf.train import checkpoints, loop, runs
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
-SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5"]
+SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5", "alpha=0.2"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsy
 
 def test_another_configuration_is_refused_with_the_difference(dataset, uninterrupted):
     other = config.resolve("s4rec", None, [*SMALL, "alpha=0.7", "seed=6"])
-    with pytest.raises(runs.RunError, match=r"alpha: 0\.1 there, 0\.7.*seed: 5 there"):
+    with pytest.raises(runs.RunError, match=r"alpha: 0\.2 there, 0\.7.*seed: 5 there"):
         loop.train(other, dataset, uninterrupted)
 
 
@@ -137,7 +137,7 @@ def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
         assert {f"epoch_{term}", f"epoch_{term}_weighted"} <= names
     assert {"epoch_prototype_perplexity", "epoch_head_rate_median"} <= names
     line = json.loads(run.metrics.read_text().splitlines()[0])
-    assert line["clustering_weighted"] == pytest.approx(0.1 * line["clustering"], 1e-3)
+    assert line["clustering_weighted"] == pytest.approx(0.2 * line["clustering"], 1e-3)
 
 
 def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
