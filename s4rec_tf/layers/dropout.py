@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import ops
@@ -12,8 +13,8 @@ Tensor = Any
 class HashDropout:
     """Zeroes elements at random and scales the rest; each call draws anew.
 
-    Element i of call c is kept if a 32-bit hash of (seed, c, i) is at least
-    `rate * 2**32`. A compiler fuses these few integer operations with their
+    Element i of call c is kept if a 32-bit hash of i plus a number drawn from (seed, c)
+    is at least `rate * 2**32`. A compiler fuses these few integer operations with their
     surroundings; drawing from a random generator costs more than the layers between.
 
     Args:
@@ -28,13 +29,15 @@ class HashDropout:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Values of any shape -> the same shape."""
         self.calls += 1
-        flat = ops.reshape(inputs, (-1,))
-        counter = ops.cast(ops.arange(ops.shape(flat)[0], dtype="int32"), "uint32")
-        stream = _hash(self.key[0] + _constant(0x9E3779B9 * self.calls)) + self.key[1]
-        noise = _hash(_hash(counter) + _hash(stream))
+        shape = ops.shape(inputs)
+        # Counted in the shape of the inputs: flattening them would leave the compiler
+        # with a division for every element.
+        counter = ops.reshape(ops.arange(math.prod(shape), dtype="int32"), shape)
+        call = self.key[0] + _constant(0x9E3779B9 * self.calls)
+        stream = _hash(_hash(call) + self.key[1])
+        noise = _hash(ops.cast(counter, "uint32") + stream)
         is_kept = noise >= _constant(int(self.rate * 2**32))
-        kept = ops.where(is_kept, flat / (1 - self.rate), ops.zeros_like(flat))
-        return ops.reshape(kept, ops.shape(inputs))
+        return ops.where(is_kept, inputs / (1 - self.rate), ops.zeros_like(inputs))
 
 
 def _constant(value: int) -> Tensor:

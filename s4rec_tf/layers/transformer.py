@@ -10,6 +10,7 @@ from keras import ops
 
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.dropout import HashDropout
+from s4rec_tf.layers.rows import Dense, LayerNormalization
 
 Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
@@ -19,9 +20,9 @@ _BLOCKED = -1e9
 _EPSILON = 1e-6
 
 
-def _dense(units: int, **kwargs: Any) -> keras.layers.Dense:
+def _dense(units: int, **kwargs: Any) -> Dense:
     initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-    return keras.layers.Dense(units, kernel_initializer=initializer, **kwargs)
+    return Dense(units, kernel_initializer=initializer, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
@@ -45,8 +46,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = _dense(dim, name="attention_output")
         self.inner = _dense(4 * dim, activation="gelu", name="inner")
         self.outer = _dense(dim, name="outer")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
+        self.attention_norm = LayerNormalization(epsilon=_EPSILON)
+        self.feed_forward_norm = LayerNormalization(epsilon=_EPSILON)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
@@ -86,11 +87,10 @@ class TransformerBlock(keras.layers.Layer):
 
     def _attend(self, states: Tensor, may_attend: Tensor, dropout: Dropout) -> Tensor:
         width, head_dim = ops.shape(may_attend)[-1], self.dim // self.num_heads
-        parts = ops.reshape(
-            self.query_key_value(states), (-1, width, 3, self.num_heads, head_dim)
-        )
-        query, key, value = ops.unstack(
-            ops.transpose(parts, (2, 0, 3, 1, 4)), num=3, axis=0
+        by_head = (-1, width, self.num_heads, head_dim)
+        query, key, value = (
+            ops.transpose(ops.reshape(part, by_head), (0, 2, 1, 3))
+            for part in ops.split(self.query_key_value(states), 3, axis=-1)
         )
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3)) / head_dim**0.5
         weights = dropout(ops.softmax(ops.where(may_attend, scores, _BLOCKED), axis=-1))
@@ -134,7 +134,7 @@ class CausalTransformer(keras.layers.Layer):
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
         self.seed_generator = keras.random.SeedGenerator()
-        self.input_norm = keras.layers.LayerNormalization(epsilon=_EPSILON)
+        self.input_norm = LayerNormalization(epsilon=_EPSILON)
         self.blocks = [
             TransformerBlock(dim, num_heads, name=f"block_{number}")
             for number in range(num_layers)
