@@ -91,6 +91,20 @@ def split_rows(tensor: Tensor, num_rows: int) -> list[Tensor]:
     return [tensor[start:end] for start, end in itertools.pairwise(ends)]
 
 
+def split_sizes(tensor: Tensor, sizes: list[Tensor]) -> list[Tensor]:
+    """Cuts [N, ...] into parts of the given numbers of rows, which add up to N.
+
+    Its gradient lays the parts' gradients end to end; slices' would be padded to N rows
+    each, and added.
+    """
+    if IS_TENSORFLOW:
+        import tensorflow as tf
+
+        return list(tf.split(tensor, tf.stack(sizes), num=len(sizes)))
+    ends = list(itertools.accumulate(sizes))
+    return list(keras.ops.split(tensor, ends[:-1]))
+
+
 def without_padding(item_ids: Tensor, num_columns: int) -> Tensor:
     """Leaves out the columns that are padding in every row.
 

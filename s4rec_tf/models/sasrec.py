@@ -145,17 +145,13 @@ class SASRec(SequenceRecommender):
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:
         """Item vectors of all parts, by one lookup."""
-        flat = [ops.reshape(packing.item_ids, (1, -1)) for packing in packings]
-        vectors = self.item_embedding(ops.concatenate(flat, axis=1))[0]
-        parts, start = [], 0
-        for ids, packing in zip(flat, packings, strict=True):
-            end = start + ops.shape(ids)[1]
-            width = ops.shape(packing.item_ids)[1]
-            parts.append(
-                ops.reshape(vectors[start:end], (-1, width, self.settings.dim))
-            )
-            start = end
-        return parts
+        flat = [ops.reshape(packing.item_ids, (-1,)) for packing in packings]
+        vectors = self.item_embedding(ops.concatenate(flat)[None])[0]
+        parts = backend.split_sizes(vectors, [ops.shape(ids)[0] for ids in flat])
+        return [
+            ops.reshape(part, (-1, ops.shape(packing.item_ids)[1], self.settings.dim))
+            for part, packing in zip(parts, packings, strict=True)
+        ]
 
     def pool(self, states: Tensor, item_ids: Tensor) -> Tensor:
         """A sequence's embedding z [B, d] from its states."""
