@@ -39,6 +39,9 @@ class SASRecSettings(ModelSettings):
         num_heads: heads of each block.
         dropout: rate, on the embedding, attention weights and every part's output.
         loss: form of the next-item loss.
+        score: an item's score is the dot product of state and item vector; or their
+            cosine, over `score_temperature`.
+        score_temperature: how far apart cosines may lie as scores.
         num_negatives: sampled items a row for sampled_softmax and gbce.
         negative_sampling: how they are drawn; popularity means from training actions.
         calibration: t of gbce.
@@ -54,6 +57,8 @@ class SASRecSettings(ModelSettings):
     num_heads: int = 2
     dropout: float = 0.5
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
+    score: Literal["dot", "cosine"] = "dot"
+    score_temperature: float = 0.07
     num_negatives: int = 256
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     calibration: float = 0.75
@@ -74,6 +79,11 @@ class SASRecSettings(ModelSettings):
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}")
+        if self.score_temperature <= 0:
+            raise ValueError(
+                "`score_temperature` must be positive. "
+                f"Received: {self.score_temperature}"
+            )
         if self.encoder_rows < 0:
             raise ValueError(
                 f"`encoder_rows` must not be negative. Received: {self.encoder_rows}"
@@ -82,7 +92,7 @@ class SASRecSettings(ModelSettings):
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
 class SASRec(SequenceRecommender):
-    """Self-attention over the history; an item's score is state . item vector."""
+    """Self-attention over the history; its last state scores the items."""
 
     Settings: ClassVar[type[ModelSettings]] = SASRecSettings
 
@@ -165,12 +175,23 @@ class SASRec(SequenceRecommender):
         return self.encode(batch["item_ids"], num_positions, training)
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
-        """The last state [B, d], which ranks the items."""
-        return last_state(self.encode(item_ids, num_positions=1))
+        """The last state [B, d] in the form that ranks the items."""
+        return self._to_score(last_state(self.encode(item_ids, num_positions=1)))
 
     def item_vectors(self) -> Tensor:
-        """The item table [V, d], tied with the input."""
-        return ops.convert_to_tensor(self.item_embedding.table.value)
+        """The item table [V, d], tied with the input; unit rows for cosines."""
+        table = ops.convert_to_tensor(self.item_embedding.table.value)
+        return ops.normalize(table, axis=-1) if self._by_cosine else table
+
+    @property
+    def _by_cosine(self) -> bool:
+        return bool(self.settings.score == "cosine")
+
+    def _to_score(self, states: Tensor) -> Tensor:
+        """States [..., d] whose product with an item's vector is its score."""
+        if not self._by_cosine:
+            return states
+        return ops.normalize(states, axis=-1) / self.settings.score_temperature
 
     def loss_weights(self) -> dict[str, float]:
         """The next-item loss alone."""
@@ -183,6 +204,7 @@ class SASRec(SequenceRecommender):
     def next_item_loss(self, batch: Batch, states: Tensor) -> Tensor:
         """Eq. 1 in the form that the settings name."""
         target_ids, items = batch["target_ids"], self.item_vectors()
+        states = self._to_score(states)
         if self.settings.loss == "softmax":
             states, target_ids = backend.rows_with_target(states, target_ids)
             losses = next_item.softmax(states, items, target_ids)
