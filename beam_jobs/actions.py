@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from beam_jobs.example_proto import serialize_example
 from beam_jobs.files import new_file, new_gzip_file
@@ -23,6 +23,15 @@ Action = tuple[bytes, int, bytes]
 """User, time in milliseconds, item."""
 
 
+class _Erasure(Protocol):
+    """Says which action lines are to be dropped."""
+
+    @property
+    def is_empty(self) -> bool: ...
+
+    def concerns(self, line: bytes) -> bool: ...
+
+
 class BucketSummary(NamedTuple):
     """What one bucket came to.
 
@@ -33,6 +42,7 @@ class BucketSummary(NamedTuple):
         duplicates: actions dropped because (user, item, time) occurred before.
         capped_users: users with more actions than the cap.
         capped_actions: their oldest actions, which count no further.
+        erased: actions dropped because their user or item is to be erased.
         conflict: a user with two items at the same position, in logs whose order is
             the time; None if there is none, or where times are times.
     """
@@ -43,6 +53,7 @@ class BucketSummary(NamedTuple):
     duplicates: int
     capped_users: int
     capped_actions: int
+    erased: int
     conflict: str | None
 
 
@@ -63,6 +74,7 @@ def write_bucket(
     sequences_path: Path,
     max_actions_per_user: int,
     order_is_time: bool,
+    erasure: _Erasure,
 ) -> BucketSummary:
     """Writes a bucket's actions, and its users' newest ones as sequences.
 
@@ -72,8 +84,13 @@ def write_bucket(
         sequences_path: text file of sequence lines, in order of the user's id.
         max_actions_per_user: number of newest actions that count.
         order_is_time: whether times are positions within a line of the log.
+        erasure: whose actions are dropped.
     """
     lines, duplicates = distinct_lines(batches)
+    erased = 0
+    if not erasure.is_empty:
+        kept_lines = [line for line in lines if not erasure.concerns(line)]
+        lines, erased = kept_lines, len(lines) - len(kept_lines)
     users = capped_users = capped_actions = 0
     conflict = None
     with new_gzip_file(actions_path) as actions, new_file(sequences_path) as sequences:
@@ -96,6 +113,7 @@ def write_bucket(
         duplicates,
         capped_users,
         capped_actions,
+        erased,
         conflict,
     )
 

@@ -13,6 +13,7 @@ import apache_beam as beam
 from beam_jobs.actions import BucketSummary, write_bucket
 from beam_jobs.files import new_file
 from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
+from beam_jobs.previous import Erasure, read_batches
 from beam_jobs.tf_examples import shard_name
 
 
@@ -24,6 +25,7 @@ class IngestSettings(NamedTuple):
         num_buckets: buckets that users are spread over by a hash of their id.
         max_actions_per_user: newest actions of a user that count.
         order_is_time: whether the logs are sequences without times.
+        erasure: whose actions are dropped.
         bad_records_dir: where bad lines go, one file per input file that has any.
         actions_dir: where all distinct actions go.
         sequences_dir: where the users' sequences go.
@@ -34,6 +36,7 @@ class IngestSettings(NamedTuple):
     num_buckets: int
     max_actions_per_user: int
     order_is_time: bool
+    erasure: Erasure
     bad_records_dir: Path
     actions_dir: Path
     sequences_dir: Path
@@ -53,6 +56,7 @@ class IngestSummary(NamedTuple):
     duplicates: int
     capped_users: int
     capped_actions: int
+    erased: int
     conflicts: list[str]
     actions_per_file: dict[str, int]
 
@@ -94,6 +98,7 @@ def _write_bucket(
         sequences_path,
         settings.max_actions_per_user,
         settings.order_is_time,
+        settings.erasure,
     )
 
 
@@ -114,9 +119,19 @@ def _write_summaries(
 
 
 def wire_ingest(
-    pipeline: beam.Pipeline, log_files: list[LogFile], settings: IngestSettings
+    pipeline: beam.Pipeline,
+    log_files: list[LogFile],
+    previous_actions: list[Path],
+    settings: IngestSettings,
 ) -> None:
-    """Wires parse, group by bucket, and the writing of every bucket."""
+    """Wires parse, group by bucket, and the writing of every bucket.
+
+    Args:
+        pipeline: the pipeline.
+        log_files: the logs.
+        previous_actions: files of actions of the dataset that is gone on from.
+        settings: see there.
+    """
     read = (
         pipeline
         | "Logs" >> beam.Create(log_files)
@@ -124,9 +139,15 @@ def wire_ingest(
         | "Parse"
         >> beam.ParDo(_ReadLog(settings)).with_outputs(_ReadLog.SUMMARY, main="batches")
     )
+    previous = (
+        pipeline
+        | "Previous" >> beam.Create([str(path) for path in previous_actions])
+        | "SpreadPrevious" >> beam.Reshuffle()
+        | "ReadActions" >> beam.FlatMap(read_batches, settings.num_buckets)
+    )
     empty = pipeline | "Buckets" >> beam.Create(_empty_buckets(settings.num_buckets))
     buckets = (
-        (read["batches"], empty)
+        (read["batches"], previous, empty)
         | "Batches" >> beam.Flatten()
         | "GroupByBucket" >> beam.GroupByKey()
         | "WriteBucket" >> beam.Map(_write_bucket, settings)
@@ -162,6 +183,7 @@ def read_summary(path: Path) -> IngestSummary:
         duplicates=sum(bucket.duplicates for bucket in buckets),
         capped_users=sum(bucket.capped_users for bucket in buckets),
         capped_actions=sum(bucket.capped_actions for bucket in buckets),
+        erased=sum(bucket.erased for bucket in buckets),
         conflicts=sorted(bucket.conflict for bucket in buckets if bucket.conflict),
         actions_per_file={bucket.file: bucket.actions for bucket in buckets},
     )

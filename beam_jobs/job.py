@@ -12,6 +12,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -26,6 +27,7 @@ from beam_jobs.ingest import IngestSettings, IngestSummary
 from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
 from beam_jobs.log_reader import LogFile
 from beam_jobs.options import JobOptions
+from beam_jobs.previous import ORDER_IS_TIME, Previous, open_previous
 from beam_jobs.publish import (
     BAD_RECORDS,
     Workplace,
@@ -78,15 +80,18 @@ class Job:
             JobError: if too many lines are bad, or nothing is left.
             NotConverged: if the k-core needs too many rounds.
             AnomalyError: if what was written breaks the schema.
-            DatasetError: if the previous dataset is unfinished or damaged.
+            DatasetError: if a dataset named beside is unfinished or damaged.
+            PreviousError: if the previous dataset cannot be gone on from.
         """
-        self._check_previous()
+        previous = self._open_previous()
         log_files, inputs = self._find_inputs()
-        ingested = self._ingest(log_files)
+        ingested = self._ingest(log_files, previous.actions)
         core = self._find_core(ingested)
         head_rule = self._find_head(core)
         examples = self._write_examples(core, head_rule)
-        info = self._write_info(core, head_rule, examples, inputs)
+        inputs = sorted({*previous.inputs, *inputs})
+        info = self._facts(core, head_rule, examples)
+        self._write_facts(info, inputs, _order_is_time(log_files))
         self._validate(info)
         counts = _counts(info, ingested)
         for name, actions in ingested.actions_per_file.items():
@@ -95,9 +100,17 @@ class Job:
         publish(self.place)
         self._summarize(counts)
 
-    def _check_previous(self) -> None:
-        if self.options.previous_statistics is not None:
-            DatasetDir(self.options.previous_statistics).verify()
+    def _open_previous(self) -> Previous:
+        options = self.options
+        for root in {options.previous_statistics, options.item_ids_from}:
+            if root is not None:
+                DatasetDir(root).verify()
+        options.erasure.check()
+        if options.previous is None:
+            return Previous([], [])
+        previous = open_previous(options.previous, options.selection)
+        self.report(f"going on from {options.previous}")
+        return previous
 
     def _find_inputs(self) -> tuple[list[LogFile], list[Fingerprint]]:
         """Input files in an order that does not depend on how they were named."""
@@ -116,13 +129,16 @@ class Job:
         _check_together(log_files, options)
         return log_files, [identity for identity, _ in identified]
 
-    def _ingest(self, log_files: list[LogFile]) -> IngestSummary:
+    def _ingest(
+        self, log_files: list[LogFile], previous_actions: list[Path]
+    ) -> IngestSummary:
         root, work = self.place.dataset, self.place.work
         settings = IngestSettings(
             selection=self.options.selection,
             num_buckets=self.options.num_buckets,
             max_actions_per_user=self.options.max_actions_per_user,
-            order_is_time=log_files[0].line_format.shape == "sequences",
+            order_is_time=_order_is_time(log_files),
+            erasure=self.options.erasure,
             bad_records_dir=root / BAD_RECORDS,
             actions_dir=root / ACTIONS,
             sequences_dir=work / "sequences",
@@ -131,7 +147,10 @@ class Job:
         settings.bad_records_dir.mkdir()
         self.run_pipeline(
             functools.partial(
-                ingest.wire_ingest, log_files=log_files, settings=settings
+                ingest.wire_ingest,
+                log_files=log_files,
+                previous_actions=previous_actions,
+                settings=settings,
             )
         )
         summary = ingest.read_summary(settings.summary_path)
@@ -189,9 +208,16 @@ class Job:
             )
         dataset = DatasetDir(self.place.dataset)
         vocabulary.write_vocabulary(
-            dataset.item_vocab, dataset.item_counts, core.item_counts
+            dataset.item_vocab, dataset.item_counts, core.item_counts, self._pinned()
         )
         return core
+
+    def _pinned(self) -> list[bytes]:
+        """Items whose ids are given, in order of id."""
+        root = self.options.item_ids_from
+        if root is None:
+            return []
+        return list(vocabulary.read_item_ids(DatasetDir(root).item_vocab))
 
     def _find_head(self, core: Core) -> HeadRule:
         rule = dataset_info.find_head_rule(
@@ -219,16 +245,15 @@ class Job:
         self.report(f"wrote {sum(examples.values()):,} examples, {num_shards} shards")
         return examples
 
-    def _write_info(
+    def _facts(
         self,
         core: Core,
         head_rule: HeadRule,
         examples: dict[str, int],
-        inputs: list[Fingerprint],
     ) -> DatasetInfo:
-        info = DatasetInfo(
+        return DatasetInfo(
             num_users=core.summary.users,
-            num_items=len(core.item_counts),
+            num_items=len(DatasetDir(self.place.dataset).vocabulary()),
             num_actions=core.summary.actions,
             num_head_users=head_rule.num_users,
             head_share=HEAD_SHARE,
@@ -243,13 +268,17 @@ class Job:
                 for split in SPLITS
             },
         )
+
+    def _write_facts(
+        self, info: DatasetInfo, inputs: list[Fingerprint], order_is_time: bool
+    ) -> None:
         content = {
             "info": dataclasses.asdict(info),
             "settings": self.options.settings(),
+            ORDER_IS_TIME: order_is_time,
             "inputs": [identity._asdict() for identity in inputs],
         }
         write_json(DatasetDir(self.place.dataset).info_file, content)
-        return info
 
     def _validate(self, info: DatasetInfo) -> None:
         # Imported late: it brings TensorFlow, which a job that fails early can spare.
@@ -280,15 +309,19 @@ class Job:
             f"of {counts['log_lines']:,} lines: bad {bad or 0}; not selected "
             f"{counts['not_selected']:,}; duplicates {counts['duplicates']:,}; over "
             f"the cap {counts['capped_actions']:,} actions of "
-            f"{counts['capped_users']:,} users"
+            f"{counts['capped_users']:,} users; erased {counts['erased']:,}"
         )
 
 
+def _order_is_time(log_files: list[LogFile]) -> bool:
+    return any(log_file.line_format.shape == "sequences" for log_file in log_files)
+
+
 def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
-    if not log_files:
+    if not log_files and options.previous is None:
         raise InputError("the input files hold no lines")
     shapes = {log_file.line_format.shape == "sequences" for log_file in log_files}
-    if len(shapes) > 1:
+    if len(shapes) > 1 or (True in shapes and options.previous is not None):
         raise InputError(
             "logs of sequences, which have no times, cannot be joined with other logs"
         )
@@ -325,4 +358,5 @@ def _counts(info: DatasetInfo, ingested: IngestSummary) -> dict[str, Any]:
         "distinct_users": ingested.users,
         "capped_users": ingested.capped_users,
         "capped_actions": ingested.capped_actions,
+        "erased": ingested.erased,
     }

@@ -11,6 +11,7 @@ from typing import Any
 from beam_jobs.formats import FORMATS
 from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.log_reader import Selection
+from beam_jobs.previous import Erasure
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's in-process runner; `DirectRunner` would first try to download another one."""
@@ -40,6 +41,9 @@ class JobOptions:
         max_rounds: k-core rounds after which it is an error not to be done.
         num_shards: shards of every split and of the actions; None leaves it to the job.
         previous_statistics: a finished dataset whose statistics to compare with.
+        previous: a finished dataset whose actions to go on from, or None.
+        item_ids_from: a dataset whose item ids to keep, or None.
+        erasure: whose actions to drop.
         beam_flags: the flags meant for Beam.
     """
 
@@ -54,6 +58,9 @@ class JobOptions:
     max_rounds: int
     num_shards: int | None
     previous_statistics: Path | None
+    previous: Path | None
+    item_ids_from: Path | None
+    erasure: Erasure
     beam_flags: tuple[str, ...]
 
     @property
@@ -143,9 +150,9 @@ def _make_parser() -> argparse.ArgumentParser:
     add(
         "--input",
         nargs="+",
-        required=True,
+        default=[],
         metavar="GLOB",
-        help="log files, plain or gzip",
+        help="log files, plain or gzip; with --previous those that are new",
     )
     add("--output", required=True, type=Path, metavar="DIR", help="must not exist yet")
     add(
@@ -199,8 +206,30 @@ def _make_parser() -> argparse.ArgumentParser:
         "--previous_statistics",
         type=Path,
         metavar="DIR",
-        help="a finished dataset; drift against its statistics stops the job",
+        help="a finished dataset; drift against its statistics stops the job (default: "
+        "that of --previous)",
     )
+    add(
+        "--previous",
+        type=Path,
+        metavar="DIR",
+        help="a finished dataset to go on from: its actions count beside those of "
+        "--input, its items keep their ids, new ones follow",
+    )
+    add(
+        "--item_ids_from",
+        type=Path,
+        metavar="DIR",
+        help="a finished dataset whose items keep their ids (default: that of "
+        "--previous)",
+    )
+    for name in ("users", "items"):
+        add(
+            f"--erase_{name}",
+            type=Path,
+            metavar="FILE",
+            help=f"raw ids of {name}, one a line, whose actions are dropped",
+        )
     return parser
 
 
@@ -217,6 +246,8 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         parser.error(f"argument --columns: means nothing to --format {args.format}")
     if args.columns is None and args.format == "csv":
         parser.error("argument --columns: --format csv needs it")
+    if not args.input and args.previous is None:
+        parser.error("the following arguments are required: --input")
     if "://" in str(args.output) or str(args.output).startswith(("gs:", "s3:")):
         parser.error(
             f"argument --output: must be a local folder. Received: {args.output}"
@@ -232,7 +263,10 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         max_actions_per_user=args.max_actions_per_user,
         max_rounds=args.max_rounds,
         num_shards=args.num_shards,
-        previous_statistics=args.previous_statistics,
+        previous_statistics=args.previous_statistics or args.previous,
+        previous=args.previous,
+        item_ids_from=args.item_ids_from or args.previous,
+        erasure=Erasure(args.erase_users, args.erase_items),
         beam_flags=tuple(beam_flags),
     )
 

@@ -1,8 +1,8 @@
-"""The item vocabulary: most frequent first, ids from 1."""
+"""The item vocabulary: ids from 1, which never move; new items most frequent first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from beam_jobs.files import new_file
@@ -17,14 +17,31 @@ def order_items(counts: Mapping[bytes, int]) -> list[bytes]:
 
 
 def write_vocabulary(
-    vocab_path: Path, counts_path: Path, counts: Mapping[bytes, int]
-) -> None:
-    """Writes line n of both files: the raw id of item n and its number of actions."""
-    items = order_items(counts)
+    vocab_path: Path,
+    counts_path: Path,
+    counts: Mapping[bytes, int],
+    pinned: Sequence[bytes] = (),
+) -> int:
+    """Writes line n of both files: the raw id of item n and its number of actions.
+
+    Args:
+        vocab_path: file of raw ids.
+        counts_path: file of numbers of actions.
+        counts: actions of every item that has any.
+        pinned: items whose ids are given: element n is item n + 1. One without actions
+            keeps its line, with 0 beside it: it is retired, and never recommended.
+
+    Returns:
+        the number of items.
+    """
+    known = set(pinned)
+    new = {item: count for item, count in counts.items() if item not in known}
+    items = [*pinned, *order_items(new)]
     with new_file(vocab_path) as stream:
         stream.writelines(item + b"\n" for item in items)
     with new_file(counts_path) as stream:
-        stream.writelines(b"%d\n" % counts[item] for item in items)
+        stream.writelines(b"%d\n" % counts.get(item, 0) for item in items)
+    return len(items)
 
 
 def read_item_ids(vocab_path: Path) -> dict[bytes, int]:

@@ -1,0 +1,133 @@
+"""The dataset that an increment goes on from, and the list of what is to be erased."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from beam_jobs.actions import ACTIONS
+from beam_jobs.example_proto import parse_example
+from beam_jobs.interactions import Interaction
+from beam_jobs.log_files import Fingerprint
+from beam_jobs.log_reader import BATCH_BYTES, Selection
+from beam_jobs.records import bucket_of, to_action_line
+from beam_jobs.tfrecord_files import read_records
+from s4rec_tf.spec import DatasetDir
+
+ORDER_IS_TIME = "order_is_time"
+"""Key of `dataset.json`: whether times are positions within a user's sequence."""
+
+
+class PreviousError(ValueError):
+    """A dataset that cannot be gone on from as asked."""
+
+
+class Previous(NamedTuple):
+    """What an increment takes from the dataset before.
+
+    Attributes:
+        actions: the files of all its distinct actions.
+        inputs: the input files that it and its own predecessors were made from.
+    """
+
+    actions: list[Path]
+    inputs: list[Fingerprint]
+
+
+def open_previous(root: Path, selection: Selection) -> Previous:
+    """Checks a finished dataset and lists what an increment needs of it.
+
+    Args:
+        root: the dataset folder.
+        selection: which actions the increment selects. The actions that the dataset
+            before left out are not in it, so it must have selected the same.
+
+    Raises:
+        DatasetError: if it is unfinished or damaged.
+        PreviousError: if it selected other actions, or its logs had no times.
+    """
+    dataset = DatasetDir(root)
+    dataset.verify()
+    content: dict[str, Any] = json.loads(dataset.info_file.read_bytes())
+    if content.get(ORDER_IS_TIME, False):
+        raise PreviousError(
+            f"`--previous` {root} was made from logs of sequences, which have no "
+            "times; an increment cannot be put in order among them"
+        )
+    names = {"since_ms": "since", "until_ms": "until", "min_rating": "min_rating"}
+    for name, flag in names.items():
+        there, asked = content["settings"][name], getattr(selection, name)
+        if there != asked:
+            raise PreviousError(
+                f"`--{flag}` must be as in `--previous` {root}, which kept no other "
+                f"actions: {there!r} there. Received: {asked!r}"
+            )
+    return Previous(
+        sorted((root / ACTIONS).glob("*.tfrecord.gz")),
+        [Fingerprint(**entry) for entry in content["inputs"]],
+    )
+
+
+def read_batches(path: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """The actions of a file as pairs of a bucket and a batch of action lines.
+
+    Raises:
+        DamagedRecords: if the file is damaged.
+    """
+    batches: dict[int, list[bytes]] = {}
+    sizes: dict[int, int] = {}
+    for record in read_records(Path(path)):
+        features = parse_example(record)
+        user, item = features["user_id"][0], features["item"][0]
+        (timestamp_ms,) = features["timestamp_ms"]
+        line = to_action_line(Interaction(user.decode(), item.decode(), timestamp_ms))
+        bucket = bucket_of(user, num_buckets)
+        batches.setdefault(bucket, []).append(line)
+        sizes[bucket] = sizes.get(bucket, 0) + len(line)
+        if sizes[bucket] >= BATCH_BYTES:
+            yield bucket, b"\n".join(batches.pop(bucket))
+            sizes[bucket] = 0
+    for bucket, lines in batches.items():
+        yield bucket, b"\n".join(lines)
+
+
+class Erasure(NamedTuple):
+    """Files that list, one raw id a line, whose actions are dropped; None for none."""
+
+    users: Path | None = None
+    items: Path | None = None
+
+    def check(self) -> None:
+        """Reads both lists once.
+
+        Raises:
+            PreviousError: naming a file that cannot be read.
+        """
+        for flag, path in (("erase_users", self.users), ("erase_items", self.items)):
+            try:
+                _listed(path)
+            except OSError as error:
+                raise PreviousError(
+                    f"`--{flag}` {path} cannot be read: {error.strerror}"
+                ) from error
+
+    def concerns(self, line: bytes) -> bool:
+        """Whether an action line is to be dropped."""
+        user, _, item = line.split(b"\t")
+        return user in _listed(self.users) or item in _listed(self.items)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is listed at all."""
+        return self.users is None and self.items is None
+
+
+@functools.lru_cache(maxsize=4)
+def _listed(path: Path | None) -> frozenset[bytes]:
+    """The ids of a list, read once per worker process."""
+    if path is None:
+        return frozenset()
+    return frozenset(line.strip(b"\r") for line in path.read_bytes().split(b"\n"))
