@@ -48,11 +48,14 @@ class ExactIndex:
         num_items: V, the number of items.
     """
 
-    def __init__(self, item_vectors: tf.Tensor) -> None:
+    def __init__(
+        self, item_vectors: tf.Tensor, item_ids: tf.Tensor | None = None
+    ) -> None:
         """Copies the vectors into the index.
 
         Args:
-            item_vectors: float32 [V, d]; row i is the vector of item id i + 1.
+            item_vectors: float32 [V, d].
+            item_ids: int32 [V], ascending; None means that row i is item i + 1.
 
         Raises:
             RetrievalError: if the vectors are not a finite matrix of at least one row.
@@ -65,7 +68,8 @@ class ExactIndex:
         if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
             raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
         self.num_items = int(vectors.shape[0])
-        item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
+        if item_ids is None:
+            item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
         self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
 
     @property

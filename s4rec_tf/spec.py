@@ -189,6 +189,11 @@ class DatasetDir:
         # Not read_text, which takes a carriage return inside an id for a new line.
         return self.item_vocab.read_bytes().decode("utf-8").split("\n")[:-1]
 
+    def vocabulary_digest(self, num_items: int) -> str:
+        """Hex sha256 of the lines of the first items of `item_vocab.txt`."""
+        lines = self.item_vocab.read_bytes().split(b"\n")[:num_items]
+        return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
+
     def fingerprint(self) -> str:
         """A digest of the manifest's file digests: the identity of the content."""
         files = self.read_manifest()["files"]

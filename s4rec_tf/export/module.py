@@ -43,7 +43,7 @@ class ServableRecommender(tf.Module):
     """A recommender with its vocabulary, its index and its fallback.
 
     Attributes:
-        num_items: V.
+        num_items: items that may be answered; V without the retired ones.
         max_length: L.
         max_k: width of every answer, at most V.
     """
@@ -54,6 +54,7 @@ class ServableRecommender(tf.Module):
         item_vocab: Path,
         popularity: np.ndarray,
         max_k: int,
+        is_offered: np.ndarray | None = None,
     ) -> None:
         """Builds the index and the tables.
 
@@ -61,33 +62,45 @@ class ServableRecommender(tf.Module):
             model: see `protocol.Recommender`.
             item_vocab: line n is the raw id of item n.
             popularity: int [V], actions per item in the training data.
-            max_k: width of an answer; cut to V.
+            max_k: width of an answer; cut to the number of items that are offered.
+            is_offered: bool [V]; False marks a retired item, which is known in a
+                history and never answered. None offers all.
 
         Raises:
-            ExportError: if the sizes of model and popularity differ or max_k < 1.
+            ExportError: if the sizes of model, popularity and `is_offered` differ, no
+                item is offered, or max_k < 1.
             RetrievalError: if the item vectors are not finite.
         """
         super().__init__(name="s4rec")
         if max_k < 1:
             raise protocol.ExportError(f"`max_k` must be at least 1. Received: {max_k}")
-        self._index = retrieval.ExactIndex(model.item_vectors())
+        item_vectors = tf.convert_to_tensor(model.item_vectors())
+        if is_offered is None:
+            is_offered = np.ones(popularity.shape, bool)
+        for name, values in (("popularity", popularity), ("is_offered", is_offered)):
+            if values.shape != (item_vectors.shape[0],):
+                raise protocol.ExportError(
+                    f"`{name}` must have one value for each of the model's "
+                    f"{item_vectors.shape[0]} items. Received: shape {values.shape}"
+                )
+        rows = np.flatnonzero(is_offered)
+        if not len(rows):
+            raise protocol.ExportError("every item of the dataset is retired")
+        self._index = retrieval.ExactIndex(
+            tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
+        )
         self.num_items = self._index.num_items
-        if popularity.shape != (self.num_items,):
-            raise protocol.ExportError(
-                f"`popularity` must have one count for each of the model's "
-                f"{self.num_items} items. Received: shape {popularity.shape}"
-            )
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[[tf.Tensor], tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
         self.index_variables = self._index.variables
-        self._track_popularity(popularity)
+        self._track_popularity(popularity, rows)
         self._track_tables(item_vocab)
 
-    def _track_popularity(self, counts: np.ndarray) -> None:
-        order = np.argsort(-counts.astype(np.int64), kind="stable")
+    def _track_popularity(self, counts: np.ndarray, rows: np.ndarray) -> None:
+        order = rows[np.argsort(-counts[rows].astype(np.int64), kind="stable")]
         self.popular_ids = tf.Variable(
             (order + 1).astype(np.int32), trainable=False, name="popular_ids"
         )

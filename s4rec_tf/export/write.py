@@ -13,6 +13,7 @@ import s4rec_tf
 from s4rec_tf import spec
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export import module, protocol, publish, samples
+from s4rec_tf.export.popularity import all_counts
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -45,8 +46,10 @@ def write_version(
             an answer is not finite; nothing is left behind.
     """
     vocabulary = dataset.vocabulary()
-    _check_vocabulary(vocabulary)
-    servable = module.ServableRecommender(model, dataset.item_vocab, popularity, max_k)
+    _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
+    servable = module.ServableRecommender(
+        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0
+    )
     _check_tables(servable, vocabulary)
     name = export_dir.resolve().name
     requests = samples.sample_requests(vocabulary, servable.max_length, servable.max_k)
@@ -76,7 +79,12 @@ def write_version(
     return staging.version_dir
 
 
-def _check_vocabulary(vocabulary: list[str]) -> None:
+def _check_vocabulary(vocabulary: list[str], num_items: int) -> None:
+    if len(vocabulary) != num_items:
+        raise protocol.ExportError(
+            f"the vocabulary must have the model's {num_items} items. "
+            f"Received: {len(vocabulary)}"
+        )
     seen = {""}  # Histories are padded with it.
     for number, item in enumerate(vocabulary, start=1):
         if item in seen:
@@ -93,11 +101,6 @@ def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -
     They read the file by TensorFlow's rules, which drop a carriage return before the
     end of a line.
     """
-    if len(vocabulary) != servable.num_items:
-        raise protocol.ExportError(
-            f"the vocabulary must have the model's {servable.num_items} items. "
-            f"Received: {len(vocabulary)}"
-        )
     item_ids = servable.to_ids(tf.constant(vocabulary)).numpy()
     items = servable.to_items(tf.range(1, len(vocabulary) + 1)).numpy()
     for number, item in enumerate(vocabulary, start=1):

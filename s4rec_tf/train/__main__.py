@@ -30,6 +30,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="devices: none (one), mirrored (all of this machine), multiworker "
         "(those that TF_CONFIG lists)",
     )
+    add(
+        "--warm_start",
+        type=Path,
+        metavar="RUN_DIR",
+        help="start from the best weights of this run; items that the dataset has more "
+        "than that run's get new rows",
+    )
     add_run_flags(parser)
     return parse_run_flags(parser, argv)
 
@@ -51,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         dataset = spec.DatasetDir(args.dataset)
-        progress = loop.train(resolved, dataset, args.run_dir, strategy)
+        progress = loop.train(
+            resolved, dataset, args.run_dir, strategy, args.warm_start
+        )
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1

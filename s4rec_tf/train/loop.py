@@ -27,6 +27,7 @@ from s4rec_tf.train.validation import (
     forget_unfinished_epochs,
     training_variables,
 )
+from s4rec_tf.train.warm_start import source_digest, start_from
 
 
 def train(
@@ -34,6 +35,7 @@ def train(
     dataset: spec.DatasetDir,
     run_dir: Path,
     strategy: tf.distribute.Strategy | None = None,
+    warm_start: Path | None = None,
 ) -> Progress:
     """Trains a run, or goes on with it, or finds it finished.
 
@@ -42,6 +44,7 @@ def train(
         dataset: a finished dataset folder.
         run_dir: the run folder; created if missing.
         strategy: over which devices; one device if None.
+        warm_start: run folder whose best weights a new run starts from.
 
     Returns:
         where the run stands at the end.
@@ -58,9 +61,10 @@ def train(
         # The chief of a finished run trains no more, so nobody else may wait for it.
         if run.is_finished():
             return Progress(**checkpoints.read_state(run.best))
-        return _train(config, dataset, run, strategy)
+        return _train(config, dataset, run, strategy, warm_start)
+    digest = None if warm_start is None else source_digest(warm_start)
     with run.lock():
-        run.begin(config, dataset)
+        run.begin(config, dataset, digest)
         if run.is_finished():
             outcome = run.read_manifest()
             print(
@@ -68,7 +72,7 @@ def train(
                 f"{outcome['best_value']:.4f} in epoch {outcome['best_epoch']}"
             )
             return Progress(**checkpoints.read_state(run.best))
-        return _train(config, dataset, run, strategy)
+        return _train(config, dataset, run, strategy, warm_start)
 
 
 def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
@@ -239,6 +243,7 @@ def _train(
     dataset: spec.DatasetDir,
     run: RunDir,
     strategy: tf.distribute.Strategy,
+    warm_start: Path | None,
 ) -> Progress:
     sequences = records.read_split(dataset, "train")
     session = Session.create(config, dataset.info(), sequences, strategy)
@@ -247,6 +252,9 @@ def _train(
         state = checkpoints.read_checkpoint(run.last, training_variables(session.model))
         progress = Progress(**state)
         print(f"resuming {run.root} after epoch {progress.epochs_done}")
+    elif warm_start is not None:
+        start_from(session.model, warm_start, dataset)
+        print(f"starting from {warm_start}")
     forget_unfinished_epochs(run, progress)
     valid = records.read_split(dataset, "valid")
     epoch_end = EpochEnd(session.model, run, valid, progress)

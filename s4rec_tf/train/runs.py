@@ -23,6 +23,11 @@ from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.models.registry import model_class
 from s4rec_tf.train import checkpoints
 
+VOCABULARY = "vocabulary"
+"""Key of the manifest: number and digest of the items that a run knows."""
+
+_WARM_START = "warm_start"
+
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked."""
@@ -101,16 +106,27 @@ class RunDir:
             raise RunError(f"{self.root} is not a run folder: it has no config.json")
         return configuration.from_flat(json.loads(self.config.read_text("utf-8")))
 
-    def begin(self, config: configuration.ExperimentConfig, dataset: Dataset) -> None:
+    def begin(
+        self,
+        config: configuration.ExperimentConfig,
+        dataset: Dataset,
+        warm_start: str | None = None,
+    ) -> None:
         """Starts the folder, or checks that it is of the same run.
+
+        Args:
+            config: the resolved configuration.
+            dataset: what is trained on.
+            warm_start: digest of the weights that the run starts from, if any.
 
         Raises:
             RunError: naming every key in which the configurations differ, or that the
-                dataset is another.
+                dataset or the weights to start from are others.
         """
         fingerprint = dataset.fingerprint()
         if self.config.is_file() and self.manifest.is_file():
             self._check_same(config, fingerprint)
+            self._check_warm_start(warm_start)
             return
         self.last.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.config, config.flat())
@@ -121,6 +137,8 @@ class RunDir:
                 "code_version": s4rec_tf.__version__,
                 "dataset_fingerprint": fingerprint,
                 "seed": config.train.seed,
+                _WARM_START: warm_start,
+                **_vocabulary_of(dataset),
                 "finished": False,
             },
         )
@@ -145,6 +163,14 @@ class RunDir:
                 + "; ".join(differences)
             )
         self.check_dataset(fingerprint)
+
+    def _check_warm_start(self, digest: str | None) -> None:
+        there = self.read_manifest().get(_WARM_START)
+        if there != digest:
+            raise RunError(
+                f"{self.root} was started from other weights: sha256 {there} there, "
+                f"{digest} asked for by `--warm_start`"
+            )
 
     def check_dataset(self, fingerprint: str) -> None:
         """Checks that a dataset is the run's.
@@ -173,6 +199,15 @@ class RunDir:
             except BlockingIOError as error:
                 raise RunError(f"another process trains in {self.root}") from error
             yield
+
+
+def _vocabulary_of(dataset: Dataset) -> dict[str, Any]:
+    """What a warm start must know of the items; arrays have no raw ids."""
+    if not isinstance(dataset, spec.DatasetDir):
+        return {}
+    num_items = dataset.info().num_items
+    digest = dataset.vocabulary_digest(num_items)
+    return {VOCABULARY: {"num_items": num_items, "sha256": digest}}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -1,0 +1,122 @@
+"""A run that starts from another one's weights, with more items than that one knew."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from s4rec_tf import config, spec, testing
+from s4rec_tf.data import records
+from s4rec_tf.train import checkpoints, loop, runs
+from s4rec_tf.train.warm_start import start_from
+
+BEFORE, AFTER = 15, 19
+SMALL = ["dim=8", "max_length=6", "num_intents=4", "batch_size=16", "epochs=1"]
+
+
+def resolved(*settings: str, model: str = "s4rec") -> config.ExperimentConfig:
+    known = [s for s in SMALL if model == "s4rec" or not s.startswith("num_intents")]
+    return config.resolve(model, None, [*known, *settings])
+
+
+def write_dataset(root: Path, num_items: int) -> spec.DatasetDir:
+    sequences = testing.markov_sequences(30, num_items, seed=num_items)
+    return spec.DatasetDir(testing.write_dataset(root, sequences, num_items))
+
+
+@pytest.fixture(scope="module")
+def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the items known yesterday."""
+    root = tmp_path_factory.mktemp("yesterday")
+    loop.train(resolved(), write_dataset(root / "data", BEFORE), root / "run")
+    return root / "run"
+
+
+@pytest.fixture
+def today(tmp_path: Path) -> spec.DatasetDir:
+    return write_dataset(tmp_path / "data", AFTER)
+
+
+def new_model(chosen: config.ExperimentConfig, dataset: spec.DatasetDir) -> Any:
+    train = records.read_split(dataset, "train")
+    return runs.build_for_training(chosen, dataset.info(), train)
+
+
+def values(model: Any) -> list[np.ndarray]:
+    return [np.array(weight) for weight in model.weights]
+
+
+def test_old_rows_are_copied_and_new_ones_are_initialised(
+    yesterday: Path, today: spec.DatasetDir
+) -> None:
+    fresh = new_model(resolved(), today)
+    model = new_model(resolved(), today)
+    start_from(model, yesterday, today)
+    info = dataclasses.replace(today.info(), num_items=BEFORE)
+    source = runs.build_model(resolved(), info)
+    checkpoints.read_checkpoint(runs.RunDir(yesterday).best, source.weights)
+    for weight, found, old, new in zip(
+        model.weights, *map(values, (model, source, fresh)), strict=True
+    ):
+        if weight is model.item_counts:
+            np.testing.assert_array_equal(found, new)
+        elif weight is model.item_embedding.table:
+            assert len(found) == AFTER
+            np.testing.assert_array_equal(found[:BEFORE], old)
+            np.testing.assert_array_equal(found[BEFORE:], new[BEFORE:])
+        else:
+            np.testing.assert_array_equal(found, old, err_msg=weight.path)
+
+
+def test_a_run_starts_there_and_says_so(
+    yesterday: Path, today: spec.DatasetDir, tmp_path: Path, capsys: Any
+) -> None:
+    still = resolved("learning_rate=1e-12")
+    loop.train(still, today, tmp_path / "run", warm_start=yesterday)
+    assert f"starting from {yesterday}" in capsys.readouterr().out
+    model, _ = runs.restore_best(tmp_path / "run", today)
+    expected = new_model(still, today)
+    start_from(expected, yesterday, today)
+    trained = {id(weight) for weight in expected.trainable_weights}
+    for weight, found in zip(expected.weights, values(model), strict=True):
+        if id(weight) in trained:
+            np.testing.assert_allclose(found, np.array(weight), atol=1e-6)
+    # The same command again finds the run finished; without the flag it is another.
+    loop.train(still, today, tmp_path / "run", warm_start=yesterday)
+    assert "is finished" in capsys.readouterr().out
+    with pytest.raises(runs.RunError, match="started from other weights"):
+        loop.train(still, today, tmp_path / "run")
+
+
+def test_other_items_in_front_are_refused(
+    yesterday: Path, today: spec.DatasetDir
+) -> None:
+    names = today.item_vocab.read_text().splitlines()
+    today.item_vocab.write_text("".join(f"{name}\n" for name in names[::-1]))
+    with pytest.raises(runs.RunError, match="15 items, which must be the first items"):
+        start_from(new_model(resolved(), today), yesterday, today)
+
+
+def test_another_model_is_refused(yesterday: Path, today: spec.DatasetDir) -> None:
+    chosen = resolved(model="sasrec")
+    with pytest.raises(
+        runs.RunError, match=r"another model: s4rec\. Asked for: SASRec"
+    ):
+        start_from(new_model(chosen, today), yesterday, today)
+
+
+def test_another_width_is_refused(yesterday: Path, today: spec.DatasetDir) -> None:
+    chosen = resolved("dim=16")
+    with pytest.raises(runs.RunError, match=r"has shape .* there\. Asked for"):
+        start_from(new_model(chosen, today), yesterday, today)
+
+
+def test_a_folder_without_a_checkpoint_is_refused(
+    today: spec.DatasetDir, tmp_path: Path
+) -> None:
+    with pytest.raises(runs.RunError, match="has no checkpoint"):
+        loop.train(resolved(), today, tmp_path / "run", warm_start=tmp_path / "none")
