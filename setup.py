@@ -14,6 +14,7 @@ BEAM = [
     "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
     "dill>=0.3.1.1,<0.3.2",  # imported by tfx-bsl, no longer brought by Beam
     "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow
+    "pyarrow>=10,<11",  # Parquet input; TFDV holds it to 10
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
 ]
 KERAS = "keras>=3.13.1,<4"  # the models; 3.13.1 closes the known loader holes

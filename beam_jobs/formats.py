@@ -17,7 +17,7 @@ from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.line_parsers import LineFormat, split_columns
 from beam_jobs.log_files import InputError, read_lines
 
-FORMATS = ("auto", "amazon", "movielens", "csv", "sequences")
+FORMATS = ("auto", "amazon", "movielens", "csv", "json", "sequences")
 
 SAMPLE_LINES = 200
 """Lines of a file that the decision looks at."""
@@ -35,7 +35,14 @@ Columns = Mapping[str, str]
 Fit = tuple[LineFormat, str]
 """A format that fits, and why."""
 
-AMAZON_JSON = LineFormat("amazon", "json")
+AMAZON_JSON = LineFormat(
+    "amazon",
+    "json",
+    fields=(
+        *("reviewerID", "asin", "unixReviewTime", "overall"),
+        *("user_id", "parent_asin", "timestamp", "rating"),
+    ),
+)
 AMAZON_CSV_2014 = LineFormat("amazon", "delimited", ",", user=0, item=1)
 AMAZON_CSV_2018 = LineFormat("amazon", "delimited", ",", user=1, item=0)
 SEQUENCES = LineFormat("sequences", "sequences")
@@ -74,6 +81,7 @@ def decide_format(path: str, name: str, columns: Columns | None) -> Fit | None:
         "amazon": _amazon,
         "movielens": _movielens,
         "csv": _csv,
+        "json": _json,
         "sequences": _sequences,
     }[name](path, sample, columns)
 
@@ -81,7 +89,7 @@ def decide_format(path: str, name: str, columns: Columns | None) -> Fit | None:
 def _only_fit(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
     fits = [fit for weigh in _AUTO for fit in weigh(sample)]
     if columns:
-        fits += _fits_csv(sample, columns)
+        fits += _fits_csv(sample, columns) + _fits_json(sample, columns)
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -91,8 +99,9 @@ def _only_fit(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
         )
     raise InputError(
         f"{path} fits none of the formats {', '.join(FORMATS[1:])}; say which by "
-        "`--format`, or name its columns by `--format csv --columns "
-        f"user=...,item=...,time=...`. First line: {sample[0][:100]!r}"
+        "`--format`, or name its columns by `--format csv` (for Parquet `json`) and "
+        "`--columns user=...,item=...,time=...`. "
+        f"First line: {sample[0][:100]!r}"
     )
 
 
@@ -237,6 +246,26 @@ def _csv(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
         time_unit="auto",
     )
     return line_format, "columns as named by --columns"
+
+
+def _fits_json(sample: Sequence[str], columns: Columns) -> list[Fit]:
+    line_format, reason = _json("", sample, columns)
+
+    def has_fields(line: str) -> bool:
+        try:
+            return orjson.loads(line).keys() >= set(line_format.fields)
+        except (orjson.JSONDecodeError, AttributeError):
+            return False
+
+    return [(line_format, reason)] if _share(sample, has_fields) > 0.5 else []
+
+
+def _json(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
+    if columns is None:
+        raise InputError("`--format json` needs `--columns user=...,item=...,time=...`")
+    roles = ("user", "item", "time", "rating")
+    fields = tuple(columns[role] for role in roles if role in columns)
+    return LineFormat("json", "record", fields=fields), "fields as named by --columns"
 
 
 def _positions_in(path: str, header: Sequence[str], columns: Columns) -> dict[str, int]:

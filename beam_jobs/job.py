@@ -332,11 +332,10 @@ def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
             "sequences do not have"
         )
     for log_file in log_files:
-        unrated = (
-            log_file.line_format.shape == "delimited"
-            and log_file.line_format.rating is None
-        )
-        if unrated and selection.min_rating is not None:
+        if (
+            not log_file.line_format.may_have_ratings
+            and selection.min_rating is not None
+        ):
             raise InputError(
                 f"--min_rating needs ratings; name the column of {log_file.path} by "
                 "--columns ...,rating=..."

@@ -26,7 +26,8 @@ class LineFormat(NamedTuple):
 
     Attributes:
         name: the value of `--format` that it belongs to.
-        shape: "json", "delimited" or "sequences".
+        shape: "json" (an Amazon review), "record" (JSON with named fields),
+            "delimited" or "sequences".
         delimiter: between columns, for "delimited".
         user: position of the user's column, from 0.
         item: position of the item's column.
@@ -35,6 +36,8 @@ class LineFormat(NamedTuple):
         num_columns: number of columns of a good line, or None for "as many as needed".
         has_header: whether the first line names the columns.
         time_unit: "s", "ms" or "auto" (see `time_from_number`).
+        fields: names of user, item, time and, if there is one, rating, for "record";
+            names that may be of use, for "json".
     """
 
     name: str
@@ -47,6 +50,14 @@ class LineFormat(NamedTuple):
     num_columns: int | None = 4
     has_header: bool = False
     time_unit: str = "s"
+    fields: tuple[str, ...] = ()
+
+    @property
+    def may_have_ratings(self) -> bool:
+        """Whether a good line can hold a rating."""
+        if self.shape == "record":
+            return len(self.fields) > 3
+        return self.shape != "delimited" or self.rating is not None
 
 
 def make_parser(line_format: LineFormat, with_rating: bool) -> LineParser:
@@ -58,6 +69,8 @@ def make_parser(line_format: LineFormat, with_rating: bool) -> LineParser:
     """
     if line_format.shape == "json":
         return lambda line: [parse_amazon_json(line, with_rating)]
+    if line_format.shape == "record":
+        return lambda line: [parse_record(line, line_format.fields)]
     if line_format.shape == "sequences":
         return parse_sequence
     return lambda line: [parse_delimited(line, line_format)]
@@ -88,6 +101,32 @@ def parse_amazon_json(line: bytes, with_rating: bool) -> Interaction:
         time_from_number(_json_field(record, time), unit),
         rating,
     )
+
+
+def parse_record(line: bytes, fields: tuple[str, ...]) -> Interaction:
+    """A JSON object whose fields have the names that the user says.
+
+    Ids may be integers; a time is a number (seconds, or milliseconds where it is large)
+    or an ISO 8601 text.
+
+    Raises:
+        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
+    """
+    record = _json_object(line)
+    user, item, time, *rating = [_json_field(record, name) for name in fields]
+    return Interaction(
+        checked_id(_id_text(user), fields[0]),
+        checked_id(_id_text(item), fields[1]),
+        time_from_text(time, "auto")
+        if isinstance(time, str)
+        else time_from_number(time, "auto"),
+        rating_from(rating[0]) if rating else None,
+    )
+
+
+def _id_text(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
 
 
 def _json_field(record: dict[str, Any], name: str) -> Any:

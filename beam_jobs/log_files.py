@@ -1,4 +1,4 @@
-"""Opening raw logs: globs, plain or gzip by content, lines of bounded length."""
+"""Opening raw logs: globs; plain, gzip or Parquet by content; bounded lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from beam_jobs import parquet_rows
 from s4rec_tf import spec
 
 MAX_LINE_BYTES = 32 << 20
@@ -64,17 +65,27 @@ def fingerprint(path: str) -> Fingerprint:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read_lines(path: str) -> Iterator[bytes]:
+def read_lines(path: str, columns: tuple[str, ...] = ()) -> Iterator[bytes]:
     r"""The lines of a plain or gzip file without their ends ("\n" or "\r\n").
 
-    A line longer than `MAX_LINE_BYTES` comes out cut to one byte more than that.
+    A line longer than `MAX_LINE_BYTES` comes out cut to one byte more than that. A row
+    of a Parquet file is a line of JSON.
+
+    Args:
+        path: the file.
+        columns: those of a Parquet file that are needed; none means all.
 
     Raises:
-        InputError: naming a file that cannot be read or whose gzip stream is damaged.
+        InputError: naming a file that cannot be read or is damaged.
     """
     try:
         with open(path, "rb") as raw:
-            yield from _lines_of(_decompressed(raw))
+            if raw.peek(4).startswith(parquet_rows.MAGIC):
+                yield from parquet_rows.rows_as_json(raw, columns)
+            else:
+                yield from _lines_of(_decompressed(raw))
+    except parquet_rows.DamagedParquet as error:
+        raise InputError(f"{path} is a damaged Parquet file: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path} is a damaged gzip file: {error}") from error
     except OSError as error:

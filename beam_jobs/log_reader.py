@@ -143,7 +143,8 @@ class LogReader:
         line_format = self._file.line_format
         parse = make_parser(line_format, self._selection.min_rating is not None)
         try:
-            for number, line in enumerate(read_lines(self._file.path), start=1):
+            lines = read_lines(self._file.path, line_format.fields)
+            for number, line in enumerate(lines, start=1):
                 if not line.strip() or (number == 1 and line_format.has_header):
                     continue
                 self._counts["lines"] += 1

@@ -152,7 +152,7 @@ def _make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="GLOB",
-        help="log files, plain or gzip; with --previous those that are new",
+        help="log files, plain, gzip or Parquet; with --previous those that are new",
     )
     add("--output", required=True, type=Path, metavar="DIR", help="must not exist yet")
     add(
@@ -165,8 +165,8 @@ def _make_parser() -> argparse.ArgumentParser:
         "--columns",
         type=_columns,
         metavar="user=...,item=...,time=...[,rating=...]",
-        help="header names, or positions from 0, for --format csv; time is ISO 8601, "
-        "unix seconds or milliseconds",
+        help="header names, or positions from 0, for --format csv; fields or Parquet "
+        "columns for --format json; time is ISO 8601, unix seconds or milliseconds",
     )
     add(
         "--k_core",
@@ -242,10 +242,10 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
     args, beam_flags = parser.parse_known_args(argv)
     if args.since is not None and args.until is not None and args.since >= args.until:
         parser.error("argument --since: must be before --until")
-    if args.columns is not None and args.format not in ("auto", "csv"):
+    if args.columns is not None and args.format not in ("auto", "csv", "json"):
         parser.error(f"argument --columns: means nothing to --format {args.format}")
-    if args.columns is None and args.format == "csv":
-        parser.error("argument --columns: --format csv needs it")
+    if args.columns is None and args.format in ("csv", "json"):
+        parser.error(f"argument --columns: --format {args.format} needs it")
     if not args.input and args.previous is None:
         parser.error("the following arguments are required: --input")
     if "://" in str(args.output) or str(args.output).startswith(("gs:", "s3:")):
