@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from beam_jobs.example_proto import serialize_example
 from beam_jobs.files import new_file, new_gzip_file
 from beam_jobs.records import UserSequence, parse_action_line, to_sequence_line
+from beam_jobs.splits import FILES, SplitRule, untagged_time
 from beam_jobs.tfrecord_files import write_record
 
 ACTIONS = "actions"
@@ -75,6 +76,7 @@ def write_bucket(
     max_actions_per_user: int,
     order_is_time: bool,
     erasure: _Erasure,
+    split_rule: SplitRule,
 ) -> BucketSummary:
     """Writes a bucket's actions, and its users' newest ones as sequences.
 
@@ -85,23 +87,30 @@ def write_bucket(
         max_actions_per_user: number of newest actions that count.
         order_is_time: whether times are positions within a line of the log.
         erasure: whose actions are dropped.
+        split_rule: how sequences are divided.
     """
     lines, duplicates = distinct_lines(batches)
     erased = 0
     if not erasure.is_empty:
         kept_lines = [line for line in lines if not erasure.concerns(line)]
         lines, erased = kept_lines, len(lines) - len(kept_lines)
-    users = capped_users = capped_actions = 0
+    users = written = capped_users = capped_actions = 0
     conflict = None
     with new_gzip_file(actions_path) as actions, new_file(sequences_path) as sequences:
         for user, group in itertools.groupby(map(parse_action_line, lines), _user_of):
             user_actions = list(group)
+            if split_rule.kind == FILES:
+                first_ones = _first_of_each(user_actions)
+                duplicates += len(user_actions) - len(first_ones)
+                user_actions = first_ones
+            written += len(user_actions)
             for action in user_actions:
                 write_record(actions, serialize_action(action))
             if order_is_time and conflict is None and _has_conflict(user_actions):
                 conflict = user.decode()
             kept = user_actions[-max_actions_per_user:]
-            sequence = UserSequence(user, [item for _, _, item in kept])
+            cuts = split_rule.cuts([time for _, time, _ in kept])
+            sequence = UserSequence(user, [item for _, _, item in kept], cuts)
             sequences.write(to_sequence_line(sequence) + b"\n")
             users += 1
             capped_users += len(kept) < len(user_actions)
@@ -109,13 +118,21 @@ def write_bucket(
     return BucketSummary(
         actions_path.name,
         users,
-        len(lines),
+        written,
         duplicates,
         capped_users,
         capped_actions,
         erased,
         conflict,
     )
+
+
+def _first_of_each(actions: list[Action]) -> list[Action]:
+    """Leaves out what stands in an earlier split already: it is no target."""
+    seen: dict[tuple[int, bytes], Action] = {}
+    for action in actions:
+        seen.setdefault((untagged_time(action[1]), action[2]), action)
+    return list(seen.values())
 
 
 def _user_of(action: Action) -> bytes:
@@ -128,7 +145,7 @@ def _has_conflict(actions: list[Action]) -> bool:
 
 def serialize_action(action: Action) -> bytes:
     """One action as a tf.train.Example of user_id, item and timestamp_ms."""
-    user, timestamp_ms, item = action
+    user, time, item = action
     return serialize_example(
-        {"user_id": user, "item": item, "timestamp_ms": timestamp_ms}
+        {"user_id": user, "item": item, "timestamp_ms": untagged_time(time)}
     )

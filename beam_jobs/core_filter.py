@@ -9,6 +9,7 @@ reached when no item is below k: the item counts of that round are the vocabular
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,7 @@ import apache_beam as beam
 
 from beam_jobs.files import new_file
 from beam_jobs.records import UserSequence, read_sequences, to_sequence_line
+from beam_jobs.splits import Cuts
 
 ITEMS_FILE = "items.txt"
 SUMMARY_FILE = "summary.json"
@@ -80,10 +82,12 @@ def filter_sequence(
         kept_items: a set or mapping of the items to keep; None keeps all.
         k: least number of actions.
     """
-    items = sequence.items
+    items, cuts = sequence.items, sequence.cuts
     if kept_items is not None:
-        items = [item for item in items if item in kept_items]
-    return UserSequence(sequence.user, items) if len(items) >= k else None
+        is_kept = [item in kept_items for item in items]
+        items = list(itertools.compress(items, is_kept))
+        cuts = cuts and Cuts(*(sum(is_kept[:cut]) for cut in cuts))
+    return UserSequence(sequence.user, items, cuts) if len(items) >= k else None
 
 
 def filter_part(

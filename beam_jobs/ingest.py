@@ -14,6 +14,7 @@ from beam_jobs.actions import BucketSummary, write_bucket
 from beam_jobs.files import new_file
 from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
 from beam_jobs.previous import Erasure, read_batches
+from beam_jobs.splits import SplitRule
 from beam_jobs.tf_examples import shard_name
 
 
@@ -26,6 +27,7 @@ class IngestSettings(NamedTuple):
         max_actions_per_user: newest actions of a user that count.
         order_is_time: whether the logs are sequences without times.
         erasure: whose actions are dropped.
+        split_rule: how sequences are divided.
         bad_records_dir: where bad lines go, one file per input file that has any.
         actions_dir: where all distinct actions go.
         sequences_dir: where the users' sequences go.
@@ -37,6 +39,7 @@ class IngestSettings(NamedTuple):
     max_actions_per_user: int
     order_is_time: bool
     erasure: Erasure
+    split_rule: SplitRule
     bad_records_dir: Path
     actions_dir: Path
     sequences_dir: Path
@@ -99,6 +102,7 @@ def _write_bucket(
         settings.max_actions_per_user,
         settings.order_is_time,
         settings.erasure,
+        settings.split_rule,
     )
 
 

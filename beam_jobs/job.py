@@ -36,6 +36,7 @@ from beam_jobs.publish import (
     write_json,
     write_manifest,
 )
+from beam_jobs.splits import LEAVE_ONE_OUT
 from beam_jobs.statistics_page import render_page
 from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
 
@@ -91,6 +92,7 @@ class Job:
         examples = self._write_examples(core, head_rule)
         inputs = sorted({*previous.inputs, *inputs})
         info = self._facts(core, head_rule, examples)
+        self._check_split(info)
         self._write_facts(info, inputs, _order_is_time(log_files))
         self._validate(info)
         counts = _counts(info, ingested)
@@ -115,19 +117,26 @@ class Job:
     def _find_inputs(self) -> tuple[list[LogFile], list[Fingerprint]]:
         """Input files in an order that does not depend on how they were named."""
         options = self.options
-        paths = match_files(options.inputs)
-        identified = sorted((fingerprint(path), path) for path in paths)
+        identified = sorted(
+            (fingerprint(path), split_number, path)
+            for split_number, patterns in enumerate(
+                (options.inputs, options.valid_inputs, options.test_inputs)
+            )
+            for path in match_files(patterns)
+        )
         log_files = []
-        for number, (identity, path) in enumerate(identified):
+        for number, (identity, split_number, path) in enumerate(identified):
             fit = decide_format(path, options.format, options.columns)
             if fit is None:
                 self.report(f"{path}: no lines")
                 continue
             line_format, reason = fit
             self.report(f"{path}: {line_format.name} ({reason})")
-            log_files.append(LogFile(path, identity.name, number, line_format))
+            log_files.append(
+                LogFile(path, identity.name, number, line_format, split_number)
+            )
         _check_together(log_files, options)
-        return log_files, [identity for identity, _ in identified]
+        return log_files, [identity for identity, *_ in identified]
 
     def _ingest(
         self, log_files: list[LogFile], previous_actions: list[Path]
@@ -139,6 +148,7 @@ class Job:
             max_actions_per_user=self.options.max_actions_per_user,
             order_is_time=_order_is_time(log_files),
             erasure=self.options.erasure,
+            split_rule=self.options.split_rule,
             bad_records_dir=root / BAD_RECORDS,
             actions_dir=root / ACTIONS,
             sequences_dir=work / "sequences",
@@ -259,6 +269,7 @@ class Job:
             head_share=HEAD_SHARE,
             head_min_length=head_rule.min_length,
             k_core=self.options.k_core,
+            split=self.options.split_rule.describe(),
             split_examples={
                 split: sum(
                     count
@@ -268,6 +279,18 @@ class Job:
                 for split in SPLITS
             },
         )
+
+    def _check_split(self, info: DatasetInfo) -> None:
+        if self.options.split_rule.kind == LEAVE_ONE_OUT:
+            return
+        for split in SPLITS:
+            if info.split_examples[split] == 0:
+                raise JobError(
+                    f"`--split` {info.split} leaves no example for {split}: a user "
+                    "needs an action for training, and one to take the target from"
+                )
+        left_out = info.num_users - info.split_examples["train"]
+        self.report(f"users without an action for training, in no split: {left_out:,}")
 
     def _write_facts(
         self, info: DatasetInfo, inputs: list[Fingerprint], order_is_time: bool
@@ -326,6 +349,10 @@ def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
             "logs of sequences, which have no times, cannot be joined with other logs"
         )
     selection = options.selection
+    if True in shapes and options.split_rule.kind != LEAVE_ONE_OUT:
+        raise InputError(
+            "logs of sequences have no times; only leave_one_out splits them"
+        )
     if True in shapes and selection != (None, None, None):
         raise InputError(
             "--since, --until and --min_rating need times and ratings, which logs of "
@@ -344,6 +371,7 @@ def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
 
 def _counts(info: DatasetInfo, ingested: IngestSummary) -> dict[str, Any]:
     return {
+        "split": info.split,
         "users": info.num_users,
         "items": info.num_items,
         "actions": info.num_actions,

@@ -31,12 +31,15 @@ class LogFile(NamedTuple):
         name: its base name, as it stands in `bad_records/`.
         number: its number in the job, from 0; independent of the order of arguments.
         line_format: the format decided for it.
+        split_number: what its actions are for, in the order of `spec.SPLITS`, where the
+            logs say so.
     """
 
     path: str
     name: str
     number: int
     line_format: LineFormat
+    split_number: int = 0
 
 
 class Selection(NamedTuple):
@@ -109,7 +112,7 @@ class LogReader:
         sizes = [0] * self._num_buckets
         with contextlib.ExitStack() as stack:
             for interaction in self._selected(stack):
-                line = to_action_line(interaction)
+                line = to_action_line(interaction, self._file.split_number)
                 bucket = bucket_of(line[: line.index(b"\t")], self._num_buckets)
                 batches[bucket].append(line)
                 sizes[bucket] += len(line)

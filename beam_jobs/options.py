@@ -12,6 +12,7 @@ from beam_jobs.formats import FORMATS
 from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.log_reader import Selection
 from beam_jobs.previous import Erasure
+from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's in-process runner; `DirectRunner` would first try to download another one."""
@@ -30,7 +31,10 @@ class JobOptions:
     """What a user asked for.
 
     Attributes:
-        inputs: globs of log files.
+        inputs: globs of log files; those for training where files make the split.
+        valid_inputs: globs of log files whose actions are for validation.
+        test_inputs: globs of log files whose actions are for the test.
+        split_rule: how sequences are divided.
         format: one of `FORMATS`.
         output: the dataset folder to be made.
         columns: from role to header name or position, for CSV; None if not given.
@@ -48,6 +52,9 @@ class JobOptions:
     """
 
     inputs: tuple[str, ...]
+    valid_inputs: tuple[str, ...]
+    test_inputs: tuple[str, ...]
+    split_rule: SplitRule
     format: str
     output: Path
     columns: dict[str, str] | None
@@ -89,6 +96,9 @@ class JobOptions:
             "max_bad_share": self.max_bad_share,
             "max_actions_per_user": self.max_actions_per_user,
             "num_shards": self.num_shards,
+            "split": self.split_rule.kind,
+            "valid_from_ms": self.split_rule.valid_from_ms,
+            "test_from_ms": self.split_rule.test_from_ms,
         }
 
 
@@ -175,6 +185,27 @@ def _make_parser() -> argparse.ArgumentParser:
         help="least number of actions of every user and item; 1 keeps all "
         "(default %(default)s)",
     )
+    add(
+        "--split",
+        choices=KINDS,
+        default=LEAVE_ONE_OUT,
+        help="what is held back: each user's last two actions (default), what happened "
+        "from two moments on, or what stands in files of its own",
+    )
+    for split in ("valid", "test"):
+        add(
+            f"--{split}_from",
+            type=_time,
+            metavar="TIME",
+            help=f"first time of {split}, for --split global_time",
+        )
+        add(
+            f"--{split}_input",
+            nargs="+",
+            default=[],
+            metavar="GLOB",
+            help=f"log files of {split}, for --split files",
+        )
     add("--since", type=_time, metavar="TIME", help="first time, inclusive")
     add("--until", type=_time, metavar="TIME", help="last time, exclusive")
     add("--min_rating", type=float, help="least rating; a record without one is bad")
@@ -246,6 +277,7 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         parser.error(f"argument --columns: means nothing to --format {args.format}")
     if args.columns is None and args.format in ("csv", "json"):
         parser.error(f"argument --columns: --format {args.format} needs it")
+    _check_split(parser, args)
     if not args.input and args.previous is None:
         parser.error("the following arguments are required: --input")
     if "://" in str(args.output) or str(args.output).startswith(("gs:", "s3:")):
@@ -254,6 +286,9 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         )
     return JobOptions(
         inputs=tuple(args.input),
+        valid_inputs=tuple(args.valid_input),
+        test_inputs=tuple(args.test_input),
+        split_rule=SplitRule(args.split, args.valid_from, args.test_from),
         format=args.format,
         output=args.output,
         columns=args.columns,
@@ -269,6 +304,24 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         erasure=Erasure(args.erase_users, args.erase_items),
         beam_flags=tuple(beam_flags),
     )
+
+
+def _check_split(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    needed = {
+        LEAVE_ONE_OUT: (),
+        GLOBAL_TIME: ("valid_from", "test_from"),
+        FILES: ("valid_input", "test_input"),
+    }
+    for kind, names in needed.items():
+        for name in names:
+            is_given = getattr(args, name) not in (None, [])
+            if is_given != (kind == args.split):
+                verb = "means nothing to" if is_given else "is needed by"
+                parser.error(f"argument --{name}: {verb} --split {args.split}")
+    if args.split == GLOBAL_TIME and args.valid_from >= args.test_from:
+        parser.error("argument --valid_from: must be before --test_from")
+    if args.split == FILES and args.previous is not None:
+        parser.error("argument --previous: means nothing to --split files")
 
 
 def checked_beam_flags(flags: Sequence[str]) -> list[str]:

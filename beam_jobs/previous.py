@@ -14,6 +14,7 @@ from beam_jobs.interactions import Interaction
 from beam_jobs.log_files import Fingerprint
 from beam_jobs.log_reader import BATCH_BYTES, Selection
 from beam_jobs.records import bucket_of, to_action_line
+from beam_jobs.splits import FILES
 from beam_jobs.tfrecord_files import read_records
 from s4rec_tf.spec import DatasetDir
 
@@ -56,6 +57,11 @@ def open_previous(root: Path, selection: Selection) -> Previous:
         raise PreviousError(
             f"`--previous` {root} was made from logs of sequences, which have no "
             "times; an increment cannot be put in order among them"
+        )
+    if content["settings"].get("split") == FILES:
+        raise PreviousError(
+            f"`--previous` {root} was split by files; what its actions were for is not "
+            "kept with them"
         )
     names = {"since_ms": "since", "until_ms": "until", "min_rating": "min_rating"}
     for name, flag in names.items():

@@ -13,38 +13,47 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from beam_jobs.interactions import END_OF_TIME_MS, Interaction
+from beam_jobs.splits import Cuts, tagged_time
 
-_TIME_DIGITS = len(str(END_OF_TIME_MS))
+_TIME_DIGITS = len(str(tagged_time(END_OF_TIME_MS, 2)))
 
 
 class UserSequence(NamedTuple):
-    """A user and the raw ids of their items, oldest first."""
+    """A user, the raw ids of their items, oldest first, and where they are divided."""
 
     user: bytes
     items: list[bytes]
+    cuts: Cuts | None = None
 
 
-def to_action_line(interaction: Interaction) -> bytes:
-    r"""Interaction("u", "i", 7) -> b"u\t0000000000007\ti"."""
+def to_action_line(interaction: Interaction, split_number: int = 0) -> bytes:
+    r"""Interaction("u", "i", 7) -> b"u\t00000000000007\ti"."""
     user, item, timestamp_ms, _ = interaction
-    return f"{user}\t{timestamp_ms:0{_TIME_DIGITS}}\t{item}".encode()
+    time = tagged_time(timestamp_ms, split_number)
+    return f"{user}\t{time:0{_TIME_DIGITS}}\t{item}".encode()
 
 
 def parse_action_line(line: bytes) -> tuple[bytes, int, bytes]:
-    """The user, the time in milliseconds and the item of an action line."""
-    user, timestamp_ms, item = line.split(b"\t")
-    return user, int(timestamp_ms), item
+    """The user, the time as `tagged_time` made it, and the item of an action line."""
+    user, time, item = line.split(b"\t")
+    return user, int(time), item
 
 
 def to_sequence_line(sequence: UserSequence) -> bytes:
-    r"""UserSequence(b"u", [b"i", b"j"]) -> b"u\ti j"; the form `show` prints."""
-    return sequence.user + b"\t" + b" ".join(sequence.items)
+    r"""UserSequence(b"u", [b"i", b"j"]) -> b"u\ti j"; the form `show` prints.
+
+    Where the sequence is divided is appended, if it is.
+    """
+    line = sequence.user + b"\t" + b" ".join(sequence.items)
+    return line if sequence.cuts is None else line + b"\t%d\t%d" % sequence.cuts
 
 
 def parse_sequence_line(line: bytes) -> UserSequence:
     """The reverse of `to_sequence_line`; a line end is dropped."""
-    user, items = line.rstrip(b"\n").split(b"\t")
-    return UserSequence(user, items.split(b" "))
+    user, items, *cuts = line.rstrip(b"\n").split(b"\t")
+    return UserSequence(
+        user, items.split(b" "), Cuts(*map(int, cuts)) if cuts else None
+    )
 
 
 def read_sequences(lines: Iterable[bytes]) -> Iterator[UserSequence]:

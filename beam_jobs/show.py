@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from beam_jobs.example_proto import parse_example
 from beam_jobs.records import UserSequence, to_sequence_line
-from beam_jobs.sequences import join_splits
 from beam_jobs.tfrecord_files import DamagedRecords, read_records
 from s4rec_tf import spec
 
@@ -58,8 +57,9 @@ def read_dataset(dataset: spec.DatasetDir) -> Iterator[UserSequence]:
     ]
     merged = heapq.merge(*shards)
     for user, examples in itertools.groupby(merged, lambda example: example.user):
-        train, *targets = examples
-        ids = join_splits(train.item_ids, *(t.target_ids[0] for t in targets))
+        # The last split's example holds what is in those before it.
+        *_, last = examples
+        ids = [*last.item_ids, *last.target_ids]
         yield UserSequence(user, [items[item_id - 1] for item_id in ids])
 
 

@@ -18,7 +18,7 @@ from beam_jobs.dataset_info import HeadRule
 from beam_jobs.example_proto import Feature, serialize_example
 from beam_jobs.files import new_file, new_gzip_file
 from beam_jobs.records import UserSequence, read_sequences
-from beam_jobs.sequences import SplitExample, leave_last_two_out
+from beam_jobs.splits import SplitExample, split_examples
 from beam_jobs.tfrecord_files import write_record
 from beam_jobs.vocabulary import read_item_ids
 from s4rec_tf import spec
@@ -58,7 +58,7 @@ def serialize_user(
     """Pairs of a split and the user's serialized example in it."""
     ids = [item_ids[item] for item in sequence.items]
     is_head = head_rule.is_head(sequence)
-    for example in leave_last_two_out(ids):
+    for example in split_examples(ids, sequence.cuts):
         features = to_features(sequence, len(ids), is_head, example)
         yield example.split, serialize_example(features)
 

@@ -199,6 +199,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
+    split_by = spec.DatasetDir(args.dataset).info().split
+    print(f"{args.split}, sequences split by {split_by}")
     print(metrics_table(found.metrics, sequences))
     print(list_summary(found.top_ids, sequences.target_ids, item_counts))
     print(json.dumps(found.metrics, allow_nan=False))

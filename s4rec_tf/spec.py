@@ -7,12 +7,17 @@ the raw id of item n. `PAD_ID` 0 is no item: sequences are padded with it on the
 `MASK_ID` stands for an item that an augmentation has hidden; it is negative so that the
 vocabulary is free to grow.
 
-A dataset folder holds one `tf.train.Example` a user in each split:
+A dataset folder holds at most one `tf.train.Example` a user in each split. If the last
+two actions are left out:
 
 * `train`: `item_ids` is the training part of the sequence: all but the last two
   actions, or all of them for users with fewer than three, who are in no other split.
 * `valid`: `item_ids` is the training part, `target_id` the last but one action.
 * `test`: `item_ids` is everything before the last action, `target_id` the last.
+
+If time or files divide a sequence: `target_id` is the first action of the validation or
+the test, `item_ids` everything before that part. Who has no action for training is in
+no split, and who has none in a part has no example of it.
 
 `item_ids` is oldest first and never cut to a model's length, so it is also what a
 ranking must exclude. Every example of every split carries `user_id`, `is_head` and
@@ -86,6 +91,7 @@ class DatasetInfo:
         head_min_length: length of the shortest head user's full sequence; the rule for
             users outside the dataset.
         k_core: least number of actions of every user and of every item.
+        split: how sequences are divided, in a few words.
         split_examples: number of examples in each split.
     """
 
@@ -97,6 +103,7 @@ class DatasetInfo:
     head_min_length: int
     k_core: int
     split_examples: dict[str, int]
+    split: str = "leave_one_out"
 
 
 @dataclasses.dataclass(frozen=True)

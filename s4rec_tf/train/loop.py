@@ -120,20 +120,27 @@ class _KeepRefit(keras.callbacks.Callback):
 
 
 def _with_targets(dataset: spec.DatasetDir) -> Sequences:
-    """Every user's full sequence: the test split with its targets appended."""
-    test = records.read_split(dataset, "test")
-    train = records.read_split(dataset, "train")
-    only_train = np.flatnonzero(~np.isin(train.user_ids, test.user_ids))
-    parts = [
-        np.append(test.items(row), test.target_ids[row]) for row in range(len(test))
-    ] + [train.items(row) for row in only_train]
+    """Every user's full sequence: that of their last split, and its target."""
+    users: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    flags: list[np.ndarray] = []
+    for split in reversed(spec.SPLITS):
+        sequences = records.read_split(dataset, split)
+        known = np.concatenate(users) if users else sequences.user_ids[:0]
+        rows = np.flatnonzero(~np.isin(sequences.user_ids, known))
+        users.append(sequences.user_ids[rows])
+        flags.append(sequences.is_head[rows])
+        for row in rows:
+            target = sequences.target_ids[row : row + 1]
+            parts.append(np.append(sequences.items(row), target[target > 0]))
+    lengths = np.asarray([len(part) for part in parts], np.int32)
     return Sequences(
-        user_ids=np.concatenate([test.user_ids, train.user_ids[only_train]]),
+        user_ids=np.concatenate(users),
         values=np.concatenate(parts).astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum([len(part) for part in parts])]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
         target_ids=np.zeros(len(parts), np.int32),
-        is_head=np.concatenate([test.is_head, train.is_head[only_train]]),
-        sequence_lengths=np.asarray([len(part) for part in parts], np.int32),
+        is_head=np.concatenate(flags),
+        sequence_lengths=lengths,
     )
 
 

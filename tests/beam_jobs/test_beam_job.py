@@ -98,6 +98,7 @@ def test_everything_in_the_folder(tmp_path, capfdbinary):
         "head_share": 0.2,
         "head_min_length": 4,
         "k_core": 2,
+        "split": "leave_one_out",
         "split_examples": {"train": 3, "valid": 2, "test": 2},
     }
     assert info["settings"]["k_core"] == 2

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from beam_jobs.actions import distinct_lines, write_bucket
 from beam_jobs.example_proto import parse_example, serialize_example
 from beam_jobs.interactions import END_OF_TIME_MS, Interaction, checked_id
+from beam_jobs.previous import Erasure
 from beam_jobs.records import bucket_of, parse_action_line, to_action_line
+from beam_jobs.splits import SplitRule
 from beam_jobs.tfrecord_files import DamagedRecords, read_records, write_record
 
 IDS = st.text("!~09azé\u0378日\U0001f600", min_size=1, max_size=3)
@@ -33,7 +35,13 @@ def test_buckets_are_those_of_sha256():
 def write(tmp_path, lines, cap=10, order_is_time=False):
     batches = [f"{user}\t{time:013}\t{item}".encode() for user, time, item in lines]
     summary = write_bucket(
-        batches, tmp_path / "actions.gz", tmp_path / "users", cap, order_is_time
+        batches,
+        tmp_path / "actions.gz",
+        tmp_path / "users",
+        cap,
+        order_is_time,
+        Erasure(),
+        SplitRule(),
     )
     actions = [
         parse_example(record) for record in read_records(tmp_path / "actions.gz")
