@@ -162,7 +162,7 @@ class S4Rec(SASRec):
         """Every term of Eq. 14 that has a weight."""
         intents = self._intents(encoded.z)
         terms = {
-            "next_item": lambda: self.next_item_loss(batch, encoded.states),  # Eq. 1
+            "next_item": lambda: self._next_item(batch, encoded),  # Eq. 1
             "clustering": lambda: self._clustering(encoded, intents),  # Eqs. 3-7
             "contrastive": lambda: self._contrastive(batch, encoded, intents),  # 8-10
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
@@ -170,6 +170,21 @@ class S4Rec(SASRec):
         }
         weights = self.loss_weights()
         return {name: term() for name, term in terms.items() if name in weights}
+
+    def _next_item(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """Eq. 1, on the views as well if they weigh anything."""
+        own = self.next_item_loss(batch, encoded.states)
+        weight = self.settings.view_weight
+        if not weight:
+            return own
+        # A view has its last position in common with the sequence, and no other.
+        ends = ["target_ids"] + ["negative_ids"] * (self.settings.loss == "bce")
+        last = {**batch, **{name: batch[name][:, -1:] for name in ends}}
+        views = [
+            self.next_item_loss(last, ops.expand_dims(view, 1))
+            for view in (encoded.z_1, encoded.z_2)
+        ]
+        return (own + weight * sum(views)) / (1 + 2 * weight)
 
     def _intents(self, z: Tensor) -> Intents:
         """h(u) and what it comes from."""

@@ -23,6 +23,8 @@ class S4RecSettings(SASRecSettings):
         beta_1: weight of the contrastive loss.
         beta_2: weight of the distillation.
         lambda_adv: lambda, weight of the head-tail classification.
+        view_weight: weight of Eq. 1 on each view beside Eq. 1 on the sequence itself,
+            their weighted mean being L_SR: a view, too, has to tell the next item.
         auxiliary_ramp_steps: training steps over which these four weights rise from 0
             to what they are, linearly; 0 keeps them constant.
         gamma: scale of the reversed gradient that reaches the encoder.
@@ -60,6 +62,7 @@ class S4RecSettings(SASRecSettings):
     beta_1: float = 0.1
     beta_2: float = 0.1
     lambda_adv: float = 0.1
+    view_weight: float = 0.0
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0
     gamma_ramp_steps: int = 0
@@ -83,10 +86,18 @@ class S4RecSettings(SASRecSettings):
             self._check(name, getattr(self, name) > 0, "must be positive")
         for name in ("num_intents", "sinkhorn_iterations"):
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
-        weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
+        weights = (
+            *("alpha", "beta_1", "beta_2", "lambda_adv"),
+            *("view_weight", "gamma"),
+        )
         steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
         for name in (*weights, *steps):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
+        self._check(
+            "view_weight",
+            not self.view_weight or self.pooling == "last",
+            "needs the last state of a view (`pooling=last`)",
+        )
 
     def _check(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
@@ -106,7 +117,8 @@ class S4RecSettings(SASRecSettings):
     def needs_views(self) -> bool:
         """Whether any term looks at augmented views."""
         swaps = self.clustering_targets == "swapped" and self.clustering == "online"
-        return self.beta_1 > 0 or self.beta_2 > 0 or (swaps and self.alpha > 0)
+        looked_at = self.beta_1 > 0 or self.beta_2 > 0 or self.view_weight > 0
+        return looked_at or (swaps and self.alpha > 0)
 
     @property
     def counts_steps(self) -> bool:

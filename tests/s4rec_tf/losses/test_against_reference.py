@@ -90,6 +90,35 @@ def test_every_term_equals_the_equations(batch, settings):
     assert loss == pytest.approx(total, rel=TOLERANCE)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "bce"])
+def test_views_may_have_to_tell_the_next_item(batch, loss):
+    items = batch["item_ids"]
+    targets = np.where(items > 0, batch["target_ids"], 0)
+    negatives = np.where(items > 0, items % NUM_ITEMS + 1, 0)
+    batch = {**batch, "target_ids": targets, "negative_ids": negatives}
+    model = build(view_weight=0.5, beta_1=0.0, beta_2=0.0, loss=loss)
+    encoded = model(batch, training=False)
+    table = as_numpy(model.item_vectors())
+    value = {
+        "softmax": lambda states, n: reference.softmax_loss(
+            states, targets[:, -n:], table
+        ),
+        "bce": lambda states, n: reference.bce_loss(
+            states, targets[:, -n:], table, negatives[:, -n:]
+        ),
+    }[loss]
+    own = value(as_numpy(encoded.states), LENGTH)
+    views = [value(as_numpy(z)[:, None], 1) for z in (encoded.z_1, encoded.z_2)]
+    received = float(model.loss_terms(batch, encoded)["next_item"])
+    expected = (own + 0.5 * sum(views)) / 2
+    assert received == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_a_mean_state_cannot_tell_the_next_item():
+    with pytest.raises(ValueError, match="`view_weight` needs the last state"):
+        build(view_weight=1.0, pooling="mean")
+
+
 @pytest.mark.parametrize("num_targets", [1, LENGTH])
 def test_packing_changes_no_term(batch, num_targets):
     targets = np.where(batch["item_ids"] > 0, batch["target_ids"], 0)
