@@ -113,6 +113,8 @@ class S4Rec(SASRec):
         names = ["item_ids"]
         if self.settings.needs_views:
             names += ["view_1", "view_2"]
+        if training:
+            batch = {**batch, "item_ids": self.hide_some(batch["item_ids"])}
         all_ids = ops.concatenate([batch[name] for name in names])
         num_targets = batch["target_ids"].shape[1]
         whole = self.settings.pooling == "mean"

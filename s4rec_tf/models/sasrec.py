@@ -38,6 +38,8 @@ class SASRecSettings(ModelSettings):
         num_layers: attention blocks.
         num_heads: heads of each block.
         dropout: rate, on the embedding, attention weights and every part's output.
+        hidden_share: share of the items of a training sequence, its last one apart,
+            that are hidden at random; views are made of whole sequences.
         loss: form of the next-item loss.
         score: an item's score is the dot product of state and item vector; or their
             cosine, over `score_temperature`.
@@ -56,6 +58,7 @@ class SASRecSettings(ModelSettings):
     num_layers: int = 2
     num_heads: int = 2
     dropout: float = 0.5
+    hidden_share: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
     score: Literal["dot", "cosine"] = "dot"
     score_temperature: float = 0.07
@@ -77,8 +80,10 @@ class SASRecSettings(ModelSettings):
                 f"`num_heads` must divide `dim`. Received: num_heads={self.num_heads}, "
                 f"dim={self.dim}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}")
+        for name in ("dropout", "hidden_share"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise ValueError(f"`{name}` must lie in [0, 1). Received: {share}")
         if self.score_temperature <= 0:
             raise ValueError(
                 "`score_temperature` must be positive. "
@@ -172,7 +177,28 @@ class SASRec(SequenceRecommender):
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """States at the positions that have a target, [B, T, d]."""
         num_positions = batch["target_ids"].shape[1]
-        return self.encode(batch["item_ids"], num_positions, training)
+        item_ids = self.hide_some(batch["item_ids"]) if training else batch["item_ids"]
+        return self.encode(item_ids, num_positions, training)
+
+    def hide_some(self, item_ids: Tensor) -> Tensor:
+        """Replaces `hidden_share` of the items, the last column apart, by `MASK_ID`.
+
+        Args:
+            item_ids: int32 [B, L], left-padded.
+
+        Returns:
+            int32 [B, L]; other items at every call.
+        """
+        if not self.settings.hidden_share:
+            return item_ids
+        seed = self.encoder.seed_generator
+        draw = keras.random.uniform(ops.shape(item_ids), seed=seed)
+        width = item_ids.shape[1]
+        may_hide = ops.logical_and(
+            masks.is_real(item_ids), ops.arange(width) < width - 1
+        )
+        is_hidden = ops.logical_and(may_hide, draw < self.settings.hidden_share)
+        return ops.where(is_hidden, spec.MASK_ID, item_ids)
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """The last state [B, d] in the form that ranks the items."""

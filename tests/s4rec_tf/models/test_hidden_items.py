@@ -1,0 +1,71 @@
+"""Items hidden at random in training: which, how many, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from s4rec_tf import spec
+from s4rec_tf.models.registry import MODELS, model_class
+
+NUM_ITEMS, LENGTH, ROWS = 30, 12, 400
+
+
+def build(hidden_share: float, name: str = "sasrec") -> Any:
+    keras.utils.set_random_seed(4)
+    settings = {"max_length": LENGTH, "dim": 8, "hidden_share": hidden_share}
+    return MODELS[name]({**settings, "dropout": 0.0}, NUM_ITEMS)
+
+
+def histories() -> np.ndarray:
+    generator = np.random.default_rng(6)
+    ids = generator.integers(1, NUM_ITEMS + 1, (ROWS, LENGTH))
+    lengths = generator.integers(1, LENGTH + 1, (ROWS, 1))
+    return np.where(np.arange(LENGTH) >= LENGTH - lengths, ids, 0).astype(np.int32)
+
+
+def test_the_stated_share_is_hidden_and_never_the_last_item() -> None:
+    item_ids, model = histories(), build(0.3)
+    draws = [keras.ops.convert_to_numpy(model.hide_some(item_ids)) for _ in range(2)]
+    for hidden in draws:
+        np.testing.assert_array_equal(hidden[:, -1], item_ids[:, -1])
+        np.testing.assert_array_equal(hidden == spec.PAD_ID, item_ids == spec.PAD_ID)
+        is_hidden = hidden == spec.MASK_ID
+        np.testing.assert_array_equal(hidden[~is_hidden], item_ids[~is_hidden])
+        may_hide = item_ids[:, :-1] != spec.PAD_ID
+        assert is_hidden[:, :-1][may_hide].mean() == pytest.approx(0.3, abs=0.03)
+    assert (draws[0] != draws[1]).any()
+
+
+def test_nothing_is_hidden_unless_asked_for() -> None:
+    item_ids = histories()
+    np.testing.assert_array_equal(build(0.0).hide_some(item_ids), item_ids)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "s4rec"])
+def test_only_training_hides(name: str) -> None:
+    item_ids = histories()
+    batch = {
+        "item_ids": item_ids,
+        "target_ids": item_ids[:, -1:],
+        "view_1": item_ids,
+        "view_2": item_ids,
+    }
+    model, whole = build(0.5, name), build(0.0, name)
+    model.set_weights(whole.get_weights())
+
+    def states(recommender: Any, training: bool) -> np.ndarray:
+        found = recommender(batch, training=training)
+        found = found if name == "sasrec" else found.states
+        return np.asarray(keras.ops.convert_to_numpy(found))
+
+    np.testing.assert_allclose(states(model, False), states(whole, False), atol=1e-5)
+    assert np.abs(states(model, True) - states(whole, True)).max() > 1e-3
+
+
+def test_all_items_cannot_be_hidden() -> None:
+    with pytest.raises(ValueError, match=r"`hidden_share` must lie in \[0, 1\)"):
+        model_class("sasrec").Settings(hidden_share=1.0)
