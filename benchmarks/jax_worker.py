@@ -133,7 +133,7 @@ def build(args: argparse.Namespace, clock: jax_device.CompileClock) -> Training:
     """Makes the data and the model that the command line names."""
     shape = shapes.SHAPES[args.shape]
     config = configuration.resolve(
-        args.model, overrides=[f"loss={shape.loss}", *args.set]
+        args.model, overrides=[f"loss={shape.loss}", "score=dot", *args.set]
     )
     if args.arrays:
         dataset = array_file.read_arrays(args.arrays)

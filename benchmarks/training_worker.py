@@ -248,7 +248,7 @@ def build(args: argparse.Namespace) -> Training:
     if args.times > 1:
         sequences = shapes.repeat(sequences, args.times)
     config = configuration.resolve(
-        args.model, overrides=[f"loss={shape.loss}", *args.set]
+        args.model, overrides=[f"loss={shape.loss}", "score=dot", *args.set]
     )
     return Training(config, sequences, num_items)
 

@@ -60,8 +60,8 @@ class S4RecSettings(SASRecSettings):
     sinkhorn_iterations: int = 3
     alpha: float = 0.01
     beta_1: float = 0.1
-    beta_2: float = 0.1
-    lambda_adv: float = 0.1
+    beta_2: float = 0.01
+    lambda_adv: float = 0.05
     view_weight: float = 0.0
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0

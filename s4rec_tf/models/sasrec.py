@@ -60,7 +60,7 @@ class SASRecSettings(ModelSettings):
     dropout: float = 0.5
     hidden_share: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
-    score: Literal["dot", "cosine"] = "dot"
+    score: Literal["dot", "cosine"] = "cosine"
     score_temperature: float = 0.07
     num_negatives: int = 256
     negative_sampling: Literal["uniform", "popularity"] = "uniform"

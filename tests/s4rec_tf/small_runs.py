@@ -12,6 +12,7 @@ def shaken_s4rec(num_items, max_length, **settings):
     """S4Rec whose weights lie far from their small initial values."""
     keras.utils.set_random_seed(3)
     base = {"max_length": max_length, "dim": 8, "num_intents": 5, "dropout": 0.0}
+    base |= {"score": "dot", "beta_2": 0.1, "lambda_adv": 0.1}
     model = S4Rec({**base, **settings}, num_items)
     generator = np.random.default_rng(9)
     for weight in model.trainable_weights:

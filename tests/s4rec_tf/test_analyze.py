@@ -47,7 +47,7 @@ def test_findings_are_those_of_the_split(dataset, run_dirs, capsys):
     assert written["split"] == "test"
     users = records.read_split(dataset, "test")
     model, _ = runs.restore_best(run_dirs / "s4rec", dataset)
-    z = encoding.encode_users(model, users).astype(np.float64)
+    z = encoding.embed_users(model, users).astype(np.float64)
     mu = np.asarray(model.prototypes.mu, np.float64)
     cosine = (z @ mu.T) / np.linalg.norm(mu, axis=1)
     own = np.argmax(cosine, axis=1)

@@ -156,7 +156,8 @@ def test_the_table_shows_every_group_and_the_lists(
 ):
     flags = ("--split", "valid")
     assert run_command(monkeypatch, dataset, Successor(), tmp_path, *flags) == 0
-    lines = capsys.readouterr().out.splitlines()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "valid, sequences split by leave_one_out"
     columns = "overall head tail length_q1 length_q2 length_q3 length_q4 unfiltered"
     assert lines[0].split() == columns.split()
     assert lines[1].split() == ["HR@5", *["1.0000"] * 8]

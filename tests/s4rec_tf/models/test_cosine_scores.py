@@ -31,7 +31,7 @@ def scores(model: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["sasrec", "s4rec"])
 def test_scores_are_cosines_over_the_temperature(name: str) -> None:
-    plain = build(name)
+    plain = build(name, score="dot")
     model = build(name, score="cosine", score_temperature=TEMPERATURE)
     model.set_weights(plain.get_weights())
     states, table = (
@@ -57,7 +57,7 @@ def test_the_loss_is_the_cross_entropy_of_these_scores() -> None:
 
 
 def test_sequence_embeddings_stay_raw_states() -> None:
-    plain = build("s4rec")
+    plain = build("s4rec", score="dot")
     model = build("s4rec", score="cosine")
     model.set_weights(plain.get_weights())
     np.testing.assert_allclose(
