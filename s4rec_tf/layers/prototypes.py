@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from s4rec_tf.layers.clusters import kmeans
+from s4rec_tf.layers.unit import unit
 
 Tensor = Any
 
@@ -59,9 +60,7 @@ class Prototypes(keras.layers.Layer):
         mu = self.vectors() if mu is None else mu
         if not self.normalize:
             return ops.matmul(z, ops.transpose(mu))
-        return ops.matmul(
-            ops.normalize(z, axis=-1), ops.transpose(ops.normalize(mu, axis=-1))
-        )
+        return ops.matmul(unit(z), ops.transpose(unit(mu)))
 
     def log_assignment(self, similarities: Tensor) -> Tensor:
         """Eq. 3: log p = log softmax(z mu^T / tau_1), [B, K]."""

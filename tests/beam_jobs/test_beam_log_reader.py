@@ -75,7 +75,7 @@ def test_good_lines_become_batches_and_bad_ones_are_set_aside(tmp_path):
     batches, summary = read(
         tmp_path, b"1::2::3::4\n\nbad\n1::7::3::5\nx::y::z::4\n1::\xff::3::4\n"
     )
-    assert batches == [(0, b"1\t0000000004000\t2\n1\t0000000005000\t7")]
+    assert batches == [(0, b"1\t00000000004000\t2\n1\t00000000005000\t7")]
     assert summary.lines == 5
     assert summary.actions == 2
     assert summary.bad == {"wrong_column_count": 1, "bad_rating": 1, "invalid_utf8": 1}
@@ -99,7 +99,7 @@ def test_the_header_is_no_record(tmp_path):
     batches, summary = read(
         tmp_path, b"userId,movieId,rating,timestamp\n1,2,3,4\n", line_format
     )
-    assert batches == [(0, b"1\t0000000004000\t2")]
+    assert batches == [(0, b"1\t00000000004000\t2")]
     assert summary.lines == 1
 
 
