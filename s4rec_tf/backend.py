@@ -15,6 +15,8 @@ import keras
 Tensor = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_LEAST_SQUARE = 1e-12
+
 IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
 """True where shapes may depend on data, as they may in a TensorFlow graph."""
 
@@ -78,6 +80,15 @@ def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
         return of_differentiable(first, *weights)
 
     return call
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Divides vectors [..., d] by their length; zero vectors stay zero.
+
+    On some backends Keras' own `normalize` has no finite gradient there.
+    """
+    square = keras.ops.sum(keras.ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * keras.ops.rsqrt(keras.ops.maximum(square, _LEAST_SQUARE))
 
 
 def split_rows(tensor: Tensor, num_rows: int) -> list[Tensor]:

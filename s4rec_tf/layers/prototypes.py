@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from s4rec_tf import backend
 from s4rec_tf.layers.clusters import kmeans
-from s4rec_tf.layers.unit import unit
 
 Tensor = Any
 
@@ -60,7 +60,7 @@ class Prototypes(keras.layers.Layer):
         mu = self.vectors() if mu is None else mu
         if not self.normalize:
             return ops.matmul(z, ops.transpose(mu))
-        return ops.matmul(unit(z), ops.transpose(unit(mu)))
+        return ops.matmul(backend.unit(z), ops.transpose(backend.unit(mu)))
 
     def log_assignment(self, similarities: Tensor) -> Tensor:
         """Eq. 3: log p = log softmax(z mu^T / tau_1), [B, K]."""

@@ -8,7 +8,6 @@ from typing import Any
 from keras import ops
 
 from s4rec_tf import backend
-from s4rec_tf.layers.unit import unit
 
 Tensor = Any
 
@@ -48,7 +47,7 @@ def intent_info_nce(
     Returns:
         scalar.
     """
-    anchors, own = unit(view_1), unit(view_2)
+    anchors, own = backend.unit(view_1), backend.unit(view_2)
     positive = ops.sum(anchors * own, axis=-1, keepdims=True) / tau_2
     others = [backend.gather_batch(anchors), backend.gather_batch(own)]
     is_other = _all_differ(labels)
@@ -57,7 +56,7 @@ def intent_info_nce(
         for rows in others
     ]
     if prototypes is not None:
-        to_intents = _similarity(anchors, unit(prototypes)) / tau_2
+        to_intents = _similarity(anchors, backend.unit(prototypes)) / tau_2
         own_intent = ops.one_hot(intent, ops.shape(prototypes)[0], dtype="bool")
         denominator.append(ops.where(own_intent, _LEFT_OUT, to_intents))
     if not decoupled:

@@ -21,7 +21,6 @@ from s4rec_tf.layers.gradient_reversal import GradientReversal
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.layers.schedule import StepCounter, dann_ramp
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
-from s4rec_tf.layers.unit import unit
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.losses.clustering import prototype_cross_entropy
 from s4rec_tf.losses.contrastive import intent_info_nce
@@ -254,8 +253,8 @@ class S4Rec(SASRec):
     def _distillation(self, encoded: Encoded, intents: Intents) -> Tensor:
         teacher, views = intents.mu, [encoded.z_1, encoded.z_2]
         if self.settings.distillation_vectors == "unit":
-            teacher = unit(teacher)
-            views = [unit(view) for view in views]
+            teacher = backend.unit(teacher)
+            views = [backend.unit(view) for view in views]
         teacher = ops.take(teacher, intents.assigned, axis=0)
         return sum(
             intent_distillation(

@@ -17,7 +17,6 @@ from s4rec_tf.layers import masks
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.packing import Packing, in_place, pack
 from s4rec_tf.layers.transformer import CausalTransformer
-from s4rec_tf.layers.unit import unit
 from s4rec_tf.losses import next_item
 from s4rec_tf.models.base import (
     Batch,
@@ -208,7 +207,7 @@ class SASRec(SequenceRecommender):
     def item_vectors(self) -> Tensor:
         """The item table [V, d], tied with the input; unit rows for cosines."""
         table = ops.convert_to_tensor(self.item_embedding.table.value)
-        return unit(table) if self._by_cosine else table
+        return backend.unit(table) if self._by_cosine else table
 
     @property
     def _by_cosine(self) -> bool:
@@ -218,7 +217,7 @@ class SASRec(SequenceRecommender):
         """States [..., d] whose product with an item's vector is its score."""
         if not self._by_cosine:
             return states
-        return unit(states) / self.settings.score_temperature
+        return backend.unit(states) / self.settings.score_temperature
 
     def loss_weights(self) -> dict[str, float]:
         """The next-item loss alone."""
