@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from beam_jobs.erasure import Erasure
 from beam_jobs.example_proto import serialize_example
 from beam_jobs.files import new_file, new_gzip_file
 from beam_jobs.records import UserSequence, parse_action_line, to_sequence_line
@@ -21,16 +22,7 @@ ACTIONS = "actions"
 """Folder of all valid actions, in the dataset folder."""
 
 Action = tuple[bytes, int, bytes]
-"""User, time in milliseconds, item."""
-
-
-class _Erasure(Protocol):
-    """Says which action lines are to be dropped."""
-
-    @property
-    def is_empty(self) -> bool: ...
-
-    def concerns(self, line: bytes) -> bool: ...
+"""User, time as `splits.tagged_time` made it, item."""
 
 
 class BucketSummary(NamedTuple):
@@ -75,7 +67,7 @@ def write_bucket(
     sequences_path: Path,
     max_actions_per_user: int,
     order_is_time: bool,
-    erasure: _Erasure,
+    erasure: Erasure,
     split_rule: SplitRule,
 ) -> BucketSummary:
     """Writes a bucket's actions, and its users' newest ones as sequences.

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from beam_jobs.actions import BucketSummary, write_bucket
+from beam_jobs.erasure import Erasure
 from beam_jobs.files import new_file
 from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
-from beam_jobs.previous import Erasure, read_batches
+from beam_jobs.previous import read_batches
 from beam_jobs.splits import SplitRule
 from beam_jobs.tf_examples import shard_name
 

@@ -83,6 +83,7 @@ class Job:
             AnomalyError: if what was written breaks the schema.
             DatasetError: if a dataset named beside is unfinished or damaged.
             PreviousError: if the previous dataset cannot be gone on from.
+            ErasureError: if a list of what to erase cannot be read.
         """
         previous = self._open_previous()
         log_files, inputs = self._find_inputs()

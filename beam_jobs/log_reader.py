@@ -14,10 +14,7 @@ from beam_jobs.files import new_file
 from beam_jobs.interactions import BadRecord, Interaction
 from beam_jobs.line_parsers import LineFormat, LineParser, make_parser
 from beam_jobs.log_files import MAX_LINE_BYTES, InputError, read_lines
-from beam_jobs.records import bucket_of, to_action_line
-
-BATCH_BYTES = 1 << 20
-"""Size at which a bucket's batch of action lines is handed on."""
+from beam_jobs.records import batch_by_bucket, to_action_line
 
 KEPT_LINE_BYTES = 2000
 """Bytes of a bad line that are kept; the rest is cut."""
@@ -108,20 +105,13 @@ class LogReader:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Pairs of a bucket and a batch of action lines divided by LF."""
-        batches: list[list[bytes]] = [[] for _ in range(self._num_buckets)]
-        sizes = [0] * self._num_buckets
         with contextlib.ExitStack() as stack:
-            for interaction in self._selected(stack):
-                line = to_action_line(interaction, self._file.split_number)
-                bucket = bucket_of(line[: line.index(b"\t")], self._num_buckets)
-                batches[bucket].append(line)
-                sizes[bucket] += len(line)
-                if sizes[bucket] >= BATCH_BYTES:
-                    yield bucket, b"\n".join(batches[bucket])
-                    batches[bucket], sizes[bucket] = [], 0
-        for bucket, batch in enumerate(batches):
-            if batch:
-                yield bucket, b"\n".join(batch)
+            split_number = self._file.split_number
+            lines = (
+                to_action_line(interaction, split_number)
+                for interaction in self._selected(stack)
+            )
+            yield from batch_by_bucket(lines, self._num_buckets)
 
     def summary(self) -> LogSummary:
         """The counts, once the iteration is over."""

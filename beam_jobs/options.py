@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from beam_jobs.erasure import Erasure
 from beam_jobs.formats import FORMATS
 from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.log_reader import Selection
-from beam_jobs.previous import Erasure
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 
 DEFAULT_RUNNER = "FnApiRunner"

@@ -1,8 +1,7 @@
-"""The dataset that an increment goes on from, and the list of what is to be erased."""
+"""The dataset that an increment goes on from."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ from beam_jobs.actions import ACTIONS
 from beam_jobs.example_proto import parse_example
 from beam_jobs.interactions import Interaction
 from beam_jobs.log_files import Fingerprint
-from beam_jobs.log_reader import BATCH_BYTES, Selection
-from beam_jobs.records import bucket_of, to_action_line
+from beam_jobs.log_reader import Selection
+from beam_jobs.records import batch_by_bucket, to_action_line
 from beam_jobs.splits import FILES
 from beam_jobs.tfrecord_files import read_records
 from s4rec_tf.spec import DatasetDir
@@ -83,57 +82,12 @@ def read_batches(path: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:
     Raises:
         DamagedRecords: if the file is damaged.
     """
-    batches: dict[int, list[bytes]] = {}
-    sizes: dict[int, int] = {}
-    for record in read_records(Path(path)):
-        features = parse_example(record)
-        user, item = features["user_id"][0], features["item"][0]
-        (timestamp_ms,) = features["timestamp_ms"]
-        line = to_action_line(Interaction(user.decode(), item.decode(), timestamp_ms))
-        bucket = bucket_of(user, num_buckets)
-        batches.setdefault(bucket, []).append(line)
-        sizes[bucket] = sizes.get(bucket, 0) + len(line)
-        if sizes[bucket] >= BATCH_BYTES:
-            yield bucket, b"\n".join(batches.pop(bucket))
-            sizes[bucket] = 0
-    for bucket, lines in batches.items():
-        yield bucket, b"\n".join(lines)
+    lines = map(_line_of_record, read_records(Path(path)))
+    return batch_by_bucket(lines, num_buckets)
 
 
-class Erasure(NamedTuple):
-    """Files that list, one raw id a line, whose actions are dropped; None for none."""
-
-    users: Path | None = None
-    items: Path | None = None
-
-    def check(self) -> None:
-        """Reads both lists once.
-
-        Raises:
-            PreviousError: naming a file that cannot be read.
-        """
-        for flag, path in (("erase_users", self.users), ("erase_items", self.items)):
-            try:
-                _listed(path)
-            except OSError as error:
-                raise PreviousError(
-                    f"`--{flag}` {path} cannot be read: {error.strerror}"
-                ) from error
-
-    def concerns(self, line: bytes) -> bool:
-        """Whether an action line is to be dropped."""
-        user, _, item = line.split(b"\t")
-        return user in _listed(self.users) or item in _listed(self.items)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is listed at all."""
-        return self.users is None and self.items is None
-
-
-@functools.lru_cache(maxsize=4)
-def _listed(path: Path | None) -> frozenset[bytes]:
-    """The ids of a list, read once per worker process."""
-    if path is None:
-        return frozenset()
-    return frozenset(line.strip(b"\r") for line in path.read_bytes().split(b"\n"))
+def _line_of_record(record: bytes) -> bytes:
+    features = parse_example(record)
+    user, item = features["user_id"][0], features["item"][0]
+    (timestamp_ms,) = features["timestamp_ms"]
+    return to_action_line(Interaction(user.decode(), item.decode(), timestamp_ms))

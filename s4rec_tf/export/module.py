@@ -54,7 +54,7 @@ class ServableRecommender(tf.Module):
         item_vocab: Path,
         popularity: np.ndarray,
         max_k: int,
-        is_offered: np.ndarray | None = None,
+        is_offered: np.ndarray,
     ) -> None:
         """Builds the index and the tables.
 
@@ -64,7 +64,7 @@ class ServableRecommender(tf.Module):
             popularity: int [V], actions per item in the training data.
             max_k: width of an answer; cut to the number of items that are offered.
             is_offered: bool [V]; False marks a retired item, which is known in a
-                history and never answered. None offers all.
+                history and never answered.
 
         Raises:
             ExportError: if the sizes of model, popularity and `is_offered` differ, no
@@ -75,8 +75,6 @@ class ServableRecommender(tf.Module):
         if max_k < 1:
             raise protocol.ExportError(f"`max_k` must be at least 1. Received: {max_k}")
         item_vectors = tf.convert_to_tensor(model.item_vectors())
-        if is_offered is None:
-            is_offered = np.ones(popularity.shape, bool)
         for name, values in (("popularity", popularity), ("is_offered", is_offered)):
             if values.shape != (item_vectors.shape[0],):
                 raise protocol.ExportError(

@@ -124,17 +124,6 @@ class S4Rec(SASRec):
         own_states = ops.split(states, len(names))[0]
         return Encoded(own_states[:, -num_targets:], z, *views)
 
-    @property
-    def embeds_with_user_vectors(self) -> bool:
-        """Whether z is the last state, as it stands."""
-        return bool(self.settings.pooling == "last" and self.settings.score == "dot")
-
-    def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
-        """Eq. 2: z [B, d]."""
-        whole = self.settings.pooling == "mean"
-        num_positions = self.max_length if whole else 1
-        return self.pool(self.encode(item_ids, num_positions), item_ids)
-
     def loss_weights(self) -> dict[str, float]:
         """Eq. 14: L = L_SR + alpha L_Clust + beta_1 L_SCL + beta_2 L_CKD + lambda L_Adv.
 

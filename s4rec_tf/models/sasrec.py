@@ -204,6 +204,17 @@ class SASRec(SequenceRecommender):
         """The last state [B, d] in the form that ranks the items."""
         return self._to_score(last_state(self.encode(item_ids, num_positions=1)))
 
+    @property
+    def embeds_with_user_vectors(self) -> bool:
+        """Whether z is the last state, as it stands."""
+        return bool(self.settings.pooling == "last" and self.settings.score == "dot")
+
+    def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
+        """Eq. 2: z [B, d]."""
+        whole = self.settings.pooling == "mean"
+        num_positions = self.max_length if whole else 1
+        return self.pool(self.encode(item_ids, num_positions), item_ids)
+
     def item_vectors(self) -> Tensor:
         """The item table [V, d], tied with the input; unit rows for cosines."""
         table = ops.convert_to_tensor(self.item_embedding.table.value)

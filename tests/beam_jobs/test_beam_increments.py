@@ -136,6 +136,21 @@ def test_erased_users_and_items_are_gone_and_ids_stay(tmp_path: Path) -> None:
     assert files_of(tmp_path / "next") == files_of(tmp_path / "after")
 
 
+def test_a_list_that_grew_counts_in_the_same_process(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.json", random_reviews(5))
+    users = tmp_path / "users"
+    shown = []
+    for listed in ("u3\n", "u3\nu7\n"):
+        users.write_text(listed)
+        output = tmp_path / f"after_{len(shown)}"
+        assert prepare(output, log, erase_users=users) == 0
+        shown.append(DatasetDir(output).read_manifest()["counts"]["erased"])
+    reviews = set(random_reviews(5))
+    assert shown == [
+        sum(user in names for user, *_ in reviews) for names in (["u3"], ["u3", "u7"])
+    ]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -56,9 +56,10 @@ def test_the_loss_is_the_cross_entropy_of_these_scores() -> None:
     np.testing.assert_allclose(as_numpy(received), expected, rtol=1e-4)
 
 
-def test_sequence_embeddings_stay_raw_states() -> None:
-    plain = build("s4rec", score="dot")
-    model = build("s4rec", score="cosine")
+@pytest.mark.parametrize("name", ["sasrec", "s4rec"])
+def test_sequence_embeddings_stay_raw_states(name: str) -> None:
+    plain = build(name, score="dot")
+    model = build(name, score="cosine")
     model.set_weights(plain.get_weights())
     np.testing.assert_allclose(
         as_numpy(model.sequence_embeddings(HISTORIES)),
