@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from beam_jobs.action_records import Action, serialize_action
 from beam_jobs.erasure import Erasure
-from beam_jobs.example_proto import serialize_example
 from beam_jobs.files import new_file, new_gzip_file
 from beam_jobs.records import UserSequence, parse_action_line, to_sequence_line
 from beam_jobs.splits import FILES, SplitRule, untagged_time
@@ -20,9 +20,6 @@ from beam_jobs.tfrecord_files import write_record
 
 ACTIONS = "actions"
 """Folder of all valid actions, in the dataset folder."""
-
-Action = tuple[bytes, int, bytes]
-"""User, time as `splits.tagged_time` made it, item."""
 
 
 class BucketSummary(NamedTuple):
@@ -51,11 +48,15 @@ class BucketSummary(NamedTuple):
 
 
 def distinct_lines(batches: Iterable[bytes]) -> tuple[list[bytes], int]:
-    """The distinct lines of all batches in order, and the number of duplicates."""
+    """The distinct lines of all batches in order, and the number of duplicates.
+
+    Args:
+        batches: action lines, each with its end.
+    """
     distinct: set[bytes] = set()
     num_lines = 0
     for batch in batches:
-        lines = batch.split(b"\n") if batch else []
+        lines = batch.split(b"\n")[:-1]
         num_lines += len(lines)
         distinct.update(lines)
     return sorted(distinct), num_lines - len(distinct)
@@ -73,7 +74,7 @@ def write_bucket(
     """Writes a bucket's actions, and its users' newest ones as sequences.
 
     Args:
-        batches: the bucket's action lines, in any order, divided by LF.
+        batches: the bucket's action lines, in any order, each with its end.
         actions_path: TFRecord file of all distinct actions.
         sequences_path: text file of sequence lines, in order of the user's id.
         max_actions_per_user: number of newest actions that count.
@@ -88,7 +89,11 @@ def write_bucket(
         lines, erased = kept_lines, len(lines) - len(kept_lines)
     users = written = capped_users = capped_actions = 0
     conflict = None
-    with new_gzip_file(actions_path) as actions, new_file(sequences_path) as sequences:
+    with (
+        # Read once a day at most: a quick compression is the better bargain.
+        new_gzip_file(actions_path, compression=1) as actions,
+        new_file(sequences_path) as sequences,
+    ):
         for user, group in itertools.groupby(map(parse_action_line, lines), _user_of):
             user_actions = list(group)
             if split_rule.kind == FILES:
@@ -133,11 +138,3 @@ def _user_of(action: Action) -> bytes:
 
 def _has_conflict(actions: list[Action]) -> bool:
     return any(a[1] == b[1] for a, b in itertools.pairwise(actions))
-
-
-def serialize_action(action: Action) -> bytes:
-    """One action as a tf.train.Example of user_id, item and timestamp_ms."""
-    user, time, item = action
-    return serialize_example(
-        {"user_id": user, "item": item, "timestamp_ms": untagged_time(time)}
-    )

@@ -20,13 +20,14 @@ import apache_beam as beam
 
 from beam_jobs.files import new_file
 from beam_jobs.records import UserSequence, read_sequences, to_sequence_line
+from beam_jobs.runner import RunPipeline
 from beam_jobs.splits import Cuts
 
 ITEMS_FILE = "items.txt"
 SUMMARY_FILE = "summary.json"
 
-RunPipeline = Callable[[Callable[[beam.Pipeline], None]], None]
-"""Runs a pipeline that the given function has wired."""
+_SECONDS_PER_BYTE = 7e-8
+"""Of sequences, on one core."""
 
 
 class NotConverged(ValueError):
@@ -245,6 +246,7 @@ def find_core(
     for number in range(1, max_rounds + 1):
         round_folder = folder / f"round-{number:04d}"
         parts = [Part(str(path), str(round_folder / path.name)) for path in sequences]
+        num_bytes = sum(path.stat().st_size for path in sequences)
         run_pipeline(
             functools.partial(
                 wire_round,
@@ -252,7 +254,8 @@ def find_core(
                 kept_items_path=kept_items_path,
                 k=k,
                 folder=round_folder,
-            )
+            ),
+            num_bytes * _SECONDS_PER_BYTE,
         )
         for path in sequences if number > 1 else []:
             path.unlink()

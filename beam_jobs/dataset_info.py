@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from beam_jobs.files import new_file
 from beam_jobs.records import UserSequence, read_sequences
+from beam_jobs.runner import RunPipeline
 
 HEAD_SHARE = 0.2
 """Share of users with the longest sequences that is head (S4Rec, section 5.1.1)."""
@@ -95,7 +96,7 @@ def find_head_rule(
     sequences: list[Path],
     lengths: Mapping[int, int],
     folder: Path,
-    run_pipeline: Callable[[Callable[[beam.Pipeline], None]], None],
+    run_pipeline: RunPipeline,
 ) -> HeadRule:
     """The rule that makes exactly round(`HEAD_SHARE` * users) users head.
 

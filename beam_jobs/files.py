@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
+
+_BLOCK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -28,10 +31,16 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def new_gzip_file(path: Path) -> Iterator[BinaryIO]:
-    """`new_file`, compressed, without the time and name that gzip would store."""
+def new_gzip_file(path: Path, compression: int = 9) -> Iterator[BinaryIO]:
+    """`new_file`, compressed, without the time and name that gzip would store.
+
+    Args:
+        path: the file.
+        compression: from 1, fastest, to 9, smallest.
+    """
     with (
         new_file(path) as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream,
+        gzip.GzipFile("", "wb", compression, raw, mtime=0) as packed,
+        io.BufferedWriter(cast(io.RawIOBase, packed), _BLOCK_BYTES) as stream,
     ):
         yield cast(BinaryIO, stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +13,18 @@ from beam_jobs.actions import BucketSummary, write_bucket
 from beam_jobs.erasure import Erasure
 from beam_jobs.files import new_file
 from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
-from beam_jobs.previous import read_batches
+from beam_jobs.previous import read_actions
+from beam_jobs.spill import spill, spilled
 from beam_jobs.splits import SplitRule
 from beam_jobs.tf_examples import shard_name
+
+_SECONDS_PER_BYTE = 1.2e-6
+"""Of logs and earlier actions as they lie on disk, on one core; compressed ones."""
+
+
+def seconds_for(num_bytes: int) -> float:
+    """About how long one core is busy with logs of a size."""
+    return num_bytes * _SECONDS_PER_BYTE
 
 
 class IngestSettings(NamedTuple):
@@ -29,6 +37,7 @@ class IngestSettings(NamedTuple):
         order_is_time: whether the logs are sequences without times.
         erasure: whose actions are dropped.
         split_rule: how sequences are divided.
+        spill_dir: where action lines lie between parsing and grouping.
         bad_records_dir: where bad lines go, one file per input file that has any.
         actions_dir: where all distinct actions go.
         sequences_dir: where the users' sequences go.
@@ -41,6 +50,7 @@ class IngestSettings(NamedTuple):
     order_is_time: bool
     erasure: Erasure
     split_rule: SplitRule
+    spill_dir: Path
     bad_records_dir: Path
     actions_dir: Path
     sequences_dir: Path
@@ -65,24 +75,18 @@ class IngestSummary(NamedTuple):
     actions_per_file: dict[str, int]
 
 
-class _ReadLog(beam.DoFn):
-    """LogFile -> (bucket, batch); a LogSummary under the tag `SUMMARY`."""
+def _spill_log(log_file: LogFile, settings: IngestSettings) -> LogSummary:
+    reader = LogReader(log_file, settings.selection, settings.bad_records_dir)
+    source = f"log-{log_file.number:05d}"
+    spill(reader, settings.spill_dir, source, settings.num_buckets)
+    return reader.summary()
 
-    SUMMARY = "summary"
 
-    def __init__(self, settings: IngestSettings) -> None:
-        self._settings = settings
-
-    def process(self, log_file: LogFile) -> Iterator[object]:
-        settings = self._settings
-        reader = LogReader(
-            log_file,
-            settings.selection,
-            settings.num_buckets,
-            settings.bad_records_dir,
-        )
-        yield from reader
-        yield beam.pvalue.TaggedOutput(self.SUMMARY, reader.summary())
+def _spill_previous(number_and_path: tuple[int, Path], settings: IngestSettings) -> str:
+    number, path = number_and_path
+    source = f"previous-{number:05d}"
+    spill(read_actions(path), settings.spill_dir, source, settings.num_buckets)
+    return source
 
 
 def bucket_paths(settings: IngestSettings, bucket: int) -> tuple[Path, Path]:
@@ -92,12 +96,11 @@ def bucket_paths(settings: IngestSettings, bucket: int) -> tuple[Path, Path]:
 
 
 def _write_bucket(
-    bucket_and_batches: tuple[int, Iterable[bytes]], settings: IngestSettings
+    bucket: int, _all_spilled: int, settings: IngestSettings
 ) -> BucketSummary:
-    bucket, batches = bucket_and_batches
     actions_path, sequences_path = bucket_paths(settings, bucket)
     return write_bucket(
-        batches,
+        spilled(settings.spill_dir, bucket),
         actions_path,
         sequences_path,
         settings.max_actions_per_user,
@@ -105,11 +108,6 @@ def _write_bucket(
         settings.erasure,
         settings.split_rule,
     )
-
-
-def _empty_buckets(num_buckets: int) -> list[tuple[int, bytes]]:
-    """An empty batch for every bucket, so that each has its files."""
-    return [(bucket, b"") for bucket in range(num_buckets)]
 
 
 def _write_summaries(
@@ -129,7 +127,7 @@ def wire_ingest(
     previous_actions: list[Path],
     settings: IngestSettings,
 ) -> None:
-    """Wires parse, group by bucket, and the writing of every bucket.
+    """Wires parse, spill by bucket of users, and the writing of every bucket.
 
     Args:
         pipeline: the pipeline.
@@ -137,34 +135,35 @@ def wire_ingest(
         previous_actions: files of actions of the dataset that is gone on from.
         settings: see there.
     """
-    read = (
+    logs = (
         pipeline
         | "Logs" >> beam.Create(log_files)
         | "SpreadLogs" >> beam.Reshuffle()
-        | "Parse"
-        >> beam.ParDo(_ReadLog(settings)).with_outputs(_ReadLog.SUMMARY, main="batches")
+        | "SpillLog" >> beam.Map(_spill_log, settings)
     )
     previous = (
         pipeline
-        | "Previous" >> beam.Create([str(path) for path in previous_actions])
+        | "Previous" >> beam.Create(list(enumerate(previous_actions)))
         | "SpreadPrevious" >> beam.Reshuffle()
-        | "ReadActions" >> beam.FlatMap(read_batches, settings.num_buckets)
+        | "SpillPrevious" >> beam.Map(_spill_previous, settings)
     )
-    empty = pipeline | "Buckets" >> beam.Create(_empty_buckets(settings.num_buckets))
+    # As a side input it holds the buckets back until every source is spilled.
+    all_spilled = (
+        (logs, previous) | beam.Flatten() | "Count" >> beam.combiners.Count.Globally()
+    )
     buckets = (
-        (read["batches"], previous, empty)
-        | "Batches" >> beam.Flatten()
-        | "GroupByBucket" >> beam.GroupByKey()
-        | "WriteBucket" >> beam.Map(_write_bucket, settings)
+        pipeline
+        | "Buckets" >> beam.Create(range(settings.num_buckets))
+        | "SpreadBuckets" >> beam.Reshuffle()
+        | "WriteBucket"
+        >> beam.Map(_write_bucket, beam.pvalue.AsSingleton(all_spilled), settings)
     )
     (
         pipeline
         | "Once" >> beam.Create([settings.summary_path])
         | "WriteSummaries"
         >> beam.Map(
-            _write_summaries,
-            beam.pvalue.AsList(read[_ReadLog.SUMMARY]),
-            beam.pvalue.AsList(buckets),
+            _write_summaries, beam.pvalue.AsList(logs), beam.pvalue.AsList(buckets)
         )
     )
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import apache_beam as beam
 
 from beam_jobs import core_filter, dataset_info, ingest, tf_examples, vocabulary
 from beam_jobs.actions import ACTIONS
@@ -36,6 +35,8 @@ from beam_jobs.publish import (
     write_json,
     write_manifest,
 )
+from beam_jobs.runner import RunPipeline
+from beam_jobs.spill import num_buckets_for
 from beam_jobs.splits import LEAVE_ONE_OUT
 from beam_jobs.statistics_page import render_page
 from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
@@ -64,13 +65,13 @@ class Job:
     Attributes:
         options: what the user asked for.
         place: where the dataset is being built.
-        run_pipeline: runs a pipeline that a function wires.
+        run_pipeline: runs a pipeline.
         report: prints a line of progress.
     """
 
     options: JobOptions
     place: Workplace
-    run_pipeline: Callable[[Callable[[beam.Pipeline], None]], None]
+    run_pipeline: RunPipeline
     report: Callable[[str], None]
 
     def run(self) -> None:
@@ -87,7 +88,7 @@ class Job:
         """
         previous = self._open_previous()
         log_files, inputs = self._find_inputs()
-        ingested = self._ingest(log_files, previous.actions)
+        ingested = self._ingest(log_files, previous.actions, inputs)
         core = self._find_core(ingested)
         head_rule = self._find_head(core)
         examples = self._write_examples(core, head_rule)
@@ -140,16 +141,22 @@ class Job:
         return log_files, [identity for identity, *_ in identified]
 
     def _ingest(
-        self, log_files: list[LogFile], previous_actions: list[Path]
+        self,
+        log_files: list[LogFile],
+        previous_actions: list[Path],
+        inputs: list[Fingerprint],
     ) -> IngestSummary:
         root, work = self.place.dataset, self.place.work
+        num_bytes = sum(identity.bytes for identity in inputs)
+        num_bytes += sum(path.stat().st_size for path in previous_actions)
         settings = IngestSettings(
             selection=self.options.selection,
-            num_buckets=self.options.num_buckets,
+            num_buckets=num_buckets_for(num_bytes, self.options.max_shards),
             max_actions_per_user=self.options.max_actions_per_user,
             order_is_time=_order_is_time(log_files),
             erasure=self.options.erasure,
             split_rule=self.options.split_rule,
+            spill_dir=work / "spilled",
             bad_records_dir=root / BAD_RECORDS,
             actions_dir=root / ACTIONS,
             sequences_dir=work / "sequences",
@@ -162,9 +169,11 @@ class Job:
                 log_files=log_files,
                 previous_actions=previous_actions,
                 settings=settings,
-            )
+            ),
+            ingest.seconds_for(num_bytes),
         )
         summary = ingest.read_summary(settings.summary_path)
+        shutil.rmtree(settings.spill_dir, ignore_errors=True)
         self._check_ingested(summary)
         self.report(
             f"read {summary.lines:,} lines: {summary.actions:,} distinct actions of "
@@ -250,7 +259,8 @@ class Job:
                 root=self.place.dataset,
                 head_rule=head_rule,
                 counts_path=counts_path,
-            )
+            ),
+            core.summary.users * tf_examples.SECONDS_PER_USER,
         )
         examples = tf_examples.read_counts(counts_path)
         self.report(f"wrote {sum(examples.values()):,} examples, {num_shards} shards")
@@ -311,7 +321,9 @@ class Job:
         self.report("computing statistics")
         root, previous_root = self.place.dataset, self.options.previous_statistics
         schema = validation.complete_schema(validation.curated_schema(), info)
-        statistics = validation.generate_statistics(root, schema, self.run_pipeline)
+        statistics = validation.generate_statistics(
+            root, schema, self.run_pipeline, sum(info.split_examples.values())
+        )
         previous = (
             None if previous_root is None else validation.read_statistics(previous_root)
         )

@@ -1,4 +1,4 @@
-"""Log file -> batches of action lines, bad lines set aside; no Beam."""
+"""Log file -> action lines, bad lines set aside; no Beam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from beam_jobs.files import new_file
 from beam_jobs.interactions import BadRecord, Interaction
 from beam_jobs.line_parsers import LineFormat, LineParser, make_parser
 from beam_jobs.log_files import MAX_LINE_BYTES, InputError, read_lines
-from beam_jobs.records import batch_by_bucket, to_action_line
+from beam_jobs.records import to_action_line
 
 KEPT_LINE_BYTES = 2000
 """Bytes of a bad line that are kept; the rest is cut."""
@@ -90,12 +90,10 @@ class LogReader:
         self,
         log_file: LogFile,
         selection: Selection,
-        num_buckets: int,
         bad_records_dir: Path,
     ) -> None:
         self._file = log_file
         self._selection = selection
-        self._num_buckets = num_buckets
         self._bad_path = bad_records_dir / f"part-{log_file.number:05d}.jsonl"
         self._bad_stream: BinaryIO | None = None
         self._counts: Counter[str] = Counter()
@@ -103,15 +101,11 @@ class LogReader:
         self._example: str | None = None
         self._error: str | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Pairs of a bucket and a batch of action lines divided by LF."""
+    def __iter__(self) -> Iterator[bytes]:
+        """The action lines."""
         with contextlib.ExitStack() as stack:
-            split_number = self._file.split_number
-            lines = (
-                to_action_line(interaction, split_number)
-                for interaction in self._selected(stack)
-            )
-            yield from batch_by_bucket(lines, self._num_buckets)
+            for interaction in self._selected(stack):
+                yield to_action_line(interaction, self._file.split_number)
 
     def summary(self) -> LogSummary:
         """The counts, once the iteration is over."""

@@ -14,10 +14,7 @@ from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.log_reader import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 
-DEFAULT_RUNNER = "FnApiRunner"
-"""Beam's in-process runner; `DirectRunner` would first try to download another one."""
-
-DEFAULT_NUM_BUCKETS = 4
+DEFAULT_MAX_SHARDS = 4
 _USERS_PER_DEFAULT_SHARD = 1000
 _REQUIRED_COLUMNS = {"user", "item", "time"}
 
@@ -43,7 +40,7 @@ class JobOptions:
         max_bad_share: share of bad lines above which the job fails.
         max_actions_per_user: newest actions of a user that count.
         max_rounds: k-core rounds after which it is an error not to be done.
-        num_shards: shards of every split and of the actions; None leaves it to the job.
+        num_shards: shards of every split; None leaves it to the job.
         previous_statistics: a finished dataset whose statistics to compare with.
         previous: a finished dataset whose actions to go on from, or None.
         item_ids_from: a dataset whose item ids to keep, or None.
@@ -71,15 +68,15 @@ class JobOptions:
     beam_flags: tuple[str, ...]
 
     @property
-    def num_buckets(self) -> int:
-        """Buckets that the users are spread over while the job runs."""
-        return self.num_shards or DEFAULT_NUM_BUCKETS
+    def max_shards(self) -> int:
+        """The most shards that a split can get."""
+        return self.num_shards or DEFAULT_MAX_SHARDS
 
     def split_shards(self, num_users: int) -> int:
         """Shards of a split: as asked for, or one per 1,000 users, at most four."""
         if self.num_shards is not None:
             return self.num_shards
-        shards = DEFAULT_NUM_BUCKETS
+        shards = DEFAULT_MAX_SHARDS
         while shards > 1 and num_users < shards * _USERS_PER_DEFAULT_SHARD:
             shards //= 2
         return shards
@@ -153,7 +150,9 @@ def _make_parser() -> argparse.ArgumentParser:
         prog="python -m beam_jobs.prepare_dataset",
         description="Raw interaction logs -> a dataset folder.",
         epilog="Any other flag must be one of Beam's pipeline options, such as "
-        f"--runner ({DEFAULT_RUNNER}: in this process) or --direct_num_workers.",
+        "--runner. Without it the job runs on this machine, in its own process and, "
+        "where the logs are large, in one more for each core; --runner=FnApiRunner "
+        "keeps it to one process.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -231,7 +230,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "--num_shards",
         type=_at_least_one,
         help="shards of every split (default: by the number of users, at most "
-        f"{DEFAULT_NUM_BUCKETS})",
+        f"{DEFAULT_MAX_SHARDS})",
     )
     add(
         "--previous_statistics",
@@ -325,7 +324,7 @@ def _check_split(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 
 
 def checked_beam_flags(flags: Sequence[str]) -> list[str]:
-    """Flags for Beam's `PipelineOptions`, with the default runner if none is named.
+    """Flags for Beam's `PipelineOptions`.
 
     Raises:
         UsageError: naming what is neither ours nor Beam's, an abbreviation included.
@@ -335,14 +334,13 @@ def checked_beam_flags(flags: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)
-    known, unknown = parser.parse_known_args(list(flags))
+    _, unknown = parser.parse_known_args(list(flags))
     if unknown:
         raise UsageError(
             f"unrecognized arguments: {' '.join(unknown)} (neither the job's own, see "
             "--help, nor one of Beam's pipeline options; abbreviations are not taken)"
         )
-    runner = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
-    return [*runner, *flags]
+    return list(flags)
 
 
 def _subclasses(base: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from beam_jobs.example_proto import parse_example
 from beam_jobs.interactions import Interaction
 from beam_jobs.log_files import Fingerprint
 from beam_jobs.log_reader import Selection
-from beam_jobs.records import batch_by_bucket, to_action_line
+from beam_jobs.records import to_action_line
 from beam_jobs.splits import FILES
 from beam_jobs.tfrecord_files import read_records
 from s4rec_tf.spec import DatasetDir
@@ -76,14 +76,13 @@ def open_previous(root: Path, selection: Selection) -> Previous:
     )
 
 
-def read_batches(path: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """The actions of a file as pairs of a bucket and a batch of action lines.
+def read_actions(path: Path) -> Iterator[bytes]:
+    """The actions of a file as action lines.
 
     Raises:
         DamagedRecords: if the file is damaged.
     """
-    lines = map(_line_of_record, read_records(Path(path)))
-    return batch_by_bucket(lines, num_buckets)
+    return map(_line_of_record, read_records(path))
 
 
 def _line_of_record(record: bytes) -> bytes:

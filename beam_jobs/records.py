@@ -15,9 +15,6 @@ from typing import NamedTuple
 from beam_jobs.interactions import END_OF_TIME_MS, Interaction
 from beam_jobs.splits import Cuts, tagged_time
 
-BATCH_BYTES = 1 << 20
-"""Size at which a bucket's batch of action lines is handed on."""
-
 _TIME_DIGITS = len(str(tagged_time(END_OF_TIME_MS, 2)))
 
 
@@ -67,21 +64,3 @@ def read_sequences(lines: Iterable[bytes]) -> Iterator[UserSequence]:
 def bucket_of(user: bytes, num_buckets: int) -> int:
     """A user's bucket, the same in every process, run and version of Python."""
     return int.from_bytes(hashlib.sha256(user).digest()[:8], "big") % num_buckets
-
-
-def batch_by_bucket(
-    lines: Iterable[bytes], num_buckets: int
-) -> Iterator[tuple[int, bytes]]:
-    """Pairs of a bucket and a batch of its users' action lines, divided by LF."""
-    batches: list[list[bytes]] = [[] for _ in range(num_buckets)]
-    sizes = [0] * num_buckets
-    for line in lines:
-        bucket = bucket_of(line[: line.index(b"\t")], num_buckets)
-        batches[bucket].append(line)
-        sizes[bucket] += len(line)
-        if sizes[bucket] >= BATCH_BYTES:
-            yield bucket, b"\n".join(batches[bucket])
-            batches[bucket], sizes[bucket] = [], 0
-    for bucket, batch in enumerate(batches):
-        if batch:
-            yield bucket, b"\n".join(batch)

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-import functools
+import os
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+LOCAL_RUNNER = "FnApiRunner"
+"""Beam's in-process runner; `DirectRunner` would first try to download another one."""
+
+_WORKERS_START_SECONDS = 4.0
+"""What it takes until worker processes have imported what they need."""
 
 
-def run_pipeline(wire: Callable[[beam.Pipeline], None], flags: Sequence[str]) -> None:
-    """Builds a pipeline by `wire` and runs it to its end.
+class RunPipeline(Protocol):
+    """Runs a pipeline to its end."""
+
+    def __call__(
+        self, wire: Callable[[beam.Pipeline], None], seconds: float = 0.0
+    ) -> None:
+        """Builds the pipeline and runs it.
+
+        Args:
+            wire: adds the transforms to a pipeline.
+            seconds: roughly, how long one core will be busy with it.
+        """
+
+
+def with_flags(flags: Sequence[str]) -> RunPipeline:
+    """Runs pipelines with Beam's flags.
 
     Args:
-        wire: adds the transforms to a pipeline.
-        flags: Beam's flags.
+        flags: Beam's flags. If they name no runner, pipelines run in this process, and
+            those worth the start in a worker process for each core.
     """
-    pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
-    wire(pipeline)
-    pipeline.run().wait_until_finish()
+    is_local = PipelineOptions(list(flags)).view_as(StandardOptions).runner is None
+
+    def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> None:
+        num_cores = len(os.sched_getaffinity(0))
+        local = local_flags(seconds, num_cores) if is_local else []
+        pipeline = beam.Pipeline(options=PipelineOptions([*local, *flags]))
+        wire(pipeline)
+        pipeline.run().wait_until_finish()
+
+    return run
 
 
-def with_flags(
-    flags: Sequence[str],
-) -> Callable[[Callable[[beam.Pipeline], None]], None]:
-    """`run_pipeline` with the flags filled in."""
-    return functools.partial(run_pipeline, flags=flags)
+def local_flags(seconds: float, num_cores: int) -> list[str]:
+    """Beam's flags for a pipeline on this machine.
+
+    Args:
+        seconds: how long one core will be busy with it.
+        num_cores: number of cores.
+    """
+    flags = [f"--runner={LOCAL_RUNNER}"]
+    if seconds - seconds / num_cores <= _WORKERS_START_SECONDS:
+        return flags
+    return [
+        *flags,
+        "--direct_running_mode=multi_processing",
+        f"--direct_num_workers={num_cores}",
+    ]

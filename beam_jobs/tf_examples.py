@@ -23,6 +23,9 @@ from beam_jobs.tfrecord_files import write_record
 from beam_jobs.vocabulary import read_item_ids
 from s4rec_tf import spec
 
+SECONDS_PER_USER = 7e-5
+"""To write the examples of a user, on one core."""
+
 
 class Shard(NamedTuple):
     """A shard of every split and the files of sequences that make it up."""

@@ -6,6 +6,7 @@ CRC-32C of the data, all little endian (tensorflow/core/lib/io/record_writer.h).
 
 from __future__ import annotations
 
+import functools
 import gzip
 import struct
 import zlib
@@ -27,8 +28,13 @@ class DamagedRecords(ValueError):
 
 def write_record(stream: BinaryIO, data: bytes) -> None:
     """Appends one record to an open file."""
-    length = _LENGTH.pack(len(data))
-    stream.write(length + _checksum(length) + data + _checksum(data))
+    stream.write(_header(len(data)) + data + _checksum(data))
+
+
+@functools.lru_cache(maxsize=4096)
+def _header(num_bytes: int) -> bytes:
+    length = _LENGTH.pack(num_bytes)
+    return length + _checksum(length)
 
 
 def read_records(path: Path) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -21,6 +21,7 @@ from tensorflow_metadata.proto.v0 import (
 
 from beam_jobs.files import new_file
 from beam_jobs.findings import Findings, Measurement, Statistics, join_findings
+from beam_jobs.runner import RunPipeline
 from s4rec_tf import spec
 
 with contextlib.redirect_stderr(io.StringIO()):  # it remarks that IPython is missing
@@ -34,6 +35,9 @@ MIN_COMPARED_EXAMPLES = 1000
 """Distributions of fewer examples differ by chance alone."""
 
 _BATCH = 1000
+_SECONDS_PER_EXAMPLE = 2e-5
+"""On one core."""
+
 _MAX_CATEGORIES = 10_000
 """Distinct values of a categorical feature that are counted, such as lengths."""
 
@@ -112,11 +116,22 @@ def read_statistics(root: Path) -> Statistics:
 def generate_statistics(
     root: Path,
     schema: schema_pb2.Schema,
-    run_pipeline: Callable[[Callable[[beam.Pipeline], None]], None],
+    run_pipeline: RunPipeline,
+    num_examples: int = 0,
 ) -> Statistics:
-    """Computes and writes the statistics of all splits of a dataset folder."""
+    """Computes and writes the statistics of all splits of a dataset folder.
+
+    Args:
+        root: the dataset folder being built.
+        schema: says which integers are categories.
+        run_pipeline: runs a pipeline.
+        num_examples: about how many there are in all splits.
+    """
     (root / STATISTICS).mkdir()
-    run_pipeline(functools.partial(wire_statistics, root=root, schema=schema))
+    run_pipeline(
+        functools.partial(wire_statistics, root=root, schema=schema),
+        num_examples * _SECONDS_PER_EXAMPLE,
+    )
     for split in spec.SPLITS:
         _forget_users(statistics_path(root, split))
     return read_statistics(root)

@@ -61,27 +61,25 @@ def test_globs(tmp_path):
         match_files(["gs://bucket/log"])
 
 
-def read(tmp_path, content, line_format=MOVIELENS, selection=None, num_buckets=1):
+def read(tmp_path, content, line_format=MOVIELENS, selection=None):
     path = tmp_path / "log"
     path.write_bytes(content)
     log_file = LogFile(str(path), "log", 3, line_format)
-    reader = LogReader(
-        log_file, selection or Selection(), num_buckets, tmp_path / "bad"
-    )
+    reader = LogReader(log_file, selection or Selection(), tmp_path / "bad")
     return list(reader), reader.summary()
 
 
-def test_good_lines_become_batches_and_bad_ones_are_set_aside(tmp_path):
-    batches, summary = read(
+def test_good_lines_become_actions_and_bad_ones_are_set_aside(tmp_path):
+    lines, summary = read(
         tmp_path, b"1::2::3::4\n\nbad\n1::7::3::5\nx::y::z::4\n1::\xff::3::4\n"
     )
-    assert batches == [(0, b"1\t00000000004000\t2\n1\t00000000005000\t7")]
+    assert lines == [b"1\t00000000004000\t2", b"1\t00000000005000\t7"]
     assert summary.lines == 5
     assert summary.actions == 2
     assert summary.bad == {"wrong_column_count": 1, "bad_rating": 1, "invalid_utf8": 1}
-    lines = (tmp_path / "bad" / "part-00003.jsonl").read_text().splitlines()
-    assert summary.example == lines[0]
-    entries = [json.loads(line) for line in lines]
+    bad_lines = (tmp_path / "bad" / "part-00003.jsonl").read_text().splitlines()
+    assert summary.example == bad_lines[0]
+    entries = [json.loads(line) for line in bad_lines]
     assert [entry["reason"] for entry in entries] == list(summary.bad)
     assert [entry["line_number"] for entry in entries] == [3, 5, 6]
     assert {entry["file"] for entry in entries} == {"log"}
@@ -96,24 +94,24 @@ def test_a_file_without_bad_lines_has_no_bad_records(tmp_path):
 
 def test_the_header_is_no_record(tmp_path):
     line_format = LineFormat("movielens", "delimited", ",", has_header=True)
-    batches, summary = read(
+    lines, summary = read(
         tmp_path, b"userId,movieId,rating,timestamp\n1,2,3,4\n", line_format
     )
-    assert batches == [(0, b"1\t00000000004000\t2")]
+    assert lines == [b"1\t00000000004000\t2"]
     assert summary.lines == 1
 
 
 def test_since_is_inclusive_until_exclusive(tmp_path):
     content = b"".join(b"u::%d::3::%d\n" % (time, time) for time in range(5))
-    batches, summary = read(tmp_path, content, selection=Selection(1000, 3000))
-    assert [line.split(b"\t")[2] for line in batches[0][1].split(b"\n")] == [b"1", b"2"]
+    lines, summary = read(tmp_path, content, selection=Selection(1000, 3000))
+    assert [line.split(b"\t")[2] for line in lines] == [b"1", b"2"]
     assert summary.not_selected == 3
 
 
 def test_min_rating(tmp_path):
     content = b"u::a::3::1\nu::b::4::1\nu::c::4.5::1\n"
-    batches, summary = read(tmp_path, content, selection=Selection(min_rating=4))
-    assert [line.split(b"\t")[2] for line in batches[0][1].split(b"\n")] == [b"b", b"c"]
+    lines, summary = read(tmp_path, content, selection=Selection(min_rating=4))
+    assert [line.split(b"\t")[2] for line in lines] == [b"b", b"c"]
     assert summary.not_selected == 1
 
 
@@ -127,15 +125,3 @@ def test_a_huge_bad_line_is_cut_between_characters():
     entry = json.loads(bad_record_entry("f", 1, b"x" + line, BadRecord("bad_time", "")))
     assert entry["cut"] is True
     assert entry["content"] == "x" + "é" * 999
-
-
-def test_a_users_actions_share_a_bucket(tmp_path):
-    content = b"".join(
-        b"u%d::i%d::3::1\n" % (user, item) for item in range(3) for user in range(100)
-    )
-    batches, _ = read(tmp_path, content, num_buckets=4)
-    users = [
-        {line.split(b"\t")[0] for line in batch.split(b"\n")} for _, batch in batches
-    ]
-    assert len(users) == 4
-    assert sum(map(len, users)) == 100

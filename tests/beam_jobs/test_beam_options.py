@@ -68,7 +68,7 @@ def test_required_flags(capsys, missing):
 
 
 def test_beams_flags_pass_and_others_do_not():
-    assert checked_beam_flags([]) == ["--runner=FnApiRunner"]
+    assert checked_beam_flags([]) == []
     flags = ["--runner", "DirectRunner", "--direct_num_workers=2"]
     assert checked_beam_flags(flags) == flags
     # An abbreviation of ours, one of Beam's, a typing error, a stray word.

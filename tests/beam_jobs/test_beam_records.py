@@ -22,7 +22,7 @@ INTERACTIONS = st.builds(Interaction, IDS, IDS, st.integers(0, END_OF_TIME_MS - 
 def test_the_order_of_lines_is_that_of_user_time_and_item(interactions):
     assert all(checked_id(id_, "id") for i in interactions for id_ in i[:2])
     expected = sorted({(u.encode(), t, i.encode()) for u, i, t, _ in interactions})
-    lines, duplicates = distinct_lines([b"\n".join(map(to_action_line, interactions))])
+    lines, duplicates = distinct_lines(to_action_line(i) + b"\n" for i in interactions)
     assert [parse_action_line(line) for line in lines] == expected
     assert duplicates == len(interactions) - len(expected)
 
@@ -33,7 +33,7 @@ def test_buckets_are_those_of_sha256():
 
 
 def write(tmp_path, lines, cap=10, order_is_time=False):
-    batches = [f"{user}\t{time:013}\t{item}".encode() for user, time, item in lines]
+    batches = [f"{user}\t{time:013}\t{item}\n".encode() for user, time, item in lines]
     summary = write_bucket(
         batches,
         tmp_path / "actions.gz",

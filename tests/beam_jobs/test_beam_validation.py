@@ -223,13 +223,13 @@ def test_broken_records_and_an_empty_split(tmp_path):
 
 
 def test_an_anomaly_stops_the_job_and_leaves_nothing(tmp_path, capsys, monkeypatch):
-    def broken(root, schema, run_pipeline):
+    def broken(root, schema, run_pipeline, num_examples):
         for split in SPLITS:
             for path in (root / split).iterdir():
                 path.unlink()
             (root / split).rmdir()
         write_broken(root)
-        return generate(root, schema, run_pipeline)
+        return generate(root, schema, run_pipeline, num_examples)
 
     generate = validation.generate_statistics
     monkeypatch.setattr(validation, "generate_statistics", broken)

@@ -1,0 +1,29 @@
+"""Actions written by a template are what TensorFlow would write."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from beam_jobs.action_records import serialize_action
+
+IDS = st.binary(min_size=1, max_size=140)
+TIMES = st.integers(0, 4_102_444_800_000)
+
+
+@given(IDS, TIMES, IDS)
+@example(b"u" * 64, 1 << 35, b"i" * 4)
+@example(b"u" * 64, (1 << 35) - 1, b"i" * 5)
+@example(b"u" * 4, 1_391_040_000_000, b"i" * 64)
+def test_an_action_reads_back_and_is_as_short_as_can_be(
+    user: bytes, time: int, item: bytes
+) -> None:
+    written = serialize_action((user, time, item))
+    parsed = tf.train.Example.FromString(written)
+    features = parsed.features.feature
+    assert set(features) == {"user_id", "timestamp_ms", "item"}
+    assert list(features["user_id"].bytes_list.value) == [user]
+    assert list(features["timestamp_ms"].int64_list.value) == [time]
+    assert list(features["item"].bytes_list.value) == [item]
+    assert written == parsed.SerializeToString(deterministic=True)
