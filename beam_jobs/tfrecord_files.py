@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import google_crc32c
 
@@ -20,6 +21,7 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
 _MASK_DELTA = 0xA282EAD8
+_BLOCK_BYTES = 1 << 20
 
 
 class DamagedRecords(ValueError):
@@ -45,7 +47,11 @@ def read_records(path: Path) -> Iterator[bytes]:
     """
     number = 0
     try:
-        with gzip.open(path, "rb") as stream:
+        with (
+            gzip.open(path, "rb") as packed,
+            # Records are short, and GzipFile.read itself is slow Python.
+            io.BufferedReader(cast(io.RawIOBase, packed), _BLOCK_BYTES) as stream,
+        ):
             while header := stream.read(_HEADER.size):
                 yield _read_data(stream, header)
                 number += 1
@@ -53,7 +59,7 @@ def read_records(path: Path) -> Iterator[bytes]:
         raise DamagedRecords(f"{path} is damaged at record {number}: {error}") from None
 
 
-def _read_data(stream: gzip.GzipFile, header: bytes) -> bytes:
+def _read_data(stream: BinaryIO, header: bytes) -> bytes:
     if len(header) != _HEADER.size:
         raise ValueError("cut off within a record's header")
     length, _ = _HEADER.unpack(header)

@@ -1,0 +1,80 @@
+"""A command's time and the memory that all its processes hold together."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_SAMPLE_SECONDS = 0.2
+
+
+class Finished(NamedTuple):
+    """What a command came to.
+
+    Attributes:
+        seconds: from its start to its end.
+        peak_gib: most resident memory of the process and its descendants together, a
+            page that several share counted once for each; sampled.
+        errors: what it printed on standard error.
+    """
+
+    seconds: float
+    peak_gib: float
+    errors: str
+
+
+class CommandFailed(RuntimeError):
+    """A command that ended with another status than 0."""
+
+
+def run_watched(command: Sequence[str]) -> Finished:
+    """Runs a command to its end.
+
+    Raises:
+        CommandFailed: with the end of what it printed.
+    """
+    peak = 0
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            list(command), stdout=subprocess.DEVNULL, stderr=errors
+        )
+        while process.poll() is None:
+            peak = max(peak, sum(map(_resident, _family(process.pid))))
+            time.sleep(_SAMPLE_SECONDS)
+        seconds = time.perf_counter() - start
+        errors.seek(0)
+        text = errors.read().decode("utf-8", "replace")
+    if process.returncode:
+        raise CommandFailed(
+            f"{' '.join(command)} ended with status {process.returncode}:\n"
+            f"{text[-2000:]}"
+        )
+    return Finished(seconds, peak / 2**30, text)
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all its descendants."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _read(children).split():
+            yield from _family(int(child))
+
+
+def _resident(pid: int) -> int:
+    """Bytes of resident memory; 0 if the process has gone."""
+    for line in _read(Path(f"/proc/{pid}/status")).splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
