@@ -10,7 +10,8 @@ TENSORFLOW = "tensorflow>=2.16.2,<2.17"
 # TF Serving's own protocol messages: the server's, and the export's warm-up records.
 SERVING_API = "tensorflow-serving-api>=2.16.1,<2.17"
 BEAM = [
-    "apache-beam[gcp]>=2.72,<2.73",  # the data jobs; [gcp] for Dataflow and gs://
+    # The data jobs; [gcp] for Dataflow and gs://, [aws] for s3://.
+    "apache-beam[aws,gcp]>=2.72,<2.73",
     "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
     "dill>=0.3.1.1,<0.3.2",  # imported by tfx-bsl, no longer brought by Beam
     "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow
@@ -43,6 +44,10 @@ DEV = [
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
+    "moto[s3]>=5,<6",  # an S3 server to test against
+    "flask>=3,<4",  # moto's server runs on it
+    "flask-cors>=5,<7",  # likewise
+    "gcp-storage-emulator>=2026.7,<2027",  # a Google Cloud Storage server to test against
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",

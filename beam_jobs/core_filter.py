@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.files import new_file
+from beam_jobs.files import as_path, new_file
 from beam_jobs.records import UserSequence, read_sequences, to_sequence_line
 from beam_jobs.runner import RunPipeline
 from beam_jobs.splits import Cuts
@@ -97,7 +97,10 @@ def filter_part(
     """Writes what a round leaves of a part; its item counts and length histogram."""
     items: Counter[bytes] = Counter()
     lengths: Counter[int] = Counter()
-    with open(part.source, "rb") as source, new_file(Path(part.destination)) as left:
+    with (
+        as_path(part.source).open("rb") as source,
+        new_file(as_path(part.destination)) as left,
+    ):
         for sequence in read_sequences(source):
             filtered = filter_sequence(sequence, kept_items, k)
             if filtered is not None:
@@ -124,7 +127,7 @@ def read_item_counts(path: Path) -> dict[bytes, int]:
 @functools.lru_cache(maxsize=1)
 def _kept_items(path: str | None) -> dict[bytes, int] | None:
     """A round's kept items, read once per worker process."""
-    return None if path is None else read_item_counts(Path(path))
+    return None if path is None else read_item_counts(as_path(path))
 
 
 class _FilterPart(beam.DoFn):
@@ -259,7 +262,7 @@ def find_core(
         )
         for path in sequences if number > 1 else []:
             path.unlink()
-        sequences = [Path(part.destination) for part in parts]
+        sequences = [as_path(part.destination) for part in parts]
         summary = read_summary(round_folder)
         kept_items_path = round_folder / ITEMS_FILE
         report(

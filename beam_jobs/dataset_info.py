@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.files import new_file
+from beam_jobs.files import as_path, new_file
 from beam_jobs.records import UserSequence, read_sequences
 from beam_jobs.runner import RunPipeline
 
@@ -67,7 +67,7 @@ def cut_head(lengths: Mapping[int, int], head_share: float = HEAD_SHARE) -> Head
 
 def users_of_length(path: str, length: int) -> Iterator[bytes]:
     """The users of a file of sequences whose sequence has a given length."""
-    with open(path, "rb") as stream:
+    with as_path(path).open("rb") as stream:
         for sequence in read_sequences(stream):
             if len(sequence.items) == length:
                 yield sequence.user

@@ -28,8 +28,9 @@ class Erasure(NamedTuple):
             try:
                 _listed(path)
             except OSError as error:
+                reason = error.strerror or error
                 raise ErasureError(
-                    f"`--{flag}` {path} cannot be read: {error.strerror}"
+                    f"`--{flag}` {path} cannot be read: {reason}"
                 ) from error
 
     def concerns(self, line: bytes) -> bool:

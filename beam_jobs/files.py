@@ -6,12 +6,37 @@ import contextlib
 import gzip
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from beam_jobs.remote_path import RemotePath, delete_below, is_remote, new_object
+
 _BLOCK_BYTES = 1 << 20
+
+
+def as_path(text: str) -> Path:
+    """The path that a text names: a local one, or a url of an object store.
+
+    A `RemotePath` has all of a `Path`'s methods that the job uses.
+    """
+    return cast(Path, RemotePath(text)) if is_remote(text) else Path(text)
+
+
+def remote(path: Path) -> RemotePath | None:
+    """The path if it is one of an object store."""
+    found: object = path
+    return found if isinstance(found, RemotePath) else None
+
+
+def remove_tree(folder: Path) -> None:
+    """Deletes a folder and all that is in it; none is well, too."""
+    if there := remote(folder):
+        delete_below(there)
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
@@ -20,11 +45,15 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     A worker that is retried, or raced by its backup, replaces the file by an equal one.
     """
+    if there := remote(path):
+        with new_object(there) as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with beside.open("wb") as stream:
-            yield stream
+        with beside.open("wb") as file:
+            yield file
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

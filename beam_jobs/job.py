@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from beam_jobs import core_filter, dataset_info, ingest, tf_examples, vocabulary
 from beam_jobs.actions import ACTIONS
 from beam_jobs.core_filter import Core
 from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
-from beam_jobs.files import new_file
+from beam_jobs.files import new_file, remove_tree
 from beam_jobs.formats import decide_format
 from beam_jobs.ingest import IngestSettings, IngestSummary
 from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
@@ -173,7 +172,7 @@ class Job:
             ingest.seconds_for(num_bytes),
         )
         summary = ingest.read_summary(settings.summary_path)
-        shutil.rmtree(settings.spill_dir, ignore_errors=True)
+        remove_tree(settings.spill_dir)
         self._check_ingested(summary)
         self.report(
             f"read {summary.lines:,} lines: {summary.actions:,} distinct actions of "

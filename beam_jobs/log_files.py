@@ -8,10 +8,11 @@ import io
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple, cast
 
 from beam_jobs import parquet_rows
+from beam_jobs.files import as_path
+from beam_jobs.remote_path import is_remote, matching
 from s4rec_tf import spec
 
 MAX_LINE_BYTES = 32 << 20
@@ -41,15 +42,18 @@ def match_files(patterns: Sequence[str]) -> list[str]:
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        if "://" in pattern:
-            raise InputError(f"`--input` reads local files. Received: {pattern!r}")
-        matches = [pattern] if os.path.isfile(pattern) else glob.glob(pattern)
-        files = [path for path in matches if os.path.isfile(path)]
+        files = matching(pattern) if is_remote(pattern) else _local_files(pattern)
         if not files:
             raise InputError(f"`--input` matches no file. Received: {pattern!r}")
         for path in files:
-            found.setdefault(os.path.realpath(path), path)
+            identity = path if is_remote(path) else os.path.realpath(path)
+            found.setdefault(identity, path)
     return sorted(found.values())
+
+
+def _local_files(pattern: str) -> list[str]:
+    matches = [pattern] if os.path.isfile(pattern) else glob.glob(pattern)
+    return [path for path in matches if os.path.isfile(path)]
 
 
 def fingerprint(path: str) -> Fingerprint:
@@ -59,10 +63,12 @@ def fingerprint(path: str) -> Fingerprint:
         InputError: if it cannot be read.
     """
     try:
-        digest = spec.sha256_of_file(Path(path))
-        return Fingerprint(os.path.basename(path), os.path.getsize(path), digest)
+        file = as_path(path)
+        digest = spec.sha256_of_file(file)
+        return Fingerprint(file.name, file.stat().st_size, digest)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        reason = error.strerror or error
+        raise InputError(f"{path} cannot be read: {reason}") from error
 
 
 def read_lines(path: str, columns: tuple[str, ...] = ()) -> Iterator[bytes]:
@@ -79,7 +85,7 @@ def read_lines(path: str, columns: tuple[str, ...] = ()) -> Iterator[bytes]:
         InputError: naming a file that cannot be read or is damaged.
     """
     try:
-        with open(path, "rb") as raw:
+        with as_path(path).open("rb") as raw:
             if raw.peek(4).startswith(parquet_rows.MAGIC):
                 yield from parquet_rows.rows_as_json(raw, columns)
             else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_jobs.erasure import Erasure
+from beam_jobs.files import as_path
 from beam_jobs.formats import FORMATS
 from beam_jobs.interactions import BadRecord, time_from_text
 from beam_jobs.log_reader import Selection
@@ -163,7 +164,13 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="GLOB",
         help="log files, plain, gzip or Parquet; with --previous those that are new",
     )
-    add("--output", required=True, type=Path, metavar="DIR", help="must not exist yet")
+    add(
+        "--output",
+        required=True,
+        type=as_path,
+        metavar="DIR",
+        help="must not exist yet; as all paths here, local, gs://... or s3://...",
+    )
     add(
         "--format",
         choices=FORMATS,
@@ -234,21 +241,21 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--previous_statistics",
-        type=Path,
+        type=as_path,
         metavar="DIR",
         help="a finished dataset; drift against its statistics stops the job (default: "
         "that of --previous)",
     )
     add(
         "--previous",
-        type=Path,
+        type=as_path,
         metavar="DIR",
         help="a finished dataset to go on from: its actions count beside those of "
         "--input, its items keep their ids, new ones follow",
     )
     add(
         "--item_ids_from",
-        type=Path,
+        type=as_path,
         metavar="DIR",
         help="a finished dataset whose items keep their ids (default: that of "
         "--previous)",
@@ -256,7 +263,7 @@ def _make_parser() -> argparse.ArgumentParser:
     for name in ("users", "items"):
         add(
             f"--erase_{name}",
-            type=Path,
+            type=as_path,
             metavar="FILE",
             help=f"raw ids of {name}, one a line, whose actions are dropped",
         )
@@ -279,10 +286,6 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
     _check_split(parser, args)
     if not args.input and args.previous is None:
         parser.error("the following arguments are required: --input")
-    if "://" in str(args.output) or str(args.output).startswith(("gs:", "s3:")):
-        parser.error(
-            f"argument --output: must be a local folder. Received: {args.output}"
-        )
     return JobOptions(
         inputs=tuple(args.input),
         valid_inputs=tuple(args.valid_input),

@@ -25,9 +25,9 @@ def build(options: JobOptions) -> None:
     from beam_jobs.job import Job, Progress
     from beam_jobs.runner import with_flags
 
-    flags = checked_beam_flags(options.beam_flags)
+    run_pipeline = with_flags(checked_beam_flags(options.beam_flags))
     with building(options.output) as place:
-        Job(options, place, with_flags(flags), Progress()).run()
+        Job(options, place, run_pipeline, Progress()).run()
 
 
 def _quiet_libraries() -> None:

@@ -13,11 +13,13 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_jobs.files import new_file
+from beam_jobs.files import new_file, remote, remove_tree
+from beam_jobs.remote_path import RemotePath, check_scheme, delete_below
 from s4rec_tf import spec
 
 BAD_RECORDS = "bad_records"
@@ -63,6 +65,10 @@ def building(output: Path) -> Iterator[Workplace]:
     Raises:
         OutputError: if the output is finished, foreign, or being written by another.
     """
+    if there := remote(output):
+        with _building_remotely(output, there) as remote_place:
+            yield remote_place
+        return
     output = Path(os.path.abspath(output))
     _make_parent(output)
     with _lock(output):
@@ -76,6 +82,25 @@ def building(output: Path) -> Iterator[Workplace]:
             yield Workplace(place / "dataset", place / "work", output)
         finally:
             shutil.rmtree(place)
+
+
+@contextlib.contextmanager
+def _building_remotely(output: Path, there: RemotePath) -> Iterator[Workplace]:
+    """The dataset is built in its own place, and is one as soon as it has a manifest.
+
+    An object store renames nothing, and locks nothing: one writer is the caller's care.
+    """
+    check_scheme(str(there))
+    check_output(output)
+    delete_below(there)
+    work = output.with_name(f"{output.name}.tmp-{uuid.uuid4().hex}")
+    try:
+        yield Workplace(output, work, output)
+    except BaseException:
+        delete_below(there)
+        raise
+    finally:
+        remove_tree(work)
 
 
 def _make_parent(output: Path) -> None:
@@ -178,6 +203,8 @@ def write_manifest(
 
 def publish(place: Workplace) -> None:
     """Makes the finished folder durable, then lets it appear under its name."""
+    if place.dataset == place.output:
+        return
     for path in [*place.dataset.rglob("*"), place.dataset]:
         _sync(path)
     if place.output.exists():
@@ -190,11 +217,20 @@ def publish(place: Workplace) -> None:
 def keep_bad_records(place: Workplace) -> Path:
     """Moves the bad records of a job that fails beside the output, where they stay."""
     kept = place.output.with_name(f"{place.output.name}.{BAD_RECORDS}")
+    if remote(kept):
+        return _copy_bad_records(place, kept)
     if kept.is_dir() and all(p.match("part-*.jsonl") for p in kept.iterdir()):
         kept.rename(place.work / "previous_bad_records")
     elif kept.exists():
         kept = Path(tempfile.mkdtemp(prefix=f"{kept.name}-", dir=kept.parent))
     (place.dataset / BAD_RECORDS).rename(kept)
+    return kept
+
+
+def _copy_bad_records(place: Workplace, kept: Path) -> Path:
+    for path in (place.dataset / BAD_RECORDS).iterdir():
+        with new_file(kept / path.name) as copy:
+            copy.write(path.read_bytes())
     return kept
 
 

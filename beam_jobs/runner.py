@@ -9,6 +9,8 @@ from typing import Protocol
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from beam_jobs.remote_path import set_flags
+
 LOCAL_RUNNER = "FnApiRunner"
 """Beam's in-process runner; `DirectRunner` would first try to download another one."""
 
@@ -37,6 +39,7 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
         flags: Beam's flags. If they name no runner, pipelines run in this process, and
             those worth the start in a worker process for each core.
     """
+    set_flags(flags)
     is_local = PipelineOptions(list(flags)).view_as(StandardOptions).runner is None
 
     def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beam_jobs.example_proto import parse_example
+from beam_jobs.files import as_path, remote
 from beam_jobs.records import UserSequence, to_sequence_line
+from beam_jobs.remote_path import set_flags
 from beam_jobs.tfrecord_files import DamagedRecords, read_records
 from s4rec_tf import spec
 
@@ -77,9 +79,11 @@ def run(argv: Sequence[str]) -> int:
         description="Print a dataset: user TAB item item ..., oldest first.",
         allow_abbrev=False,
     )
-    parser.add_argument("dataset", type=Path, metavar="DIR", help="a dataset folder")
+    parser.add_argument("dataset", type=as_path, metavar="DIR", help="a dataset folder")
     args = parser.parse_args(argv)
     try:
+        if remote(args.dataset):
+            set_flags([])
         show(args.dataset)
     except (spec.DatasetError, DamagedRecords) as error:
         print(f"show: error: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ import apache_beam as beam
 
 from beam_jobs.dataset_info import HeadRule
 from beam_jobs.example_proto import Feature, serialize_example
-from beam_jobs.files import new_file, new_gzip_file
+from beam_jobs.files import as_path, new_file, new_gzip_file
 from beam_jobs.records import UserSequence, read_sequences
 from beam_jobs.splits import SplitExample, split_examples
 from beam_jobs.tfrecord_files import write_record
@@ -77,7 +77,9 @@ def write_shard(
             split: stack.enter_context(new_gzip_file(root / split / name))
             for split in spec.SPLITS
         }
-        sources = [stack.enter_context(open(path, "rb")) for path in shard.sources]
+        sources = [
+            stack.enter_context(as_path(path).open("rb")) for path in shard.sources
+        ]
         for sequence in heapq.merge(*map(read_sequences, sources)):
             for split, record in serialize_user(sequence, item_ids, head_rule):
                 write_record(streams[split], record)

@@ -48,7 +48,8 @@ def read_records(path: Path) -> Iterator[bytes]:
     number = 0
     try:
         with (
-            gzip.open(path, "rb") as packed,
+            path.open("rb") as raw,
+            gzip.open(raw, "rb") as packed,
             # Records are short, and GzipFile.read itself is slow Python.
             io.BufferedReader(cast(io.RawIOBase, packed), _BLOCK_BYTES) as stream,
         ):

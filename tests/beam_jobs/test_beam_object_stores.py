@@ -1,0 +1,222 @@
+"""Logs and datasets in emulated object stores: a real client, a real server."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_jobs import prepare_dataset, show
+from beam_jobs.files import as_path, new_file
+from beam_jobs.job import Job
+from beam_jobs.log_files import InputError, match_files
+from beam_jobs.publish import OutputError, building
+from beam_jobs.remote_path import RemoteError, RemotePath, delete_below
+
+
+@dataclasses.dataclass
+class Store:
+    """A running store: the url of its bucket and the flags that lead there."""
+
+    url: str
+    flags: list[str]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Store]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    names = {"region_name": "us-east-1", "aws_access_key_id": "a"}
+    client = boto3.client("s3", endpoint_url=url, aws_secret_access_key="b", **names)
+    client.create_bucket(Bucket="shop")
+    flags = {
+        "s3_endpoint_url": url,
+        "s3_access_key_id": "a",
+        "s3_secret_access_key": "b",
+        "s3_region_name": "us-east-1",
+    }
+    yield Store("s3://shop", [f"--{name}={value}" for name, value in flags.items()])
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gcs() -> Iterator[Store]:
+    from gcp_storage_emulator.server import create_server
+
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="shop")
+    server.start()
+    host, port = server._api._httpd.socket.getsockname()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
+        yield Store("gs://shop", ["--no_auth", "--project=shop"])
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "gcs"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    found: Store = request.getfixturevalue(request.param)
+    FileSystems.set_options(PipelineOptions(found.flags))
+    yield found
+    delete_below(RemotePath(found.url))
+    FileSystems.set_options(PipelineOptions([]))
+
+
+def put(url: str, content: bytes) -> None:
+    with new_file(as_path(url)) as stream:
+        stream.write(content)
+
+
+def names_in(store: Store) -> list[str]:
+    return [str(path) for path in RemotePath(store.url).rglob("*")]
+
+
+def log_content(seed: int) -> bytes:
+    draw = random.Random(seed)
+    lines = [
+        json.dumps(
+            {
+                "reviewerID": f"u{draw.randrange(30)}",
+                "asin": f"i{draw.randrange(9)}",
+                "unixReviewTime": time,
+            }
+        )
+        for time in range(400)
+    ]
+    return gzip.compress("\n".join(lines).encode())
+
+
+def test_a_remote_path_is_like_a_local_one(store: Store) -> None:
+    root = f"{store.url}/deep/folder"
+    for name in ("b.txt", "a.txt", "more/c.log"):
+        put(f"{root}/{name}", name.encode() * 3)
+    folder = as_path(root)
+    assert [path.name for path in folder.iterdir()] == ["a.txt", "b.txt", "more"]
+    assert [path.name for path in folder.glob("*.txt")] == ["a.txt", "b.txt"]
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    assert found == ["a.txt", "b.txt", "more/c.log"]
+    assert (folder / "more").is_dir() and not (folder / "more").is_file()
+    file = folder / "more" / "c.log"
+    assert file.is_file() and not file.is_dir() and file.exists()
+    assert file.read_bytes() == b"more/c.log" * 3 and file.stat().st_size == 30
+    assert file.parent.parent == folder and file.with_name("d").name == "d"
+    file.unlink()
+    file.unlink(missing_ok=True)
+    assert not (folder / "more").exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
+    path = as_path(f"{store.url}/file")
+    with pytest.raises(RuntimeError), new_file(path) as stream:
+        stream.write(b"half")
+        raise RuntimeError
+    assert not path.exists()
+    for content in (b"", b"x" * (3 << 20)):
+        with new_file(path) as stream:
+            stream.write(content)
+        assert path.read_bytes() == content
+
+
+def test_what_is_missing_is_named(store: Store) -> None:
+    missing = as_path(f"{store.url}/nothing")
+    with pytest.raises(OSError, match="nothing"):
+        missing.read_bytes()
+    with pytest.raises(RemoteError, match="nothing"):
+        missing.stat()
+    with pytest.raises(InputError, match=r"matches no file\. Received: '.*/none\*'"):
+        match_files([f"{store.url}/none*"])
+
+
+def test_an_unknown_scheme_names_the_extra() -> None:
+    with (
+        pytest.raises(RemoteError, match=r"ftp://host/out: no file system for ftp://"),
+        building(as_path("ftp://host/out")),
+    ):
+        pass
+
+
+def test_a_foreign_or_finished_folder_is_never_touched(store: Store) -> None:
+    output = f"{store.url}/out"
+    put(f"{output}/notes.txt", b"mine")
+    with pytest.raises(OutputError, match=r"it holds notes\.txt"):
+        with building(as_path(output)):
+            pass
+    put(f"{output}/MANIFEST.json", b"{}")
+    with pytest.raises(OutputError, match="is a finished dataset already"):
+        with building(as_path(output)):
+            pass
+    assert len(names_in(store)) == 2
+
+
+def files_below(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def prepare(monkeypatch: pytest.MonkeyPatch, store: Store) -> Callable[..., int]:
+    monkeypatch.setattr(Job, "_validate", lambda job, info: None)
+
+    def run(output: object, *inputs: object, **flags: Any) -> int:
+        argv = ["--output", str(output), "--k_core=3", "--num_shards=1"]
+        argv += ["--input", *map(str, inputs)]
+        argv += [f"--{name}={value}" for name, value in flags.items()]
+        return prepare_dataset.run([*argv, *store.flags])
+
+    return run
+
+
+def test_a_job_from_store_to_store_equals_a_local_one(
+    tmp_path: Path, store: Store, prepare: Callable[..., int], capfdbinary: Any
+) -> None:
+    for day in (0, 1):
+        (tmp_path / f"day-{day}.json.gz").write_bytes(log_content(day))
+        put(f"{store.url}/logs/day-{day}.json.gz", log_content(day))
+    assert prepare(tmp_path / "out", tmp_path / "day-*.gz") == 0
+    assert prepare(f"{store.url}/out", f"{store.url}/logs/day-*.gz") == 0
+    assert files_below(as_path(f"{store.url}/out")) == files_below(tmp_path / "out")
+    there = f"{store.url}/out"
+    (first, second) = (f"{store.url}/logs/day-{day}.json.gz" for day in (0, 1))
+    assert prepare(f"{store.url}/one", first) == 0
+    assert prepare(f"{store.url}/two", second, previous=f"{store.url}/one") == 0
+    shown = []
+    for root in (tmp_path / "out", there, f"{store.url}/two"):
+        capfdbinary.readouterr()
+        FileSystems.set_options(PipelineOptions(store.flags))
+        show.show(as_path(str(root)))
+        shown.append(capfdbinary.readouterr().out)
+    assert shown[0] == shown[1] == shown[2] != b""
+
+
+def test_a_job_that_fails_leaves_only_its_bad_records(
+    store: Store, prepare: Callable[..., int], capsys: Any
+) -> None:
+    log = f"{store.url}/log.json"
+    put(log, b"no json\n" * 5 + gzip.decompress(log_content(0)))
+    assert prepare(f"{store.url}/out", log) == 1
+    kept = f"{store.url}/out.bad_records/part-00000.jsonl"
+    assert f"{store.url}/out.bad_records" in capsys.readouterr().err
+    assert names_in(store) == [log, kept]
+
+
+def test_statistics_are_written_to_the_store(store: Store) -> None:
+    log, output = f"{store.url}/log.json.gz", f"{store.url}/out"
+    put(log, log_content(0))
+    argv = ["--input", log, "--output", output, "--k_core=3", "--num_shards=1"]
+    assert prepare_dataset.run([*argv, *store.flags]) == 0
+    names = set(files_below(as_path(output)))
+    assert {"statistics/train.pb", "statistics/index.html", "schema.pbtxt"} <= names
