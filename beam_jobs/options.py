@@ -325,10 +325,14 @@ def _check_split(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 
 
 def checked_beam_flags(flags: Sequence[str]) -> list[str]:
-    """Flags for Beam's `PipelineOptions`, with the default runner if none is named.
+    """Flags for Beam's `PipelineOptions`, completed.
+
+    The default runner if none is named; `--setup_file` by its full path; and no copy of
+    this process's main module for the workers, which import all they need.
 
     Raises:
-        UsageError: naming what is neither ours nor Beam's, an abbreviation included.
+        UsageError: naming what is neither ours nor Beam's, an abbreviation included; or
+            a `--setup_file` that is none.
     """
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -341,8 +345,23 @@ def checked_beam_flags(flags: Sequence[str]) -> list[str]:
             f"unrecognized arguments: {' '.join(unknown)} (neither the job's own, see "
             "--help, nor one of Beam's pipeline options; abbreviations are not taken)"
         )
-    runner = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
-    return [*runner, *flags]
+    completed = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
+    if known.save_main_session is None:
+        completed.append("--no_save_main_session")
+    completed += flags
+    if known.setup_file is not None:
+        completed.append(f"--setup_file={_full_path_of_setup(known.setup_file)}")
+    return completed
+
+
+def _full_path_of_setup(text: str) -> Path:
+    # Beam changes to the file's folder, which it takes from the path as given.
+    path = Path(text).absolute()
+    if path.name != "setup.py" or not path.is_file():
+        raise UsageError(
+            f"argument --setup_file: must be the path of a setup.py. Received: {text!r}"
+        )
+    return path
 
 
 def _subclasses(base: Any) -> list[Any]:

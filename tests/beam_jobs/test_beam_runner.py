@@ -1,0 +1,32 @@
+import apache_beam as beam
+import pytest
+
+from beam_jobs.runner import UnfinishedPipeline, run_pipeline
+
+
+class Engine(beam.runners.PipelineRunner):
+    """Runs nothing, and says how a pipeline ended in either of the ways in use."""
+
+    ended = "DONE"
+    tells_when_awaited = True
+
+    def run_pipeline(self, pipeline, options):
+        told = self.ended if self.tells_when_awaited else None
+        result = beam.runners.runner.PipelineResult(self.ended)
+        result.wait_until_finish = lambda duration=None: told
+        return result
+
+
+def run(monkeypatch, ended, tells_when_awaited):
+    monkeypatch.setattr(Engine, "ended", ended)
+    monkeypatch.setattr(Engine, "tells_when_awaited", tells_when_awaited)
+    monkeypatch.setattr(beam.pipeline, "create_runner", lambda name: Engine())
+    run_pipeline(lambda pipeline: pipeline | beam.Create([1]), ["--runner=Engine"])
+
+
+@pytest.mark.parametrize("tells_when_awaited", [True, False])
+def test_only_a_pipeline_that_is_done_counts(monkeypatch, tells_when_awaited):
+    run(monkeypatch, "DONE", tells_when_awaited)
+    for ended in ("CANCELLED", "FAILED", "UNKNOWN"):
+        with pytest.raises(UnfinishedPipeline, match=f"Received: {ended}$"):
+            run(monkeypatch, ended, tells_when_awaited)
