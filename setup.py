@@ -60,7 +60,7 @@ setup(
     ),
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
-        "beam_jobs": ["*.pbtxt"],
+        "beam_jobs": ["*.pbtxt", "deploy/Dockerfile", "deploy/*.json"],
         "pipelines": ["published.yaml", "queues/*.yaml"],
         "serving": ["*.config", "*.txt", "*.yml", "*.md"],
     },
