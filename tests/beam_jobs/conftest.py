@@ -34,7 +34,7 @@ def engine_logs(tmp_path_factory):
     return folder / "log-*"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dataset_contents():
     """The bytes of every file of a dataset folder."""
 
