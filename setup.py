@@ -60,7 +60,7 @@ setup(
     ),
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
-        "beam_jobs": ["*.pbtxt", "deploy/Dockerfile", "deploy/*.json"],
+        "beam_jobs": ["*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["published.yaml", "queues/*.yaml"],
         "serving": ["*.config", "*.txt", "*.yml", "*.md"],
     },

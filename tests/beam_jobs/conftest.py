@@ -35,17 +35,6 @@ def engine_logs(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def dataset_contents():
-    """The bytes of every file of a dataset folder."""
-
-    def contents(root: Path) -> dict[Path, bytes]:
-        files = [path for path in root.rglob("*") if path.is_file()]
-        return {path.relative_to(root): path.read_bytes() for path in files}
-
-    return contents
-
-
-@pytest.fixture(scope="session")
 def image_sources(tmp_path_factory):
     """What the image of the workers is built from, and nothing else of the project."""
     folder = tmp_path_factory.mktemp("image")

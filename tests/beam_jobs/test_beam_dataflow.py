@@ -163,6 +163,14 @@ def test_the_image_has_the_drivers_version_of_beam(image_sources):
     assert (image_sources / script[1]).is_file()
 
 
+def test_the_images_sources_are_not_ignored(image_sources):
+    ignored = image_sources / "beam_jobs/deploy/Dockerfile.dockerignore"
+    kept = {line[1:] for line in ignored.read_text().split() if line.startswith("!")}
+    assert kept == {path.name for path in image_sources.iterdir() if path.name in kept}
+    names = {"setup.py", "pyproject.toml", "constraints.txt", "s4rec_tf", "beam_jobs"}
+    assert kept == names
+
+
 def test_the_flex_template_has_every_flag_of_the_job(image_sources, capsys):
     with pytest.raises(SystemExit):
         prepare_dataset.run(["--help"])

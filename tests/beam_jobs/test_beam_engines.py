@@ -1,152 +1,69 @@
 """The same logs give the same bytes, whichever engine runs the job."""
 
-import contextlib
 import itertools
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from engine_processes import (
+    contents,
+    contents_but_statistics,
+    job_service,
+    run_job,
+    shown,
+    worker_pool,
+)
 
 from beam_jobs import prepare_dataset, runner
 from beam_jobs.job import Job
-from s4rec_tf.spec import MANIFEST_NAME
-
-ONE_ROUND = ["--k_core=5", "--num_shards=3"]
-THREE_ROUNDS = ["--k_core=9", "--num_shards=3"]
-POOL = "apache_beam.runners.worker.worker_pool_main"
-JOB_SERVICE = "apache_beam.runners.portability.local_job_service_main"
-START_SECONDS = 60
 
 
 def prepare(logs, output, *flags):
-    """The job without statistics, which take long."""
-    argv = ["--input", str(logs), "--output", str(output), *ONE_ROUND, *flags]
+    """The job without statistics, which take long; the bytes of what it makes."""
+    argv = ["--num_shards=3", "--input", str(logs), "--output", str(output), *flags]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Job, "_validate", lambda job, info: None)
         assert prepare_dataset.run(argv) == 0
+    return contents(output)
 
 
 @pytest.fixture(scope="module")
-def baseline(tmp_path_factory, engine_logs, dataset_contents):
+def baseline(tmp_path_factory, engine_logs):
     """What Beam's in-process runner makes, on one thread."""
-    output = tmp_path_factory.mktemp("baseline") / "out"
-    prepare(engine_logs, output)
-    return dataset_contents(output)
-
-
-def prepare_by_command(logs, output, *flags):
-    """The whole job, statistics included, as a user runs it."""
-    argv = ["--input", str(logs), "--output", str(output), *THREE_ROUNDS, *flags]
-    command = [sys.executable, "-m", "beam_jobs.prepare_dataset", *argv]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-5000:]
-
-
-def shown(root):
-    command = [sys.executable, "-m", "beam_jobs.show", str(root)]
-    return subprocess.run(command, capture_output=True, check=True).stdout
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
-
-
-def wait_until(condition, process, log):
-    """Waits for what a process makes true; fails if it ends or takes too long."""
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-
-
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection(("localhost", port)):
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def running(command, log, **options):
-    """A process and those that it starts, which end with the block."""
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, start_new_session=True, **options
-        )
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    return prepare(engine_logs, tmp_path_factory.mktemp("baseline") / "out")
 
 
 @pytest.fixture
 def portable(installed_copy, tmp_path):
-    """Flags of an engine whose workers know the project by an installed wheel alone.
-
-    Beam's own job service stands for the engine, as a process of its own; the workers
-    are processes that a pool starts. Each worker's copy of the project notes that it
-    was imported.
-    """
-    notes = installed_copy / "imported"
-    package = installed_copy / "beam_jobs" / "__init__.py"
-    package.write_text(f"open({str(notes)!r}, 'a').write(__file__ + chr(10))\n")
-    work = tmp_path / "engine"
-    work.mkdir()
-    environment = os.environ | {
-        "PYTHONPATH": str(installed_copy),
-        # The pool starts its workers by the name `python`.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }
-    port, pool_port = free_port(), free_port()
-    service = [sys.executable, "-m", JOB_SERVICE, f"--port={port}"]
-    service += ["--staging_dir", str(work / "staging")]
-    pool = [sys.executable, "-m", POOL, f"--service_port={pool_port}"]
+    """Flags of an engine whose workers know the project by an installed wheel alone."""
+    folder = tmp_path / "engine"
+    folder.mkdir()
     with (
-        running(service, work / "service.log", cwd="/", env=environment) as first,
-        running(pool, work / "pool.log", cwd="/", env=environment) as second,
+        job_service(installed_copy, folder) as service_flags,
+        worker_pool(installed_copy, folder) as pool_flags,
     ):
-        wait_until(lambda: listens(port), first, work / "service.log")
-        wait_until(lambda: listens(pool_port), second, work / "pool.log")
-        yield [
-            "--runner=PortableRunner",
-            f"--job_endpoint=localhost:{port}",
-            "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{pool_port}",
-        ]
-    assert set(notes.read_text().splitlines()) == {str(package)}
+        yield [*service_flags, *pool_flags]
 
 
-def test_threads_give_the_same(tmp_path, baseline, engine_logs, dataset_contents):
+def test_threads_give_the_same(tmp_path, baseline, engine_logs):
     flags = ("--direct_num_workers=3", "--direct_running_mode=multi_threading")
-    prepare(engine_logs, tmp_path / "out", *flags)
-    assert dataset_contents(tmp_path / "out") == baseline
+    assert prepare(engine_logs, tmp_path / "out", *flags) == baseline
 
 
 def test_a_pool_of_workers_with_a_wheel_gives_the_same(
-    tmp_path, baseline, engine_logs, dataset_contents, portable
+    tmp_path, baseline, engine_logs, portable
 ):
-    prepare(engine_logs, tmp_path / "out", *portable)
-    assert dataset_contents(tmp_path / "out") == baseline
+    assert prepare(engine_logs, tmp_path / "out", *portable) == baseline
 
 
 def test_a_pipeline_that_breaks_anywhere_and_runs_again_gives_the_same(
-    tmp_path, baseline, engine_logs, dataset_contents, monkeypatch
+    tmp_path, baseline, engine_logs, monkeypatch
 ):
     """As with an engine that restarts what a lost worker was at, some files written."""
     run_pipeline, rename = runner.run_pipeline, os.replace
     broken = []
 
     def run_again_and_again(wire, flags):
-        for files_until_break in itertools.count(0, 3):
+        for files_until_break in itertools.count(0, 5):
             left = itertools.count(files_until_break, -1)
 
             def rename_or_break(source, destination, left=left):
@@ -163,33 +80,27 @@ def test_a_pipeline_that_breaks_anywhere_and_runs_again_gives_the_same(
                 broken.append(files_until_break)
 
     monkeypatch.setattr(runner, "run_pipeline", run_again_and_again)
-    prepare(engine_logs, tmp_path / "out")
-    # Every pipeline broke before its first file; the longest, after its sixth too.
+    assert prepare(engine_logs, tmp_path / "out") == baseline
+    # Every pipeline broke before its first file; the longest, after its fifth too.
     assert broken.count(0) >= 4
-    assert max(broken) >= 6
-    assert dataset_contents(tmp_path / "out") == baseline
-
-
-def but_statistics(contents):
-    """Without TFDV's sketches, which depend on the order of merging, and their sums."""
-    return {
-        path: content
-        for path, content in contents.items()
-        if path.parts[0] not in ("statistics", MANIFEST_NAME)
-    }
+    assert max(broken) >= 5
 
 
 @pytest.mark.engines
-def test_whole_jobs_in_worker_processes_give_the_same(
-    tmp_path, engine_logs, dataset_contents, portable
-):
+def test_whole_jobs_in_worker_processes_give_the_same(tmp_path, engine_logs, portable):
     one, *others = (tmp_path / name for name in ("one", "processes", "portable"))
-    prepare_by_command(engine_logs, one)
+    run_job(engine_logs, one)
     processes = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    prepare_by_command(engine_logs, others[0], "--runner=DirectRunner", *processes)
-    prepare_by_command(engine_logs, others[1], *portable)
+    run_job(engine_logs, others[0], "--runner=DirectRunner", *processes)
+    run_job(engine_logs, others[1], *portable)
     for other in others:
         assert shown(one) == shown(other)
-        assert but_statistics(dataset_contents(one)) == (
-            but_statistics(dataset_contents(other))
-        )
+        assert contents_but_statistics(one) == contents_but_statistics(other)
+
+
+@pytest.mark.engines
+def test_the_flex_templates_pipeline_runs_the_job(tmp_path, engine_logs):
+    run_job(engine_logs, tmp_path / "one")
+    module = "beam_jobs.deploy.flex_template"
+    run_job(engine_logs, tmp_path / "two", module=module)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
