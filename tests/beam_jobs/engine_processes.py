@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from s4rec_tf.spec import MANIFEST_NAME
 
@@ -67,9 +68,29 @@ def environment_of(site):
     }
 
 
+class WorkerPool(NamedTuple):
+    """A pool of workers, each a process.
+
+    Attributes:
+        flags: for the job.
+        process: the pool's.
+        notes: where every worker notes, when a task reaches it, what it imported.
+    """
+
+    flags: list[str]
+    process: subprocess.Popen
+    notes: Path
+
+    def kill_workers(self):
+        """Kills the workers that there are, as a machine that fails would."""
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for worker in children.read_text().split():
+                os.kill(int(worker), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def worker_pool(site, folder):
-    """Flags for a pool of workers that import the project from `site`, and did so."""
+    """A `WorkerPool` that imports the project from `site`, and did so."""
     notes = folder / "imported"
     package = site / "beam_jobs" / "__init__.py"
     package.write_text(f"open({str(notes)!r}, 'a').write(__file__ + chr(10))\n")
@@ -77,7 +98,9 @@ def worker_pool(site, folder):
     command = [sys.executable, "-m", POOL, f"--service_port={port}"]
     with running(command, log, cwd="/", env=environment_of(site)) as process:
         wait_until(lambda: listens(port), process, log)
-        yield ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
+        flags = ["--environment_type=EXTERNAL"]
+        flags.append(f"--environment_config=localhost:{port}")
+        yield WorkerPool(flags, process, notes)
     assert set(notes.read_text().splitlines()) == {str(package)}
 
 

@@ -5,11 +5,15 @@ import os
 
 import pytest
 from engine_processes import (
+    START_SECONDS,
     contents,
     contents_but_statistics,
+    job_command,
     job_service,
     run_job,
+    running,
     shown,
+    wait_until,
     worker_pool,
 )
 
@@ -33,15 +37,23 @@ def baseline(tmp_path_factory, engine_logs):
 
 
 @pytest.fixture
-def portable(installed_copy, tmp_path):
-    """Flags of an engine whose workers know the project by an installed wheel alone."""
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    with (
-        job_service(installed_copy, folder) as service_flags,
-        worker_pool(installed_copy, folder) as pool_flags,
-    ):
-        yield [*service_flags, *pool_flags]
+def engine_folder(tmp_path):
+    (tmp_path / "engine").mkdir()
+    return tmp_path / "engine"
+
+
+@pytest.fixture
+def pool(installed_copy, engine_folder):
+    """Workers that know the project by an installed wheel alone."""
+    with worker_pool(installed_copy, engine_folder) as pool:
+        yield pool
+
+
+@pytest.fixture
+def portable(installed_copy, engine_folder, pool):
+    """Flags of an engine, which is a process, and of its pool of workers."""
+    with job_service(installed_copy, engine_folder) as flags:
+        yield [*flags, *pool.flags]
 
 
 def test_threads_give_the_same(tmp_path, baseline, engine_logs):
@@ -96,6 +108,23 @@ def test_whole_jobs_in_worker_processes_give_the_same(tmp_path, engine_logs, por
     for other in others:
         assert shown(one) == shown(other)
         assert contents_but_statistics(one) == contents_but_statistics(other)
+
+
+@pytest.mark.engines
+def test_a_lost_worker_fails_the_job_and_leaves_nothing(
+    tmp_path, engine_logs, engine_folder, portable, pool
+):
+    """This engine does not restart what a lost worker was at."""
+    log = engine_folder / "job.log"
+    with running(job_command(engine_logs, tmp_path / "out", *portable), log) as job:
+        wait_until(pool.notes.exists, job, log)
+        pool.kill_workers()
+        assert job.wait(START_SECONDS) == 1
+    assert "Channel closed prematurely" in log.read_text()
+    assert list(tmp_path.iterdir()) == [engine_folder]
+    run_job(engine_logs, tmp_path / "out", *portable)
+    run_job(engine_logs, tmp_path / "one")
+    assert shown(tmp_path / "out") == shown(tmp_path / "one")
 
 
 @pytest.mark.engines

@@ -40,13 +40,13 @@ def flags(flink, installed_copy, tmp_path):
     """Flags for the cluster, with workers beside it that know an installed wheel."""
     folder = tmp_path / "pool"
     folder.mkdir()
-    with worker_pool(installed_copy, folder) as pool_flags:
+    with worker_pool(installed_copy, folder) as pool:
         yield [
             "--runner=FlinkRunner",
             f"--flink_master=localhost:{flink.port}",
             f"--flink_version={FLINK_LINE}",
             f"--flink_job_server_jar={job_server_jar()}",
-            *pool_flags,
+            *pool.flags,
         ]
 
 
