@@ -26,7 +26,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-tfserving lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-flink test-tfserving lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -52,6 +52,13 @@ test: setup ## run the tests (under 15 minutes on two cores)
 
 test-slow: setup ## run the tests that take minutes each
 	$(RUN) -m pytest -m slow $(TESTS)
+
+test-engines: setup ## whole data jobs in Beam's worker processes
+	$(RUN) -m pytest -m engines $(TESTS)
+
+test-flink: setup ## whole data jobs on Apache Flink, fetched into .cache (needs java, mvn)
+	$(RUN) tests/beam_jobs/fetch_flink.py
+	$(RUN) -m pytest -m flink $(TESTS)
 
 test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN names
 	@if [ ! -x "$$TF_SERVING_BIN" ]; then \

@@ -47,7 +47,7 @@ DEV = [
     "moto[s3]>=5,<6",  # an S3 server to test against
     "flask>=3,<4",  # moto's server runs on it
     "flask-cors>=5,<7",  # likewise
-    "gcp-storage-emulator>=2026.7,<2027",  # a Google Cloud Storage server to test against
+    "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
@@ -65,7 +65,7 @@ setup(
     ),
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
-        "beam_jobs": ["*.pbtxt"],
+        "beam_jobs": ["*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["published.yaml", "queues/*.yaml"],
         "serving": ["*.config", "*.txt", "*.yml", "*.md"],
     },

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineState
 
 from beam_jobs.remote_path import set_flags
 
@@ -16,6 +17,10 @@ LOCAL_RUNNER = "FnApiRunner"
 
 _WORKERS_START_SECONDS = 4.0
 """What it takes until worker processes have imported what they need."""
+
+
+class UnfinishedPipeline(ValueError):
+    """A pipeline that an engine gave back before its end, a cancelled one say."""
 
 
 class RunPipeline(Protocol):
@@ -45,11 +50,31 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
     def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> None:
         num_cores = len(os.sched_getaffinity(0))
         local = local_flags(seconds, num_cores) if is_local else []
-        pipeline = beam.Pipeline(options=PipelineOptions([*local, *flags]))
-        wire(pipeline)
-        pipeline.run().wait_until_finish()
+        run_pipeline(wire, [*local, *flags])
 
     return run
+
+
+def run_pipeline(wire: Callable[[beam.Pipeline], None], flags: Sequence[str]) -> None:
+    """Builds a pipeline by `wire` and runs it to its end.
+
+    Args:
+        wire: adds the transforms to a pipeline.
+        flags: Beam's flags.
+
+    Raises:
+        UnfinishedPipeline: if the engine says that it ended otherwise than done.
+    """
+    pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
+    wire(pipeline)
+    result = pipeline.run()
+    # Some engines raise when a pipeline fails; of a cancelled one they only tell.
+    state = result.wait_until_finish() or result.state
+    if state != PipelineState.DONE:
+        raise UnfinishedPipeline(
+            f"the engine must bring a pipeline to {PipelineState.DONE}. "
+            f"Received: {state}"
+        )
 
 
 def local_flags(seconds: float, num_cores: int) -> list[str]:

@@ -67,13 +67,25 @@ def test_required_flags(capsys, missing):
 
 
 def test_beams_flags_pass_and_others_do_not():
-    assert checked_beam_flags([]) == []
+    assert checked_beam_flags([]) == ["--no_save_main_session"]
     flags = ["--runner", "DirectRunner", "--direct_num_workers=2"]
+    assert checked_beam_flags(flags) == ["--no_save_main_session", *flags]
+    flags.append("--save_main_session")
     assert checked_beam_flags(flags) == flags
     # An abbreviation of ours, one of Beam's, a typing error, a stray word.
     for flag in ("--k_cor=3", "--direct_num_worker=2", "--k-core=3", "word"):
         with pytest.raises(UsageError, match=f"unrecognized arguments: {flag} "):
             checked_beam_flags(["--runner=DirectRunner", flag])
+
+
+def test_the_setup_file_is_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "setup.py").touch()
+    monkeypatch.chdir(tmp_path)
+    flags = checked_beam_flags(["--setup_file=setup.py"])
+    assert flags[-1] == f"--setup_file={tmp_path / 'setup.py'}"
+    for wrong in ("none/setup.py", str(tmp_path)):
+        with pytest.raises(UsageError, match=f"a setup.py. Received: '{wrong}'"):
+            checked_beam_flags([f"--setup_file={wrong}"])
 
 
 def test_an_unknown_flag_ends_the_command(capsys, tmp_path):

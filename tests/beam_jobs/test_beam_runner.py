@@ -1,10 +1,11 @@
-"""Which flags a pipeline runs with on this machine."""
+"""Which flags a pipeline runs with on this machine, and how it may end."""
 
 from __future__ import annotations
 
+import apache_beam as beam
 import pytest
 
-from beam_jobs.runner import local_flags
+from beam_jobs.runner import UnfinishedPipeline, local_flags, run_pipeline
 
 ONE_PROCESS = ["--runner=FnApiRunner"]
 
@@ -21,3 +22,31 @@ def test_large_work_gets_a_process_a_core(seconds: float, num_cores: int) -> Non
         "--direct_running_mode=multi_processing",
         f"--direct_num_workers={num_cores}",
     ]
+
+
+class Engine(beam.runners.PipelineRunner):
+    """Runs nothing, and says how a pipeline ended in either of the ways in use."""
+
+    ended = "DONE"
+    tells_when_awaited = True
+
+    def run_pipeline(self, pipeline, options):
+        told = self.ended if self.tells_when_awaited else None
+        result = beam.runners.runner.PipelineResult(self.ended)
+        result.wait_until_finish = lambda duration=None: told
+        return result
+
+
+def run(monkeypatch, ended, tells_when_awaited):
+    monkeypatch.setattr(Engine, "ended", ended)
+    monkeypatch.setattr(Engine, "tells_when_awaited", tells_when_awaited)
+    monkeypatch.setattr(beam.pipeline, "create_runner", lambda name: Engine())
+    run_pipeline(lambda pipeline: pipeline | beam.Create([1]), ["--runner=Engine"])
+
+
+@pytest.mark.parametrize("tells_when_awaited", [True, False])
+def test_only_a_pipeline_that_is_done_counts(monkeypatch, tells_when_awaited):
+    run(monkeypatch, "DONE", tells_when_awaited)
+    for ended in ("CANCELLED", "FAILED", "UNKNOWN"):
+        with pytest.raises(UnfinishedPipeline, match=f"Received: {ended}$"):
+            run(monkeypatch, ended, tells_when_awaited)

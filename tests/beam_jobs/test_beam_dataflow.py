@@ -1,0 +1,230 @@
+"""What the data job hands to Dataflow, with the service and its storage left out."""
+
+import dataclasses
+import io
+import json
+import re
+import socket
+import tarfile
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.dataflow import dataflow_runner
+from apache_beam.runners.dataflow.internal import apiclient
+
+from beam_jobs import prepare_dataset, runner
+from beam_jobs.deploy import flex_template
+from beam_jobs.options import UsageError
+from s4rec_tf.spec import SPLITS
+
+IMAGE = "registry.example/s4rec:1"
+FLAGS = [
+    "--runner=DataflowRunner",
+    "--project=some-project",
+    "--region=europe-west1",
+    "--temp_location=gs://some-bucket/temp",
+    f"--sdk_container_image={IMAGE}",
+    "--no_auth",
+]
+
+
+@dataclasses.dataclass
+class FakeDataflow:
+    """Keeps what would go to the service.
+
+    Attributes:
+        staged: (folder, name, content) of every file.
+        jobs: the requests.
+        ended: how every job ends.
+    """
+
+    staged: list[tuple[str, str, bytes]] = dataclasses.field(default_factory=list)
+    jobs: list[dict] = dataclasses.field(default_factory=list)
+    ended: str = "DONE"
+
+    def stage(self, folder, name, source, mime_type=None, total_size=None):
+        stream = open(source, "rb") if isinstance(source, str) else source
+        with stream:
+            self.staged.append((folder, name, stream.read()))
+
+    def submit(self, job):
+        self.jobs.append(json.loads(job.json()))
+        return job.proto
+
+    def contents(self, name):
+        return [content for _, staged, content in self.staged if staged == name]
+
+    def graphs(self):
+        return [
+            beam_runner_api_pb2.Pipeline.FromString(content)
+            for content in self.contents("pipeline.pb")
+        ]
+
+
+@pytest.fixture
+def dataflow(monkeypatch):
+    fake = FakeDataflow()
+
+    def refuse(*arguments):
+        raise AssertionError(f"reaches for the network: {arguments}")
+
+    client = apiclient.DataflowApplicationClient
+    result = dataflow_runner.DataflowPipelineResult
+    for owner, name, value in (
+        (socket.socket, "connect", refuse),
+        (GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *a: None),
+        (apiclient, "create_storage_client", lambda *a: None),
+        (client, "stage_file_with_retry", lambda self, *a, **k: fake.stage(*a, **k)),
+        (client, "submit_job_description", lambda self, job: fake.submit(job)),
+        (result, "wait_until_finish", lambda self, duration=None: fake.ended),
+    ):
+        monkeypatch.setattr(owner, name, value)
+    return fake
+
+
+def steps(graph):
+    """Names of a graph's steps and their parts, divided by slashes."""
+    names = {part.unique_name for part in graph.components.transforms.values()}
+    return {name for name in names if name and "AppliedPTransform" not in name}
+
+
+def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
+    tmp_path, dataflow, monkeypatch, engine_logs, image_sources
+):
+    """Each pipeline runs in this process, for the next one, and is submitted too."""
+    run_pipeline = runner.run_pipeline
+
+    def run_and_submit(wire, flags):
+        run_pipeline(wire, ["--runner=FnApiRunner"])
+        run_pipeline(wire, flags)
+
+    monkeypatch.setattr(runner, "run_pipeline", run_and_submit)
+    argv = ["--input", str(engine_logs), "--output", str(tmp_path / "out"), *FLAGS]
+    argv.append(f"--setup_file={image_sources / 'setup.py'}")
+    assert prepare_dataset.run(argv) == 0
+
+    ingest, k_core, head, examples, statistics = dataflow.graphs()
+    assert steps(ingest) >= {"Logs", "Parse", "GroupByBucket", "WriteBucket"}
+    assert steps(k_core) >= {"DropBelowK", "CountItems", "WriteItems", "WriteSummary"}
+    assert steps(head) >= {"TiedUsers", "FirstTied", "WriteLast"}
+    assert steps(examples) >= {"Shards", "WriteShard", "WriteCounts"}
+    assert steps(statistics) >= {f"Statistics/{name}" for name in SPLITS}
+    for graph, job in zip(dataflow.graphs(), dataflow.jobs, strict=True):
+        (environment,) = graph.components.environments.values()
+        assert IMAGE.encode() in environment.payload
+        assert b"workflow.tar.gz" in environment.dependencies[0].role_payload
+        options = job["environment"]["sdkPipelineOptions"]["options"]
+        assert options["save_main_session"] is False
+        assert (options["project"], options["region"]) == (FLAGS[1][10:], FLAGS[2][9:])
+    # What the workers install holds all that they import and read.
+    assert len(dataflow.contents("workflow.tar.gz")) == 5
+    with tarfile.open(fileobj=io.BytesIO(dataflow.contents("workflow.tar.gz")[0])) as t:
+        names = {name.partition("/")[2] for name in t.getnames()}
+    assert names >= {"setup.py", "s4rec_tf/spec.py", "beam_jobs/schema.pbtxt"}
+    modules = {f"beam_jobs/{p.name}" for p in image_sources.glob("beam_jobs/*.py")}
+    assert len(modules) > 25
+    assert names >= modules
+    assert all(folder.startswith("gs://some-bucket/") for folder, *_ in dataflow.staged)
+
+
+def test_a_cancelled_job_of_dataflow_stops_the_data_job(
+    tmp_path, dataflow, capsys, engine_logs
+):
+    dataflow.ended = "CANCELLED"
+    argv = ["--input", str(engine_logs), "--output", str(tmp_path / "out"), *FLAGS]
+    assert prepare_dataset.run(argv) == 1
+    assert "to DONE. Received: CANCELLED" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wheel_of_the_images_sources_is_whole(installed_copy):
+    for name in (
+        "beam_jobs/ingest.py",
+        "beam_jobs/schema.pbtxt",
+        "beam_jobs/deploy/flex_template.py",
+        "beam_jobs/deploy/flex_template.json",
+        "s4rec_tf/spec.py",
+    ):
+        assert (installed_copy / name).is_file(), name
+
+
+def test_the_image_has_the_drivers_version_of_beam(image_sources):
+    dockerfile = (image_sources / "beam_jobs/deploy/Dockerfile").read_text()
+    version = re.search(r"^FROM apache/beam_python3\.11_sdk:(\S+)$", dockerfile, re.M)
+    pinned = re.search(
+        r"^apache-beam==(\S+)$", (image_sources / "constraints.txt").read_text(), re.M
+    )
+    assert version[1] == pinned[1] == beam.__version__
+    script = re.search(
+        r"^ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/s4rec/(\S+)$", dockerfile, re.M
+    )
+    assert (image_sources / script[1]).is_file()
+
+
+def test_the_images_sources_are_not_ignored(image_sources):
+    ignored = image_sources / "beam_jobs/deploy/Dockerfile.dockerignore"
+    kept = {line[1:] for line in ignored.read_text().split() if line.startswith("!")}
+    assert kept == {path.name for path in image_sources.iterdir() if path.name in kept}
+    names = {"setup.py", "pyproject.toml", "constraints.txt", "s4rec_tf", "beam_jobs"}
+    assert kept == names
+
+
+def test_the_flex_template_has_every_flag_of_the_job(image_sources, capsys):
+    with pytest.raises(SystemExit):
+        prepare_dataset.run(["--help"])
+    flags = set(re.findall(r"^  --(\w+)", capsys.readouterr().out, re.M))
+    path = image_sources / "beam_jobs/deploy/flex_template.json"
+    parameters = json.loads(path.read_text())["parameters"]
+    assert {entry["name"] for entry in parameters} == flags | {"sdk_container_image"}
+    needed = [entry["name"] for entry in parameters if not entry["isOptional"]]
+    assert needed == ["output", "sdk_container_image"]
+    for entry in parameters:
+        assert set(entry) >= {"name", "label", "helpText", "isOptional"}
+        for regex in entry.get("regexes", []):
+            re.compile(regex)
+
+
+def template_flags(tmp_path):
+    job = ["--input=/logs/*", f"--output={tmp_path / 'out'}", "--k_core=3", *FLAGS]
+    launcher = [
+        "--template_location=gs://some-bucket/staging/job_object",
+        "--job_name=monday",
+        "--staging_location=gs://some-bucket/staging",
+    ]
+    return job, launcher
+
+
+def test_the_flex_templates_graph_is_one_element(tmp_path, dataflow):
+    job, launcher = template_flags(tmp_path)
+    flex_template.launch([*job, *launcher])
+    (graph,) = dataflow.graphs()
+    assert {name.split("/")[0] for name in steps(graph)} == {"CommandLine", "RunJob"}
+    assert dataflow.jobs == []
+    (template,) = dataflow.contents("job_object")
+    content = json.loads(template)
+    assert content["name"] == "monday"
+    options = content["environment"]["sdkPipelineOptions"]["options"]
+    assert (options["num_workers"], options["max_num_workers"]) == (1, 1)
+    assert flex_template.job_arguments([*job, *launcher]) == job
+
+
+@pytest.mark.parametrize(
+    ("flag", "error"), [("--k_core=0", SystemExit), ("--kcore=3", UsageError)]
+)
+def test_a_wrong_flag_fails_at_launch(tmp_path, dataflow, flag, error):
+    job, launcher = template_flags(tmp_path)
+    with pytest.raises(error):
+        flex_template.launch([*job, *launcher, flag])
+    assert dataflow.staged == []
+
+
+def test_the_drivers_last_lines_are_in_its_error(capfd):
+    code = "import sys; print('too many bad lines', file=sys.stderr); sys.exit(int({}))"
+    flex_template.run_job([], ("python3", "-c", code.format(0)))
+    with pytest.raises(
+        flex_template.DriverFailed, match=r"status 0. Received: 3\ntoo many bad lines"
+    ):
+        flex_template.run_job([], ("python3", "-c", code.format(3)))
+    assert capfd.readouterr().err == "too many bad lines\n" * 2

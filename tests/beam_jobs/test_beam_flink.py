@@ -1,0 +1,83 @@
+"""The data job on a real Apache Flink; `make test-flink` fetches what it needs."""
+
+import subprocess
+
+import pytest
+from engine_processes import (
+    JOB_SECONDS,
+    contents_but_statistics,
+    job_command,
+    run_job,
+    running,
+    shown,
+    wait_until,
+    worker_pool,
+)
+from fetch_flink import FLINK_LINE, LIBRARIES, job_server_jar
+from flink_cluster import FlinkCluster
+
+pytestmark = pytest.mark.flink
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory, engine_logs):
+    """The dataset folder that Beam's in-process runner makes."""
+    output = tmp_path_factory.mktemp("baseline") / "out"
+    run_job(engine_logs, output)
+    return output
+
+
+@pytest.fixture
+def flink(tmp_path):
+    folder = tmp_path / "flink"
+    folder.mkdir()
+    with FlinkCluster(LIBRARIES, folder) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def flags(flink, installed_copy, tmp_path):
+    """Flags for the cluster, with workers beside it that know an installed wheel."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    with worker_pool(installed_copy, folder) as pool:
+        yield [
+            "--runner=FlinkRunner",
+            f"--flink_master=localhost:{flink.port}",
+            f"--flink_version={FLINK_LINE}",
+            f"--flink_job_server_jar={job_server_jar()}",
+            *pool.flags,
+        ]
+
+
+def assert_same(root, other):
+    assert shown(root) == shown(other)
+    assert contents_but_statistics(root) == contents_but_statistics(other)
+
+
+def test_flink_gives_the_same(tmp_path, baseline, engine_logs, flink, flags):
+    run_job(engine_logs, tmp_path / "out", *flags)
+    states = [state for _, state in flink.jobs()]
+    assert len(states) >= 5
+    assert set(states) == {"FINISHED"}
+    assert_same(baseline, tmp_path / "out")
+
+
+def test_flink_gives_the_same_when_a_task_manager_is_killed(
+    tmp_path, baseline, engine_logs, flink, flags
+):
+    log = tmp_path / "job.log"
+    command = job_command(engine_logs, tmp_path / "out", *flags)
+    with running(command, log) as job:
+        wait_until(
+            lambda: "RUNNING" in dict(flink.jobs()).values(), job, log, JOB_SECONDS
+        )
+        flink.kill_task_manager()
+        flink.start_task_manager()
+        try:
+            assert job.wait(JOB_SECONDS) == 0, log.read_text()[-5000:]
+        except subprocess.TimeoutExpired:
+            pytest.fail(log.read_text()[-5000:])
+    assert {state for _, state in flink.jobs()} == {"FINISHED"}
+    assert any(flink.failures(job_id) for job_id, _ in flink.jobs())
+    assert_same(baseline, tmp_path / "out")
