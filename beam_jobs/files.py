@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 _BLOCK_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing, of which Python does not say which file they are about."""
 
 
 @contextlib.contextmanager
@@ -19,6 +22,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that appears under its name when the block ends without an error.
 
     A worker that is retried, or raced by its backup, replaces the file by an equal one.
+
+    Raises:
+        OSError: if it cannot be written; a full disk or quota too, by the file's name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -26,6 +32,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         with beside.open("wb") as stream:
             yield stream
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

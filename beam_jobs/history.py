@@ -35,7 +35,7 @@ class Entry(NamedTuple):
         newest_day: UTC date of the newest action; None if the logs have no times.
         is_increment: whether the job went on from another dataset's actions.
         rows: rows of the logs that the job read.
-        rows_per_day: median of the newest days of those logs; None without times.
+        rows_per_day: `usual_day` of those logs.
         users: users of the dataset.
         items: items of the dataset.
         actions: actions of those users.
@@ -87,11 +87,17 @@ def date_of(day: int) -> str:
 
 
 def usual_day(rows_per_day: Mapping[int, int]) -> float | None:
-    """The median rows of a log's newest days that have any; None without times."""
-    newest = sorted(rows_per_day)[-_USUAL_DAYS:]
-    if not newest:
+    """The median rows of a log's newest days; None without times.
+
+    A log's first and last day may be cut off, so they do not count; a log of one or two
+    days is taken for one day, over midnight.
+    """
+    if not rows_per_day:
         return None
-    return statistics.median(rows_per_day[day] for day in newest)
+    inner = sorted(rows_per_day)[1:-1][-_USUAL_DAYS:]
+    if not inner:
+        return sum(rows_per_day.values())
+    return statistics.median(rows_per_day[day] for day in inner)
 
 
 def newest_day(history: Sequence[Entry], rows_per_day: Mapping[int, int]) -> str | None:
@@ -120,7 +126,7 @@ def usual_rows(history: Sequence[Entry], is_increment: bool) -> Usual | None:
         return Usual(statistics.median(alike), source)
     days = [e.rows_per_day for e in history if e.rows_per_day]
     if is_increment and days:
-        return Usual(days[-1], f"the median of the {_USUAL_DAYS} newest days before")
+        return Usual(days[-1], f"a day of the log before, of its newest {_USUAL_DAYS}")
     return None
 
 

@@ -331,7 +331,9 @@ def compare_with_previous(
         for each in (statistics, previous)
     )
     if popularities is not None and is_large:
-        found = compare_popularity(*popularities, MAX_POPULARITY_DRIFT, _PREVIOUS)
+        found = compare_popularity(
+            *popularities, MAX_POPULARITY_DRIFT, f"dataset with {_PREVIOUS}"
+        )
         findings.append(found)
     for split in ("train", "test"):
         sizes = [_num_examples(each[split]) for each in (statistics, previous)]
