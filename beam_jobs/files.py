@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -15,6 +16,8 @@ from typing import BinaryIO, cast
 from beam_jobs.remote_path import RemotePath, delete_below, is_remote, new_object
 
 _BLOCK_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing, of which Python does not say which file they are about."""
 
 
 def as_path(text: str) -> Path:
@@ -44,6 +47,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that appears under its name when the block ends without an error.
 
     A worker that is retried, or raced by its backup, replaces the file by an equal one.
+
+    Raises:
+        OSError: if it cannot be written; a full disk or quota too, by the file's name.
     """
     if there := remote(path):
         with new_object(there) as stream:
@@ -55,6 +61,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         with beside.open("wb") as file:
             yield file
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+STATISTICS = "statistics"
+"""Folder of the statistics, in the dataset folder."""
+
 Statistics = Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
 """Statistics per split."""
 
@@ -35,10 +38,24 @@ class Findings(NamedTuple):
     Attributes:
         anomalies: one line each; none if the data is sound.
         measurements: all distances measured.
+        allowed: anomalies that were let through.
     """
 
     anomalies: list[str]
     measurements: list[Measurement]
+    allowed: tuple[str, ...] = ()
+
+    def let_through(self) -> Findings:
+        """The same with every anomaly allowed."""
+        return Findings([], self.measurements, (*self.allowed, *self.anomalies))
+
+    def with_way_out(self) -> Findings:
+        """The same, the last anomaly followed by how to let drift through."""
+        *first, last = self.anomalies or [""]
+        if not last:
+            return self
+        told = f"{last} If the data is right, let drift through by `--allow drift`."
+        return self._replace(anomalies=[*first, told])
 
 
 def join_findings(findings: list[Findings]) -> Findings:
@@ -46,4 +63,5 @@ def join_findings(findings: list[Findings]) -> Findings:
     return Findings(
         [line for found in findings for line in found.anomalies],
         [distance for found in findings for distance in found.measurements],
+        tuple(line for found in findings for line in found.allowed),
     )

@@ -100,9 +100,26 @@ def _only_fit(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
     raise InputError(
         f"{path} fits none of the formats {', '.join(FORMATS[1:])}; say which by "
         "`--format`, or name its columns by `--format csv` (for Parquet `json`) and "
-        "`--columns user=...,item=...,time=...`. "
+        f"`--columns user=...,item=...,time=...`. {_needed_and_found(sample, columns)}"
         f"First line: {sample[0][:100]!r}"
     )
+
+
+def _needed_and_found(sample: Sequence[str], columns: Columns | None) -> str:
+    """The fields of a JSON log, against those that were looked for."""
+    try:
+        fields = ", ".join(orjson.loads(sample[0]).keys())
+    except (orjson.JSONDecodeError, AttributeError):
+        return f"`--columns` names {_as_flag(columns)}. " if columns else ""
+    named = f", or {_as_flag(columns)} of `--columns`" if columns else ""
+    return (
+        "JSON needs the fields reviewerID, asin, unixReviewTime, or user_id, "
+        f"parent_asin, timestamp{named}; found: {fields[:200]}. "
+    )
+
+
+def _as_flag(columns: Columns) -> str:
+    return ",".join(f"{role}={name}" for role, name in columns.items())
 
 
 def _share(sample: Sequence[str], has_shape: Callable[[str], bool]) -> float:
@@ -273,10 +290,20 @@ def _positions_in(path: str, header: Sequence[str], columns: Columns) -> dict[st
         if header.count(name) != 1:
             times = "no" if name not in header else "more than one"
             raise InputError(
-                f"{path} has {times} column {name!r}, named as {role} by `--columns`. "
-                f"Its header: {','.join(header)[:200]}"
+                f"{path} has {times} column {name!r}, named as {role} by `--columns` "
+                f"{_as_flag(columns)}. Its header: {','.join(header)[:200]}"
+                f"{_headless(header)}"
             )
     return {role: header.index(name) for role, name in columns.items()}
+
+
+def _headless(header: Sequence[str]) -> str:
+    if not any(_is_number(name) for name in header):
+        return ""
+    return (
+        ". That looks like data: the columns of a file without header are named by "
+        "position, such as `--columns user=0,item=1,time=2`"
+    )
 
 
 def _amazon(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:

@@ -73,6 +73,7 @@ class IngestSummary(NamedTuple):
     erased: int
     conflicts: list[str]
     actions_per_file: dict[str, int]
+    days: dict[int, int]
 
 
 def _spill_log(log_file: LogFile, settings: IngestSettings) -> LogSummary:
@@ -174,8 +175,10 @@ def read_summary(path: Path) -> IngestSummary:
     logs = [LogSummary(**entry) for entry in content["logs"]]
     buckets = [BucketSummary(**entry) for entry in content["buckets"]]
     bad: Counter[str] = Counter()
+    days: Counter[int] = Counter()
     for log in logs:
         bad.update(log.bad)
+        days.update({int(day): rows for day, rows in log.days.items()})
     return IngestSummary(
         lines=sum(log.lines for log in logs),
         not_selected=sum(log.not_selected for log in logs),
@@ -190,4 +193,5 @@ def read_summary(path: Path) -> IngestSummary:
         erased=sum(bucket.erased for bucket in buckets),
         conflicts=sorted(bucket.conflict for bucket in buckets if bucket.conflict),
         actions_per_file={bucket.file: bucket.actions for bucket in buckets},
+        days=dict(days),
     )

@@ -19,6 +19,11 @@ END_OF_TIME_MS = 4_102_444_800_000
 MILLISECONDS_FROM = 100_000_000_000
 """A number from here on cannot be seconds (year 5138), so it is milliseconds."""
 
+SECONDS_FROM = 100_000_000
+"""A number from here (1973) to `MILLISECONDS_FROM` is no web log's milliseconds."""
+
+_FINER_UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
 BAD_RECORD_REASONS = (
     "not_json",
     "missing_field",
@@ -117,11 +122,41 @@ def time_from_number(value: object, unit: str) -> int:
     if not isinstance(value, int | float):
         raise BadRecord("wrong_type", f"time must be a number, is {value!r:.80}")
     if not 0 <= value < END_OF_TIME_MS:  # holds for NaN too
-        raise BadRecord("bad_time", f"time is {value!r:.80}")
+        raise BadRecord("bad_time", f"time is {value!r:.80}{_in_another_unit(value)}")
     in_seconds = unit == "s" or (unit == "auto" and value < MILLISECONDS_FROM)
     timestamp_ms = round(value * 1000) if in_seconds else round(value)
     if timestamp_ms >= END_OF_TIME_MS:
-        raise BadRecord("bad_time", f"time {value!r:.80} is beyond the year 2100")
+        raise BadRecord(
+            "bad_time",
+            f"time {value!r:.80} is, in seconds, beyond the year 2100"
+            + _in_another_unit(value),
+        )
+    return timestamp_ms
+
+
+def _in_another_unit(value: float) -> str:
+    """What a number that is too large for a time may have been meant as."""
+    for unit, per_second in _FINER_UNITS.items():
+        if SECONDS_FROM * per_second <= value < END_OF_TIME_MS // 1000 * per_second:
+            moment = datetime.fromtimestamp(value / per_second, UTC)
+            return f"; in {unit} it is {moment:%Y-%m-%d}"
+    return ""
+
+
+def checked_milliseconds(value: object, field: str) -> int:
+    """Milliseconds since 1970 of a number that must be milliseconds.
+
+    Raises:
+        BadRecord: as `time_from_number`, and bad_time for what can only be seconds.
+    """
+    timestamp_ms = time_from_number(value, "ms")
+    if SECONDS_FROM <= timestamp_ms < MILLISECONDS_FROM:
+        moment = datetime.fromtimestamp(timestamp_ms, UTC)
+        raise BadRecord(
+            "bad_time",
+            f"{field} must be milliseconds, is {value!r:.80}; in seconds it is "
+            f"{moment:%Y-%m-%d}",
+        )
     return timestamp_ms
 
 

@@ -15,16 +15,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beam_jobs import core_filter, dataset_info, ingest, tf_examples, vocabulary
+from beam_jobs import (
+    core_filter,
+    dataset_info,
+    history,
+    ingest,
+    tf_examples,
+    vocabulary,
+)
 from beam_jobs.actions import ACTIONS
 from beam_jobs.core_filter import Core
 from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
 from beam_jobs.files import new_file, remove_tree
+from beam_jobs.findings import STATISTICS, Findings, Statistics
 from beam_jobs.formats import decide_format
 from beam_jobs.ingest import IngestSettings, IngestSummary
+from beam_jobs.log_checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
 from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
 from beam_jobs.log_reader import LogFile
 from beam_jobs.options import JobOptions
+from beam_jobs.popularity import read_popularity
 from beam_jobs.previous import ORDER_IS_TIME, Previous, open_previous
 from beam_jobs.publish import (
     BAD_RECORDS,
@@ -39,6 +49,8 @@ from beam_jobs.spill import num_buckets_for
 from beam_jobs.splits import LEAVE_ONE_OUT
 from beam_jobs.statistics_page import render_page
 from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
+
+_INGEST_SUMMARY = "ingest.json"
 
 
 class JobError(ValueError):
@@ -83,6 +95,7 @@ class Job:
             AnomalyError: if what was written breaks the schema.
             DatasetError: if a dataset named beside is unfinished or damaged.
             PreviousError: if the previous dataset cannot be gone on from.
+            RowsError: if a log has far fewer rows than those before it.
             ErasureError: if a list of what to erase cannot be read.
         """
         previous = self._open_previous()
@@ -137,7 +150,15 @@ class Job:
                 LogFile(path, identity.name, number, line_format, split_number)
             )
         _check_together(log_files, options)
+        self._check_first_lines(log_files)
         return log_files, [identity for identity, *_ in identified]
+
+    def _check_first_lines(self, log_files: list[LogFile]) -> None:
+        options = self.options
+        known = set() if SWAPPED_COLUMNS in options.allow else set(self._known_items())
+        for log_file in log_files:
+            if options.max_bad_share < 1:
+                check_columns(log_file, parse_first_lines(log_file), known)
 
     def _ingest(
         self,
@@ -159,7 +180,7 @@ class Job:
             bad_records_dir=root / BAD_RECORDS,
             actions_dir=root / ACTIONS,
             sequences_dir=work / "sequences",
-            summary_path=work / "ingest.json",
+            summary_path=work / _INGEST_SUMMARY,
         )
         settings.bad_records_dir.mkdir()
         self.run_pipeline(
@@ -198,6 +219,17 @@ class Job:
                 f"{summary.not_selected:,} actions outside --since, --until and "
                 "--min_rating)"
             )
+        self._check_rows(summary)
+
+    def _check_rows(self, summary: IngestSummary) -> None:
+        is_increment = self.options.previous is not None
+        usual = history.usual_rows(self._history(), is_increment)
+        history.check_rows(summary.lines, usual, self.options.min_rows_share)
+
+    def _history(self) -> list[history.Entry]:
+        """The datasets up to the one that is compared with."""
+        root = self.options.previous_statistics
+        return [] if root is None else history.read_history(root / STATISTICS)
 
     def _bad_records_message(self, summary: IngestSummary, num_bad: int) -> str:
         kept = keep_bad_records(self.place)
@@ -230,6 +262,11 @@ class Job:
             dataset.item_vocab, dataset.item_counts, core.item_counts, self._pinned()
         )
         return core
+
+    def _known_items(self) -> list[str]:
+        """Items of the dataset that is gone on from."""
+        root = self.options.previous
+        return [] if root is None else DatasetDir(root).vocabulary()
 
     def _pinned(self) -> list[bytes]:
         """Items whose ids are given, in order of id."""
@@ -323,16 +360,54 @@ class Job:
         statistics = validation.generate_statistics(
             root, schema, self.run_pipeline, sum(info.split_examples.values())
         )
-        previous = (
-            None if previous_root is None else validation.read_statistics(previous_root)
+        previous, popularities = None, None
+        if previous_root is not None:
+            previous = validation.read_statistics(previous_root)
+            both = (DatasetDir(root), DatasetDir(previous_root))
+            popularities = (read_popularity(both[0]), read_popularity(both[1]))
+        findings = validation.validate(
+            statistics,
+            schema,
+            info,
+            previous,
+            popularities,
+            validation.DRIFT in self.options.allow,
         )
-        findings = validation.validate(statistics, schema, info, previous)
         validation.write_findings(root, schema, findings)
-        with new_file(root / validation.STATISTICS / "index.html") as page:
-            page.write(render_page(info, statistics, previous, findings).encode())
+        self._write_page(info, statistics, previous, findings)
         self.report(
             f"validated: no anomaly, {len(findings.measurements)} distances measured"
+            if not findings.allowed
+            else f"validated: {len(findings.allowed)} anomalies allowed"
         )
+        for line in findings.allowed:
+            self.report(f"allowed: {line}")
+
+    def _write_page(
+        self,
+        info: DatasetInfo,
+        statistics: Statistics,
+        previous: Statistics | None,
+        findings: Findings,
+    ) -> None:
+        folder = self.place.dataset / STATISTICS
+        ingested = ingest.read_summary(self.place.work / _INGEST_SUMMARY)
+        before = self._history()
+        entry = history.Entry(
+            newest_day=history.newest_day(before, ingested.days),
+            is_increment=self.options.previous is not None,
+            rows=ingested.lines,
+            rows_per_day=history.usual_day(ingested.days),
+            users=info.num_users,
+            items=info.num_items,
+            actions=info.num_actions,
+            distances=findings.measurements,
+        )
+        entries = [*before, entry][-history.KEPT_DATASETS :]
+        history.write_history(folder, entries)
+        page = render_page(info, statistics, previous, findings, entries)
+        with new_file(folder / "index.html") as stream:
+            stream.write(page.encode())
 
     def _summarize(self, counts: dict[str, Any]) -> None:
         bad = ", ".join(f"{name} {n:,}" for name, n in counts["bad_records"].items())

@@ -13,6 +13,7 @@ from beam_jobs.interactions import (
     BadRecord,
     Interaction,
     checked_id,
+    checked_milliseconds,
     rating_from,
     time_from_number,
     time_from_text,
@@ -86,11 +87,12 @@ def parse_amazon_json(line: bytes, with_rating: bool) -> Interaction:
         BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
     """
     record = _json_object(line)
-    if "reviewerID" in record or "unixReviewTime" in record:
-        user, item, time, unit = "reviewerID", "asin", "unixReviewTime", "s"
+    in_seconds = "reviewerID" in record or "unixReviewTime" in record
+    if in_seconds:
+        user, item, time = "reviewerID", "asin", "unixReviewTime"
     else:
         item = "parent_asin" if "parent_asin" in record else "asin"
-        user, time, unit = "user_id", "timestamp", "ms"
+        user, time = "user_id", "timestamp"
     rating = None
     if with_rating:
         name = "overall" if "overall" in record else "rating"
@@ -98,7 +100,9 @@ def parse_amazon_json(line: bytes, with_rating: bool) -> Interaction:
     return Interaction(
         checked_id(_json_field(record, user), user),
         checked_id(_json_field(record, item), item),
-        time_from_number(_json_field(record, time), unit),
+        time_from_number(_json_field(record, time), "s")
+        if in_seconds
+        else checked_milliseconds(_json_field(record, time), time),
         rating,
     )
 
@@ -133,7 +137,10 @@ def _json_field(record: dict[str, Any], name: str) -> Any:
     try:
         return record[name]
     except KeyError:
-        raise BadRecord("missing_field", f"no {name}") from None
+        found = ", ".join(map(str, record))
+        raise BadRecord(
+            "missing_field", f"no {name} among the fields {found or '(none)'!s:.200}"
+        ) from None
 
 
 def _json_object(line: bytes) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from beam_jobs.line_parsers import LineFormat, LineParser, make_parser
 from beam_jobs.log_files import MAX_LINE_BYTES, InputError, read_lines
 from beam_jobs.records import to_action_line
 
+DAY_MS = 86_400_000
+
 KEPT_LINE_BYTES = 2000
 """Bytes of a bad line that are kept; the rest is cut."""
 
@@ -71,6 +73,7 @@ class LogSummary(NamedTuple):
         actions: valid and selected actions.
         not_selected: valid actions left out by `Selection`.
         bad: number of bad lines per reason.
+        days: valid actions by day since 1970 (UTC), none where the log has no times.
         example: the first bad line's entry in `bad_records/`, or None.
         error: why the file could not be read to its end, or None.
     """
@@ -79,6 +82,7 @@ class LogSummary(NamedTuple):
     actions: int
     not_selected: int
     bad: dict[str, int]
+    days: dict[int, int]
     example: str | None = None
     error: str | None = None
 
@@ -98,6 +102,7 @@ class LogReader:
         self._bad_stream: BinaryIO | None = None
         self._counts: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
+        self._days: Counter[int] = Counter()
         self._example: str | None = None
         self._error: str | None = None
 
@@ -114,12 +119,16 @@ class LogReader:
             self._counts["actions"],
             self._counts["not_selected"],
             dict(self._bad),
+            dict(self._days),
             self._example,
             self._error,
         )
 
     def _selected(self, stack: contextlib.ExitStack) -> Iterator[Interaction]:
+        has_times = self._file.line_format.shape != "sequences"
         for interaction in self._valid(stack):
+            if has_times:
+                self._days[interaction.timestamp_ms // DAY_MS] += 1
             if self._selection.admits(interaction):
                 self._counts["actions"] += 1
                 yield interaction

@@ -17,6 +17,7 @@ from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 
 DEFAULT_MAX_SHARDS = 4
 _USERS_PER_DEFAULT_SHARD = 1000
+ALLOWABLE = ("drift", "swapped_columns")
 _REQUIRED_COLUMNS = {"user", "item", "time"}
 
 
@@ -46,6 +47,8 @@ class JobOptions:
         previous: a finished dataset whose actions to go on from, or None.
         item_ids_from: a dataset whose item ids to keep, or None.
         erasure: whose actions to drop.
+        min_rows_share: share of a log's usual rows that an increment must have.
+        allow: checks that may fail, of `ALLOWABLE`.
         beam_flags: the flags meant for Beam.
     """
 
@@ -66,6 +69,8 @@ class JobOptions:
     previous: Path | None
     item_ids_from: Path | None
     erasure: Erasure
+    min_rows_share: float
+    allow: tuple[str, ...]
     beam_flags: tuple[str, ...]
 
     @property
@@ -267,6 +272,21 @@ def _make_parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"raw ids of {name}, one a line, whose actions are dropped",
         )
+    add(
+        "--min_rows_share",
+        type=_share,
+        default=0.2,
+        help="share of the usual rows that a new day's log must have; 0 lets any "
+        "through (default %(default)s)",
+    )
+    add(
+        "--allow",
+        nargs="+",
+        choices=ALLOWABLE,
+        default=[],
+        help="checks against the dataset before that are reported without stopping "
+        "the job",
+    )
     return parser
 
 
@@ -304,6 +324,8 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         previous=args.previous,
         item_ids_from=args.item_ids_from or args.previous,
         erasure=Erasure(args.erase_users, args.erase_items),
+        min_rows_share=args.min_rows_share,
+        allow=tuple(args.allow),
         beam_flags=tuple(beam_flags),
     )
 

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from beam_jobs.options import JobOptions, UsageError, checked_beam_flags, parse_args
 from beam_jobs.publish import building
+from beam_jobs.worker_errors import refused_by_system
 
 
 def build(options: JobOptions) -> None:
@@ -34,6 +35,8 @@ def _quiet_libraries() -> None:
     """Keeps remarks of the libraries that no user can act on off the terminal."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     logging.getLogger().setLevel(logging.ERROR)
+    # What it logs is the text of an exception that it raises.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore", FutureWarning)
 
 
@@ -44,12 +47,19 @@ def run(argv: Sequence[str]) -> int:
         build(options)
     except UsageError as error:
         return _fail(error, 2)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        return _fail(f"{options.output} cannot be made: {error}", 1)
+    except ValueError as error:
         return _fail(error, 1)
+    except RuntimeError as error:  # what an engine makes of a worker's error
+        reason = refused_by_system(error)
+        if reason is None:
+            raise
+        return _fail(f"{options.output} cannot be made: {reason}", 1)
     return 0
 
 
-def _fail(error: Exception, status: int) -> int:
+def _fail(error: Exception | str, status: int) -> int:
     print(f"prepare_dataset: error: {error}", file=sys.stderr)
     return status
 

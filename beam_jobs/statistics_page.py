@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from beam_jobs.findings import Findings, Measurement, Statistics
+from beam_jobs.history import Entry
+from beam_jobs.history_page import render_history
+from beam_jobs.statistics_table import table
 from s4rec_tf import spec
 
 _STYLE = """
@@ -25,6 +28,8 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #d8de
 th:first-child, td:first-child { text-align: left; }
 th { font-weight: 600; color: #57606a; }
 svg { display: block; margin-left: auto; }
+circle { fill: #3572b0; } polyline { fill: none; stroke: #3572b0; }
+.limit { stroke: #cf222e; stroke-dasharray: 4 3; }
 rect { fill: #3572b0; } .other rect { fill: #8c959f; }
 .sound { color: #1a7f37; } .anomaly { color: #cf222e; }
 """
@@ -37,6 +42,7 @@ def render_page(
     statistics: Statistics,
     previous: Statistics | None,
     findings: Findings,
+    entries: Sequence[Entry] = (),
 ) -> str:
     """The page's HTML.
 
@@ -45,11 +51,13 @@ def render_page(
         statistics: of its splits.
         previous: statistics of the dataset before, or None.
         findings: what validation came to.
+        entries: the last datasets, this one at the end.
     """
     body = (
         "<h1>Statistics of the dataset</h1>",
         _facts(info),
         *_findings(findings),
+        *(render_history(entries) if entries else ()),
         *_features(statistics, previous),
     )
     return "\n".join(
@@ -75,7 +83,7 @@ def _facts(info: spec.DatasetInfo) -> str:
         ("k-core", f"{info.k_core:,}"),
     ]
     rows += [(f"{s} examples", f"{n:,}") for s, n in info.split_examples.items()]
-    return _table((), rows)
+    return table((), rows)
 
 
 def _findings(findings: Findings) -> Iterator[str]:
@@ -83,11 +91,16 @@ def _findings(findings: Findings) -> Iterator[str]:
     if findings.anomalies:
         lines = "".join(f"<li>{escape(line)}</li>" for line in findings.anomalies)
         yield f'<ul class="anomaly">{lines}</ul>'
-    else:
+    elif not findings.allowed:
         yield '<p class="sound">No anomaly.</p>'
+    if findings.allowed:
+        lines = "".join(
+            f"<li>Allowed: {escape(line)}</li>" for line in findings.allowed
+        )
+        yield f'<ul class="anomaly">{lines}</ul>'
     if findings.measurements:
         header = ("compared", "feature", "distance", "value", "threshold", "")
-        yield _table(header, map(_measurement_row, findings.measurements))
+        yield table(header, map(_measurement_row, findings.measurements))
     else:
         yield "<p>No distribution was compared: there are too few examples.</p>"
 
@@ -141,9 +154,9 @@ def _feature_tables(
             else:
                 text.append(_text_row(label, feature.string_stats))
     if numeric:
-        yield _table(_NUMERIC_HEADER, numeric)
+        yield table(_NUMERIC_HEADER, numeric)
     if text:
-        yield _table(_TEXT_HEADER, text)
+        yield table(_TEXT_HEADER, text)
 
 
 _NUMERIC_HEADER = (
@@ -265,11 +278,3 @@ def _histogram(bars: Sequence[tuple[float, float, float]], style: str) -> str:
         f'<svg class="{style}" width="{_WIDTH}" height="{_HEIGHT}" role="img">'
         f"{''.join(drawn)}</svg>"
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

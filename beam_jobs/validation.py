@@ -9,7 +9,7 @@ import contextlib
 import functools
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
@@ -22,7 +22,14 @@ from tensorflow_metadata.proto.v0 import (
 )
 
 from beam_jobs.files import new_file
-from beam_jobs.findings import Findings, Measurement, Statistics, join_findings
+from beam_jobs.findings import (
+    STATISTICS,
+    Findings,
+    Measurement,
+    Statistics,
+    join_findings,
+)
+from beam_jobs.popularity import compare_popularity
 from beam_jobs.runner import RunPipeline
 from beam_jobs.tfrecord_files import read_records
 from s4rec_tf import spec
@@ -31,11 +38,14 @@ with contextlib.redirect_stderr(io.StringIO()):  # it remarks that IPython is mi
     import tensorflow_data_validation as tfdv
     from tfx_bsl.coders import example_coder
 
-STATISTICS = "statistics"
-"""Folder of the statistics, in the dataset folder."""
-
 MIN_COMPARED_EXAMPLES = 1000
 """Distributions of fewer examples differ by chance alone."""
+
+MAX_POPULARITY_DRIFT = 0.2
+"""Jensen-Shannon divergence of item popularity, by raw ids, that is no anomaly yet."""
+
+DRIFT = "drift"
+"""The comparison with the dataset before by its name in `--allow`."""
 
 _BATCH = 1000
 _SECONDS_PER_EXAMPLE = 2e-5
@@ -46,6 +56,11 @@ _IMPORT_SECONDS = 10.0
 
 _MAX_CATEGORIES = 10_000
 """Distinct values of a categorical feature that are counted, such as lengths."""
+
+_PREVIOUS = "the previous dataset (--previous_statistics)"
+
+Popularities = tuple[Mapping[str, int], Mapping[str, int]]
+"""Actions by raw item id, of a dataset and of the one before."""
 
 _SAME_USERS = (("test", "valid"), ("train", "test"))
 """Splits that are compared: each user of the second is in the first."""
@@ -187,9 +202,37 @@ def _without_comparators(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     return plain
 
 
-def _describe(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
+def _rule(schema: schema_pb2.Schema, name: str) -> str:
+    """What the schema asks of a feature, in words; "" for one that it does not know."""
+    for feature in schema.feature:
+        if feature.name == name:
+            return f" (must hold {_amount(feature)}{_domain(feature)} in every example)"
+    return ""
+
+
+def _amount(feature: schema_pb2.Feature) -> str:
+    count = feature.value_count
+    exactly = count.min == count.max
+    return f"{'exactly' if exactly else 'at least'} {count.min} {_kind(feature)}"
+
+
+def _kind(feature: schema_pb2.Feature) -> str:
+    return "integer" if feature.type == schema_pb2.INT else "text"
+
+
+def _domain(feature: schema_pb2.Feature) -> str:
+    if not feature.HasField("int_domain"):
+        return ""
+    domain = feature.int_domain
+    upper = f" to {domain.max}" if domain.HasField("max") else " on"
+    return f" from {domain.min}{upper}"
+
+
+def _describe(
+    anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema
+) -> Iterator[str]:
     for name, anomaly in sorted(anomalies.anomaly_info.items()):
-        yield f"{name}: {anomaly.description}"
+        yield f"{name}: {anomaly.description}{_rule(schema, name)}"
     if anomalies.HasField("dataset_anomaly_info"):
         yield anomalies.dataset_anomaly_info.description
     if anomalies.data_missing:
@@ -231,7 +274,7 @@ def validate_split(
     constraints = plain.dataset_constraints
     constraints.min_examples_count = constraints.max_examples_count = expected_examples
     anomalies = tfdv.validate_statistics(statistics, plain, environment=split)
-    return [*_describe(anomalies), *_invalid_utf8(statistics)]
+    return [*_describe(anomalies, plain), *_invalid_utf8(statistics)]
 
 
 def _compare(
@@ -245,7 +288,8 @@ def _compare(
         statistics, schema, environment=split, **others
     )
     return Findings(
-        [f"{compared}: {line}" for line in _describe(anomalies)],
+        # The rule that a distance breaks is its threshold, which the text names.
+        [f"{compared}: {line}" for line in _describe(anomalies, schema_pb2.Schema())],
         list(_measurements(anomalies, compared)),
     )
 
@@ -268,10 +312,29 @@ def compare_splits(statistics: Statistics, schema: schema_pb2.Schema) -> Finding
 
 
 def compare_with_previous(
-    statistics: Statistics, schema: schema_pb2.Schema, previous: Statistics
+    statistics: Statistics,
+    schema: schema_pb2.Schema,
+    previous: Statistics,
+    popularities: Popularities | None = None,
 ) -> Findings:
-    """The drift since the previous dataset, of all users and of all their actions."""
+    """The drift since the previous dataset, of all users and of all their actions.
+
+    Args:
+        statistics: of the splits.
+        schema: the completed schema, which holds the thresholds.
+        previous: statistics of the dataset before.
+        popularities: actions by raw item id, now and before, if they are compared.
+    """
     findings = []
+    is_large = all(
+        _num_examples(each["train"]) >= MIN_COMPARED_EXAMPLES
+        for each in (statistics, previous)
+    )
+    if popularities is not None and is_large:
+        found = compare_popularity(
+            *popularities, MAX_POPULARITY_DRIFT, f"dataset with {_PREVIOUS}"
+        )
+        findings.append(found)
     for split in ("train", "test"):
         sizes = [_num_examples(each[split]) for each in (statistics, previous)]
         if 0 in sizes:
@@ -281,7 +344,7 @@ def compare_with_previous(
             statistics[split],
             _without_comparators(schema) if is_small else schema,
             split,
-            f"{split} with the previous dataset (--previous_statistics)",
+            f"{split} with {_PREVIOUS}",
             previous_statistics=previous[split],
         )
         findings.append(found)
@@ -293,6 +356,8 @@ def validate(
     schema: schema_pb2.Schema,
     info: spec.DatasetInfo,
     previous: Statistics | None,
+    popularities: Popularities | None = None,
+    allow_drift: bool = False,
 ) -> Findings:
     """All anomalies of a dataset.
 
@@ -301,6 +366,8 @@ def validate(
         schema: the completed schema.
         info: what the job says it wrote.
         previous: statistics of the dataset before, or None.
+        popularities: see `compare_with_previous`.
+        allow_drift: whether what drifted is only told.
     """
     anomalies = [
         f"{split}: {line}"
@@ -313,12 +380,13 @@ def validate(
     if not anomalies:
         findings.append(compare_splits(statistics, schema))
     if not anomalies and previous is not None:
-        findings.append(compare_with_previous(statistics, schema, previous))
+        drift = compare_with_previous(statistics, schema, previous, popularities)
+        findings.append(drift.let_through() if allow_drift else drift.with_way_out())
     return join_findings(findings)
 
 
 def write_findings(root: Path, schema: schema_pb2.Schema, findings: Findings) -> None:
-    """Writes `schema.pbtxt` and an empty `anomalies.pbtxt`.
+    """Writes `schema.pbtxt` and `anomalies.pbtxt`, which holds what was let through.
 
     Raises:
         AnomalyError: with the text of every anomaly, if there is one.
@@ -330,5 +398,6 @@ def write_findings(root: Path, schema: schema_pb2.Schema, findings: Findings) ->
         )
     with new_file(root / "schema.pbtxt") as stream:
         stream.write(text_format.MessageToString(schema).encode())
-    with new_file(root / "anomalies.pbtxt"):
-        pass
+    with new_file(root / "anomalies.pbtxt") as stream:
+        for line in findings.allowed:
+            stream.write(f"# allowed: {line}\n".encode())

@@ -37,7 +37,7 @@ def write_dataset_arrays(dataset: spec.DatasetDir, output: Path) -> None:
 
     from s4rec_tf.data import array_file, records
 
-    dataset.verify()
+    records.verify(dataset)
     counts = np.asarray(dataset.item_counts.read_text("utf-8").split(), np.int64)
     splits = {split: records.read_split(dataset, split) for split in spec.SPLITS}
     made = array_file.ArrayDataset(

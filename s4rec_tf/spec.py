@@ -56,6 +56,18 @@ class DatasetError(ValueError):
     """A dataset folder that is missing, unfinished, damaged or of another format."""
 
 
+class DamagedFile(DatasetError):
+    """A file of a dataset that is not what the manifest says.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchNeeds:
     """What a batch must hold beyond the items.
@@ -181,9 +193,10 @@ class DatasetDir:
                 raise DatasetError(f"{self.root}: {name} is missing")
             received = sha256_of_file(path)
             if received != entry["sha256"]:
-                raise DatasetError(
+                raise DamagedFile(
+                    path,
                     f"{path} is damaged: sha256 must be {entry['sha256']}. "
-                    f"Received: {received}"
+                    f"Received: {received}",
                 )
         return manifest
 

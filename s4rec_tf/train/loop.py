@@ -56,7 +56,7 @@ def train(
     """
     strategy = strategy or tf.distribute.get_strategy()
     run = RunDir(run_dir)
-    dataset.verify()
+    records.verify(dataset)
     if not strategies.is_chief(strategy):
         # The chief of a finished run trains no more, so nobody else may wait for it.
         if run.is_finished():

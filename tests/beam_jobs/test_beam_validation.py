@@ -127,8 +127,15 @@ def lost_column(s):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (id_too_large, "train: item_ids: Unexpectedly large value: 41."),
-        (pad_as_target, "test: target_id: Unexpectedly small value: 0."),
+        (
+            id_too_large,
+            "train: item_ids: Unexpectedly large value: 41. (must hold at least 1 "
+            "integer from 1 to 40 in every example)",
+        ),
+        (
+            pad_as_target,
+            "test: target_id: Unexpectedly small value: 0. (must hold exactly 1 ",
+        ),
         (empty_list, "valid: item_ids: Some examples have fewer values than expected"),
         (two_targets, "valid: target_id: Some examples have more values than expected"),
         (absent_user, "train: user_id: The feature was present in fewer examples"),
@@ -167,7 +174,7 @@ def test_drift_since_the_previous_dataset(sound):
     before = changed(sound, short_sequences)
     (anomaly,) = validation.validate(sound, SCHEMA, INFO, before).anomalies
     message = "train with the previous dataset (--previous_statistics): sequence_length"
-    assert anomaly.startswith(f"{message}: The Linfty distance between current and ")
+    assert anomaly.startswith(f"{message}: The approximate Jensen-Shannon divergence ")
     before = changed(sound, lambda s: shift_histogram(s, "test", "item_ids"))
     (anomaly,) = validation.validate(sound, SCHEMA, INFO, before).anomalies
     assert "item_ids: The approximate Jensen-Shannon divergence" in anomaly
@@ -192,17 +199,50 @@ def test_small_samples_are_not_compared(sound):
     assert findings == Findings([], [])
 
 
+SOUND = {"user_id": b"u", "item_ids": [1], "is_head": 0, "sequence_length": 5}
+
+
+def write_examples(root, split, examples):
+    (root / split).mkdir()
+    with gzip.open(root / split / "part-0.tfrecord.gz", "wb") as stream:
+        for features in examples:
+            write_record(stream, serialize_example(features))
+
+
 def write_broken(root):
     """A dataset whose TFRecords themselves are broken, one way a split."""
-    records = {
-        "train": {"user_id": b"\xff", "item_ids": [1], "is_head": 0},
-        "valid": {"user_id": b"u", "item_ids": [99], "is_head": 0, "target_id": 1},
-        "test": {"user_id": b"u", "item_ids": [1], "is_head": 2, "target_id": 1},
-    }
-    for split, features in records.items():
-        (root / split).mkdir()
-        with gzip.open(root / split / "part-0.tfrecord.gz", "wb") as stream:
-            write_record(stream, serialize_example({**features, "sequence_length": 5}))
+    write_examples(root, "train", [SOUND | {"user_id": b"\xff"}])
+    write_examples(root, "valid", [SOUND | {"item_ids": [99], "target_id": 1}])
+    write_examples(root, "test", [SOUND | {"is_head": 2, "target_id": 1}])
+
+
+def test_each_check_bites_on_written_examples(tmp_path):
+    """What only a damaged intermediate file could bring into the records."""
+    valid = SOUND | {"target_id": 1}
+    nobody = {name: valid[name] for name in valid if name != "user_id"}
+    write_examples(tmp_path, "train", [SOUND, SOUND | {"item_ids": []}, SOUND])
+    twice, padded = valid | {"target_id": [1, 2]}, valid | {"item_ids": [0]}
+    write_examples(tmp_path, "valid", [twice, padded])
+    short, unknown = valid | {"sequence_length": 4}, valid | {"target_id": 41}
+    stranger = valid | {"email": b"x"}
+    write_examples(tmp_path, "test", [nobody, stranger, valid, short, unknown])
+    broken = validation.generate_statistics(tmp_path, SCHEMA, RUN)
+    counts = {"train": 4, "valid": 2, "test": 5}
+    info = DatasetInfo(**(vars(INFO) | {"split_examples": counts}))
+    anomalies = validation.validate(broken, SCHEMA, info, None).anomalies
+    for message in (
+        "train: item_ids: ",
+        "(must hold at least 1 integer from 1 to 40 in every example)",
+        "train: The dataset has 3 examples, which is fewer than",
+        "valid: target_id: Some examples have more values than expected",
+        "valid: item_ids: Unexpectedly small value: 0.",
+        "test: user_id: The feature was present in fewer examples than expected",
+        "(must hold exactly 1 text in every example)",
+        "test: email: New column",
+        "test: sequence_length: Unexpectedly small value: 4.",
+        "test: target_id: Unexpectedly large value: 41.",
+    ):
+        assert [line for line in anomalies if message in line], (message, anomalies)
 
 
 def test_broken_records_and_an_empty_split(tmp_path):

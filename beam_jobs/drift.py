@@ -1,0 +1,64 @@
+"""Distances between two datasets: `python -m beam_jobs.drift DATASET PREVIOUS`.
+
+What a job measures against the dataset before, for two that are finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from beam_jobs.findings import Findings
+from beam_jobs.popularity import read_popularity
+from s4rec_tf.spec import DatasetDir
+
+
+def compare(current: DatasetDir, previous: DatasetDir) -> Findings:
+    """The drift from one dataset to another.
+
+    Raises:
+        DatasetError: if one is unfinished or damaged.
+    """
+    for dataset in (current, previous):
+        dataset.verify()
+    # Imported late: TensorFlow loads for ten seconds, `--help` need not wait for it.
+    from beam_jobs import validation
+
+    return validation.compare_with_previous(
+        validation.read_statistics(current.root),
+        validation.complete_schema(validation.curated_schema(), current.info()),
+        validation.read_statistics(previous.root),
+        (read_popularity(current), read_popularity(previous)),
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit status of a command line; 1 for a dataset that cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beam_jobs.drift",
+        description="Prints the distances between two datasets and their thresholds.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("dataset", type=Path, help="a finished dataset")
+    parser.add_argument("previous", type=Path, help="the one that it is compared with")
+    args = parser.parse_args(argv)
+    try:
+        findings = compare(DatasetDir(args.dataset), DatasetDir(args.previous))
+    except (ValueError, OSError) as error:
+        print(f"drift: error: {error}", file=sys.stderr)
+        return 1
+    for found in findings.measurements:
+        verdict = "DRIFT" if found.value > found.threshold else "ok"
+        print(
+            f"{found.value:8.4f} of {found.threshold:<6g} {verdict:5} "
+            f"{found.feature}, {found.measure}, {found.compared.split(' ')[0]}"
+        )
+    for line in findings.anomalies:
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

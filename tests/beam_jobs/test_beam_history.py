@@ -1,0 +1,112 @@
+"""What a dataset remembers of those before it, how it is drawn, and item popularity."""
+
+import pytest
+
+from beam_jobs.findings import Measurement
+from beam_jobs.history import (
+    Entry,
+    RowsError,
+    Usual,
+    check_rows,
+    newest_day,
+    read_history,
+    usual_day,
+    usual_rows,
+    write_history,
+)
+from beam_jobs.history_page import render_history
+from beam_jobs.popularity import compare_popularity, jensen_shannon
+from beam_jobs.worker_errors import refused_by_system
+
+
+def entry(rows, is_increment=True, day="2014-01-17", value=0.05):
+    distance = Measurement("train with <previous>", "item_ids", "js", value, 0.1)
+    per_day = None if is_increment else rows / 10
+    return Entry(day, is_increment, rows, per_day, 5, 6, 7, [distance])
+
+
+def test_the_last_twenty_are_kept(tmp_path):
+    assert read_history(tmp_path) == []
+    write_history(tmp_path, [entry(rows) for rows in range(25)])
+    kept = read_history(tmp_path)
+    assert kept == [entry(rows) for rows in range(5, 25)]
+
+
+def test_a_log_is_compared_with_its_like():
+    whole = entry(1000, is_increment=False)
+    assert usual_rows([], True) is None
+    # The first increment has only a day of the log before it to be compared with.
+    assert usual_rows([whole], True).rows == 100
+    assert usual_rows([whole, entry(80), entry(0), entry(90)], True).rows == 85
+    assert usual_rows([whole, entry(80)], False).rows == 1000
+
+
+def test_a_usual_day_leaves_out_the_cut_ones():
+    assert usual_day({}) is None
+    assert usual_day({7: 30}) == 30
+    assert usual_day({7: 30, 8: 70}) == 100
+    assert usual_day({1: 5, 2: 40, 3: 60, 4: 50, 9: 1}) == 50
+    # 40 days: the newest thirty but the last count.
+    assert usual_day({day: day for day in range(40)}) == (9 + 38) / 2
+
+
+def test_the_newest_day_is_that_of_log_or_history():
+    assert newest_day([], {}) is None
+    assert newest_day([], {0: 3, 1: 2}) == "1970-01-02"
+    assert newest_day([entry(1)], {1: 2}) == "2014-01-17"
+
+
+def test_few_rows_are_refused():
+    usual = Usual(1000, "the median of the last 7 logs")
+    check_rows(200, usual, 0.2)
+    check_rows(0, usual, 0.2)  # only an erasure: no log at all
+    check_rows(1, usual, 0)
+    check_rows(1, None, 0.2)
+    message = (
+        r"have 199 rows, 19\.9% of the usual 1,000 \(the median of the last 7 logs\)"
+    )
+    with pytest.raises(RowsError, match=message):
+        check_rows(199, usual, 0.2)
+
+
+def test_the_page_draws_every_distance_with_its_threshold():
+    days = [entry(100, False, "2014-01-16"), entry(10, True, "2014-01-17", 0.2)]
+    page = "\n".join(render_history(days))
+    assert "The last 2 datasets" in page
+    assert "2014-01-16 (whole)" in page
+    assert "train with &lt;previous&gt;" in page
+    assert "<title>2014-01-17: 0.2</title>" in page
+    # The greatest value is at the top, 4 below the edge of 60; 0.1 is half way down.
+    assert 'class="limit" x1="0" x2="480" y1="30.0" y2="30.0"' in page
+    assert 'cy="4.0"' in page
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"a": 1, "b": 3}, {"a": 2, "b": 6}, 0),
+        ({"a": 1}, {"b": 5}, 1),
+        # By hand: m = (3/4, 1/4); (log2(4/3) + log2(2/3) / 2 + log2(2) / 2) / 2.
+        ({"a": 1}, {"a": 1, "b": 1}, 0.311278),
+    ],
+)
+def test_jensen_shannon(first, second, expected):
+    assert jensen_shannon(first, second) == pytest.approx(expected, abs=1e-6)
+
+
+def test_popularity_by_raw_id():
+    found = compare_popularity({"a": 1, "b": 1}, {"a": 1}, 0.2, "now")
+    (anomaly,) = found.anomalies
+    assert "is 0.3113, above the threshold 0.2; 1 of 1 items before" in anomaly
+    assert compare_popularity({"a": 1}, {"a": 1}, 0.2, "now").anomalies == []
+
+
+def test_a_workers_refusal_is_read_out_of_the_engines_error():
+    text = (
+        "OSError: [Errno 28] No space left on device\n  File ...\n"
+        "RuntimeError: OSError: [Errno 28] No space left on device: '/d/x' "
+        "[while running 'WriteShard']"
+    )
+    told = "[Errno 28] No space left on device: '/d/x' (in the step WriteShard)"
+    assert refused_by_system(RuntimeError(text)) == told
+    assert refused_by_system(RuntimeError("KeyError: 'x' [while running 'Y']")) is None
