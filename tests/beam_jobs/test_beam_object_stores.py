@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.internal.gcp import auth
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -47,7 +48,11 @@ def s3() -> Iterator[Store]:
         "s3_secret_access_key": "b",
         "s3_region_name": "us-east-1",
     }
-    yield Store("s3://shop", [f"--{name}={value}" for name, value in flags.items()])
+    session = boto3.session.Session()
+    with pytest.MonkeyPatch.context() as patch:
+        # Beam makes a session for every file, which each read the same descriptions.
+        patch.setattr(boto3.session, "Session", lambda: session)
+        yield Store("s3://shop", [f"--{name}={value}" for name, value in flags.items()])
     server.stop()
 
 
@@ -60,6 +65,8 @@ def gcs() -> Iterator[Store]:
     host, port = server._api._httpd.socket.getsockname()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
+        # Beam looks for credentials again and again, whatever `--no_auth` says.
+        patch.setattr(auth, "get_service_credentials", lambda options: None)
         yield Store("gs://shop", ["--no_auth", "--project=shop"])
     server.stop()
 
