@@ -28,10 +28,9 @@ from beam_jobs.core_filter import Core
 from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
 from beam_jobs.files import new_file, remove_tree
 from beam_jobs.findings import STATISTICS, Findings, Statistics
-from beam_jobs.formats import decide_format
 from beam_jobs.ingest import IngestSettings, IngestSummary
-from beam_jobs.log_checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
-from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
+from beam_jobs.inputs import find_inputs, order_is_time
+from beam_jobs.log_files import Fingerprint, InputError
 from beam_jobs.log_reader import LogFile
 from beam_jobs.options import JobOptions
 from beam_jobs.popularity import read_popularity
@@ -99,7 +98,7 @@ class Job:
             ErasureError: if a list of what to erase cannot be read.
         """
         previous = self._open_previous()
-        log_files, inputs = self._find_inputs()
+        log_files, inputs = find_inputs(self.options, self._known_items(), self.report)
         ingested = self._ingest(log_files, previous.actions, inputs)
         core = self._find_core(ingested)
         head_rule = self._find_head(core)
@@ -107,7 +106,7 @@ class Job:
         inputs = sorted({*previous.inputs, *inputs})
         info = self._facts(core, head_rule, examples)
         self._check_split(info)
-        self._write_facts(info, inputs, _order_is_time(log_files))
+        self._write_facts(info, inputs, order_is_time(log_files))
         self._validate(info)
         counts = _counts(info, ingested)
         for name, actions in ingested.actions_per_file.items():
@@ -128,38 +127,6 @@ class Job:
         self.report(f"going on from {options.previous}")
         return previous
 
-    def _find_inputs(self) -> tuple[list[LogFile], list[Fingerprint]]:
-        """Input files in an order that does not depend on how they were named."""
-        options = self.options
-        identified = sorted(
-            (fingerprint(path), split_number, path)
-            for split_number, patterns in enumerate(
-                (options.inputs, options.valid_inputs, options.test_inputs)
-            )
-            for path in match_files(patterns)
-        )
-        log_files = []
-        for number, (identity, split_number, path) in enumerate(identified):
-            fit = decide_format(path, options.format, options.columns)
-            if fit is None:
-                self.report(f"{path}: no lines")
-                continue
-            line_format, reason = fit
-            self.report(f"{path}: {line_format.name} ({reason})")
-            log_files.append(
-                LogFile(path, identity.name, number, line_format, split_number)
-            )
-        _check_together(log_files, options)
-        self._check_first_lines(log_files)
-        return log_files, [identity for identity, *_ in identified]
-
-    def _check_first_lines(self, log_files: list[LogFile]) -> None:
-        options = self.options
-        known = set() if SWAPPED_COLUMNS in options.allow else set(self._known_items())
-        for log_file in log_files:
-            if options.max_bad_share < 1:
-                check_columns(log_file, parse_first_lines(log_file), known)
-
     def _ingest(
         self,
         log_files: list[LogFile],
@@ -173,7 +140,7 @@ class Job:
             selection=self.options.selection,
             num_buckets=num_buckets_for(num_bytes, self.options.max_shards),
             max_actions_per_user=self.options.max_actions_per_user,
-            order_is_time=_order_is_time(log_files),
+            order_is_time=order_is_time(log_files),
             erasure=self.options.erasure,
             split_rule=self.options.split_rule,
             spill_dir=work / "spilled",
@@ -421,39 +388,6 @@ class Job:
             f"the cap {counts['capped_actions']:,} actions of "
             f"{counts['capped_users']:,} users; erased {counts['erased']:,}"
         )
-
-
-def _order_is_time(log_files: list[LogFile]) -> bool:
-    return any(log_file.line_format.shape == "sequences" for log_file in log_files)
-
-
-def _check_together(log_files: list[LogFile], options: JobOptions) -> None:
-    if not log_files and options.previous is None:
-        raise InputError("the input files hold no lines")
-    shapes = {log_file.line_format.shape == "sequences" for log_file in log_files}
-    if len(shapes) > 1 or (True in shapes and options.previous is not None):
-        raise InputError(
-            "logs of sequences, which have no times, cannot be joined with other logs"
-        )
-    selection = options.selection
-    if True in shapes and options.split_rule.kind != LEAVE_ONE_OUT:
-        raise InputError(
-            "logs of sequences have no times; only leave_one_out splits them"
-        )
-    if True in shapes and selection != (None, None, None):
-        raise InputError(
-            "--since, --until and --min_rating need times and ratings, which logs of "
-            "sequences do not have"
-        )
-    for log_file in log_files:
-        if (
-            not log_file.line_format.may_have_ratings
-            and selection.min_rating is not None
-        ):
-            raise InputError(
-                f"--min_rating needs ratings; name the column of {log_file.path} by "
-                "--columns ...,rating=..."
-            )
 
 
 def _counts(info: DatasetInfo, ingested: IngestSummary) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
     assert prepare_dataset.run(argv) == 0
 
     ingest, k_core, head, examples, statistics = dataflow.graphs()
-    assert steps(ingest) >= {"Logs", "Parse", "GroupByBucket", "WriteBucket"}
+    assert steps(ingest) >= {"Logs", "SpillLog", "SpillPrevious", "WriteBucket"}
     assert steps(k_core) >= {"DropBelowK", "CountItems", "WriteItems", "WriteSummary"}
     assert steps(head) >= {"TiedUsers", "FirstTied", "WriteLast"}
     assert steps(examples) >= {"Shards", "WriteShard", "WriteCounts"}
