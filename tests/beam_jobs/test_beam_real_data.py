@@ -1,12 +1,16 @@
 """Whole jobs on the real logs in the folder that S4REC_DATA names."""
 
+import gzip
 import hashlib
+import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from beam_jobs import prepare_dataset, show
+from beam_jobs.job import Job
 from s4rec_tf.spec import DatasetDir
 
 ROOT = Path(__file__).parents[2]
@@ -40,3 +44,48 @@ def test_published_counts(tmp_path, capfdbinary, name):
         shown = capfdbinary.readouterr().out
         assert hashlib.sha256(shown).hexdigest() == BEAUTY_SHOWN
         assert info.head_min_length == 10
+
+
+def read_actions(name):
+    """(user, time, item) of every line, by rules of its own."""
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            if name.startswith("reviews"):
+                found = json.loads(line)
+                yield found["reviewerID"], found["unixReviewTime"], found["asin"]
+            elif "sequences" in name:
+                user, *items = line.split()
+                yield from ((user, time, item) for time, item in enumerate(items))
+            else:
+                user, item, _, time = line.replace("::", "\t").split()
+                yield user, int(time), item
+
+
+def core_in_memory(actions, k):
+    """The actions of users and items with at least k of them, by counting again."""
+    while True:
+        users = Counter(user for user, _, _ in actions)
+        items = Counter(item for _, _, item in actions)
+        kept = [a for a in actions if users[a[0]] >= k and items[a[2]] >= k]
+        if len(kept) == len(actions):
+            return kept
+        actions = kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [5, 8])
+@pytest.mark.parametrize("name", LOGS)
+def test_the_core_of_every_log_is_that_found_in_memory(
+    tmp_path, capfdbinary, monkeypatch, name, k
+):
+    monkeypatch.setattr(Job, "_validate", lambda job, info: None)
+    output = tmp_path / "out"
+    argv = ["--input", str(DATA / name), "--output", str(output), f"--k_core={k}"]
+    assert prepare_dataset.run(argv) == 0
+    capfdbinary.readouterr()
+    assert show.run([str(output)]) == 0
+    histories = {}
+    for user, _, item in sorted(core_in_memory(sorted(set(read_actions(name))), k)):
+        histories.setdefault(user, []).append(item)
+    expected = [f"{user}\t{' '.join(histories[user])}\n" for user in sorted(histories)]
+    assert capfdbinary.readouterr().out.decode() == "".join(expected)
