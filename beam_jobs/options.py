@@ -284,8 +284,8 @@ def _make_parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=ALLOWABLE,
         default=[],
-        help="checks against the dataset before that are reported without stopping "
-        "the job",
+        help="checks against the dataset before that do not stop the job; drift is "
+        "reported nevertheless",
     )
     return parser
 
