@@ -1,11 +1,11 @@
-"""A real Flink: a JobManager and TaskManagers, each a Java process of its own."""
+"""A real Flink and Beam's job server for it, each part a Java process of its own."""
 
 import contextlib
 import json
 import urllib.request
 from pathlib import Path
 
-from engine_processes import free_port, kill, running, wait_until
+from engine_processes import free_port, kill, listens, running, wait_until
 
 SLOTS = 2
 ENTRY_POINTS = {
@@ -24,17 +24,19 @@ MEMORY = {
         "taskmanager.memory.jvm-overhead.max": "192m",
         "taskmanager.memory.task.heap.size": "1g",
         "taskmanager.memory.task.off-heap.size": "128m",
-        "taskmanager.memory.network.min": "128m",
-        "taskmanager.memory.network.max": "128m",
+        "taskmanager.memory.network.min": "256m",
+        "taskmanager.memory.network.max": "256m",
         "taskmanager.memory.managed.size": "512m",
     },
 }
 HEAP = {"jobmanager": "-Xmx700m", "taskmanager": "-Xmx1200m"}
+JOB_SERVER_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 OPENED = (
     *("java.lang", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.text"),
     *("java.lang.reflect", "java.time", "java.util", "java.util.concurrent"),
     *("java.util.concurrent.atomic", "java.util.concurrent.locks"),
 )
+JAVA = ["java", *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED)]
 
 
 class FlinkCluster:
@@ -61,6 +63,8 @@ class FlinkCluster:
             "taskmanager.numberOfTaskSlots": str(SLOTS),
             "parallelism.default": str(SLOTS),
             "io.tmp.dirs": str(folder),
+            # TFDV's pipeline has dozens of exchanges at once, each of 512 by default.
+            "taskmanager.network.sort-shuffle.min-buffers": "16",
             # A lost worker is noticed soon, and what it was at is run again.
             "heartbeat.interval": "1000",
             "heartbeat.timeout": "5000",
@@ -85,8 +89,7 @@ class FlinkCluster:
 
     def _start(self, role, log_name):
         log = self._folder / log_name
-        options = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED]
-        command = ["java", HEAP[role], *options, "-cp", f"{self._libraries}/*"]
+        command = [*JAVA, HEAP[role], "-cp", f"{self._libraries}/*"]
         command += [
             f"org.apache.flink.runtime.{ENTRY_POINTS[role]}",
             "--configDir",
@@ -123,11 +126,38 @@ class FlinkCluster:
         return None
 
     def jobs(self):
-        """(id, state) of every job, oldest first."""
-        jobs = (self.ask("jobs/overview") or {"jobs": []})["jobs"]
-        jobs.sort(key=lambda job: job["start-time"])
-        return [(job["jid"], job["state"]) for job in jobs]
+        """Every job, as Flink's REST interface describes it."""
+        return (self.ask("jobs/overview") or {"jobs": []})["jobs"]
+
+    def is_within_a_job(self):
+        """Whether a job has finished some of its tasks and is at others."""
+        tasks = [job["tasks"] for job in self.jobs() if job["state"] == "RUNNING"]
+        return any(task["finished"] and task["running"] for task in tasks)
 
     def failures(self, job_id):
         """What went wrong in a job, whether or not it was restarted then."""
         return self.ask(f"jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+
+
+@contextlib.contextmanager
+def flink_job_server(jars: Path, cluster: FlinkCluster, folder: Path):
+    """Flags for Beam's job server, which gives pipelines to a cluster.
+
+    Args:
+        jars: folder of the job server's jars.
+        cluster: gets the pipelines, and the jars with each.
+        folder: for staged files and the log.
+    """
+    port, log = free_port(), folder / "job_server.log"
+    command = [*JAVA, "-Xmx1g", "-cp", f"{jars}/*", JOB_SERVER_CLASS]
+    command += ["--job-host=localhost", f"--job-port={port}"]
+    command += ["--artifact-port=0", "--expansion-port=0"]
+    command += [f"--artifacts-dir={folder / 'staging'}"]
+    command += [f"--flink-master=localhost:{cluster.port}"]
+    with running(command, log) as process:
+        wait_until(lambda: listens(port), process, log)
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint=localhost:{port}",
+            f"--parallelism={SLOTS}",
+        ]

@@ -13,8 +13,8 @@ from engine_processes import (
     wait_until,
     worker_pool,
 )
-from fetch_flink import FLINK_LINE, LIBRARIES, job_server_jar
-from flink_cluster import FlinkCluster
+from fetch_flink import JOB_SERVER, LIBRARIES
+from flink_cluster import FlinkCluster, flink_job_server
 
 pytestmark = pytest.mark.flink
 
@@ -40,14 +40,11 @@ def flags(flink, installed_copy, tmp_path):
     """Flags for the cluster, with workers beside it that know an installed wheel."""
     folder = tmp_path / "pool"
     folder.mkdir()
-    with worker_pool(installed_copy, folder) as pool:
-        yield [
-            "--runner=FlinkRunner",
-            f"--flink_master=localhost:{flink.port}",
-            f"--flink_version={FLINK_LINE}",
-            f"--flink_job_server_jar={job_server_jar()}",
-            *pool.flags,
-        ]
+    with (
+        worker_pool(installed_copy, folder) as pool,
+        flink_job_server(JOB_SERVER, flink, folder) as server,
+    ):
+        yield [*server, *pool.flags]
 
 
 def assert_same(root, other):
@@ -55,11 +52,14 @@ def assert_same(root, other):
     assert contents_but_statistics(root) == contents_but_statistics(other)
 
 
+def assert_all_finished(flink):
+    assert {job["state"] for job in flink.jobs()} == {"FINISHED"}
+
+
 def test_flink_gives_the_same(tmp_path, baseline, engine_logs, flink, flags):
     run_job(engine_logs, tmp_path / "out", *flags)
-    states = [state for _, state in flink.jobs()]
-    assert len(states) >= 5
-    assert set(states) == {"FINISHED"}
+    assert len(flink.jobs()) >= 5
+    assert_all_finished(flink)
     assert_same(baseline, tmp_path / "out")
 
 
@@ -69,15 +69,13 @@ def test_flink_gives_the_same_when_a_task_manager_is_killed(
     log = tmp_path / "job.log"
     command = job_command(engine_logs, tmp_path / "out", *flags)
     with running(command, log) as job:
-        wait_until(
-            lambda: "RUNNING" in dict(flink.jobs()).values(), job, log, JOB_SECONDS
-        )
+        wait_until(flink.is_within_a_job, job, log, JOB_SECONDS)
         flink.kill_task_manager()
         flink.start_task_manager()
         try:
             assert job.wait(JOB_SECONDS) == 0, log.read_text()[-5000:]
         except subprocess.TimeoutExpired:
             pytest.fail(log.read_text()[-5000:])
-    assert {state for _, state in flink.jobs()} == {"FINISHED"}
-    assert any(flink.failures(job_id) for job_id, _ in flink.jobs())
+    assert_all_finished(flink)
+    assert any(flink.failures(job["jid"]) for job in flink.jobs())
     assert_same(baseline, tmp_path / "out")
