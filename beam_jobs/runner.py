@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import apache_beam as beam
@@ -17,6 +19,8 @@ LOCAL_RUNNER = "FnApiRunner"
 
 _WORKERS_START_SECONDS = 4.0
 """What it takes until worker processes have imported what they need."""
+
+_KEPT_TALK_BYTES = 4000
 
 
 class UnfinishedPipeline(ValueError):
@@ -50,7 +54,10 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
     def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> None:
         num_cores = len(os.sched_getaffinity(0))
         local = local_flags(seconds, num_cores) if is_local else []
-        run_pipeline(wire, [*local, *flags])
+        with contextlib.ExitStack() as stack:
+            if len(local) > 1:
+                stack.enter_context(_workers_talk_kept())
+            run_pipeline(wire, [*local, *flags])
 
     return run
 
@@ -75,6 +82,23 @@ def run_pipeline(wire: Callable[[beam.Pipeline], None], flags: Sequence[str]) ->
             f"the engine must bring a pipeline to {PipelineState.DONE}. "
             f"Received: {state}"
         )
+
+
+@contextlib.contextmanager
+def _workers_talk_kept() -> Iterator[None]:
+    """Keeps what worker processes print, dozens of lines each, for an error's notes."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as talk:
+        os.dup2(talk.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            talk.seek(max(0, talk.tell() - _KEPT_TALK_BYTES))
+            error.add_note(talk.read().decode("utf-8", "replace"))
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def local_flags(seconds: float, num_cores: int) -> list[str]:

@@ -77,7 +77,10 @@ def write_copies(reviews: list[Review], folder: Path, times: int) -> int:
 def write_hostile(
     reviews: list[Review], folder: Path, times: int, num_bot_actions: int = BOT_ACTIONS
 ) -> int:
-    """`write_copies`, a bot's actions, and an item in every basket; lines written."""
+    """`write_copies`, a bot's actions, an item in everybody's first basket; the lines.
+
+    Not in the last one: as the target of every test it would rightly stop the job.
+    """
     num_lines = write_copies(reviews, folder, times)
     draw = random.Random(0)
     last = max(review.time for review in reviews)
@@ -88,18 +91,18 @@ def write_hostile(
             for n in range(num_bot_actions)
         ),
     )
-    ends: dict[str, int] = {}
+    starts: dict[str, int] = {}
     for user, _, time in reviews:
-        ends[user] = max(time, ends.get(user, 0))
+        starts[user] = min(time, starts.get(user, time))
     _write(
         folder / "basket.json.gz",
         (
             Review(f"{user}{copy:03d}", "BASKET", time)
             for copy in range(times)
-            for user, time in ends.items()
+            for user, time in starts.items()
         ),
     )
-    return num_lines + num_bot_actions + times * len(ends)
+    return num_lines + num_bot_actions + times * len(starts)
 
 
 def _write(path: Path, reviews: Iterator[Review]) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import apache_beam as beam
 import pytest
 
-from beam_jobs.runner import UnfinishedPipeline, local_flags, run_pipeline
+from beam_jobs.runner import (
+    UnfinishedPipeline,
+    local_flags,
+    run_pipeline,
+    with_flags,
+)
 
 ONE_PROCESS = ["--runner=FnApiRunner"]
 
@@ -50,3 +55,18 @@ def test_only_a_pipeline_that_is_done_counts(monkeypatch, tells_when_awaited):
     for ended in ("CANCELLED", "FAILED", "UNKNOWN"):
         with pytest.raises(UnfinishedPipeline, match=f"Received: {ended}$"):
             run(monkeypatch, ended, tells_when_awaited)
+
+
+def fail(number):
+    raise ValueError(f"worker has {number}")
+
+
+def test_worker_processes_are_quiet_unless_they_fail(capfd):
+    run_here = with_flags([])
+    run_here(lambda pipeline: pipeline | beam.Create([1]), seconds=1e6)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(RuntimeError, match="worker has 1") as caught:
+        run_here(
+            lambda pipeline: pipeline | beam.Create([1]) | beam.Map(fail), seconds=1e6
+        )
+    assert "Python sdk harness exiting" in "".join(caught.value.__notes__)
