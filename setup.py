@@ -31,6 +31,7 @@ TRAIN = [
     "tensorboard>=2.16,<2.17",  # curves of every loss term
     YAML,
     SCIPY,
+    "scikit-learn>=1.6,<2",  # t-SNE of a run's embeddings
 ]
 SERVE = [
     TENSORFLOW,

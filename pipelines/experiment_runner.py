@@ -195,9 +195,7 @@ class _Job:
         }
         analysis = json.loads((evaluation / "analysis.json").read_text("utf-8"))
         ranks = ledger.ranks_file(self.runner.ledger, self.identity)
-        run_folders.copy_ranks(
-            evaluation / "test_ranks.npz", ranks, dict(self.run.resolved)
-        )
+        run_folders.copy_ranks(evaluation, ranks, dict(self.run.resolved))
         entry = {
             **self.identity,
             **found,

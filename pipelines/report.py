@@ -130,6 +130,8 @@ def _dataset_blocks(
     ]
     if is_beauty:
         blocks += [
+            Heading(3, "Sequence embeddings in the plane"),
+            *sections.embedding_maps(groups, ledger_path),
             Heading(3, "Ablations (Table 3)"),
             sections.ablations(groups, published["ablations"]),
             Heading(3, "Number of prototypes and weights of the terms"),

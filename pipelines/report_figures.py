@@ -1,4 +1,4 @@
-"""Line plots, bar charts and box plots as SVG, without any library."""
+"""Line, bar, box and scatter plots as SVG, without any library."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 COLOURS = ("#1f5f99", "#d1761b", "#4d8f4a", "#9a4f96", "#8a8f98", "#b8403a")
 _WIDTH, _HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 54, 44
+_SQUARE = 420
 
 Point = tuple[str, float]
 
@@ -96,6 +97,30 @@ def box_plot(title: str, series: Mapping[str, Sequence[float]]) -> str:
     return _frame(title, "", series, low, high, parts)
 
 
+def scatter_plot(
+    title: str, series: Mapping[str, Sequence[tuple[float, float]]]
+) -> str:
+    """Points in a square without axes, later series above earlier ones.
+
+    Args:
+        title: shown above.
+        series: by name, points (x, y).
+    """
+    everywhere = [point for points in series.values() for point in points]
+    xs, ys = zip(*everywhere, strict=True)
+    (left, right), (low, high) = _range(xs), _range(ys)
+    parts = []
+    for colour, points in zip(_colours(series), series.values(), strict=True):
+        dots = "".join(
+            f'<circle cx="{_LEFT + (x - left) / (right - left) * _SQUARE:.1f}" '
+            f'cy="{_TOP + (high - y) / (high - low) * _SQUARE:.1f}" r="2.2"/>'
+            for x, y in points
+        )
+        parts.append(f'<g fill="{colour}" fill-opacity="0.7">{dots}</g>')
+    inner = "\n".join([*_heading(title, series), *parts])
+    return _svg(title, _LEFT + _SQUARE + _RIGHT, _TOP + _SQUARE + _RIGHT, inner)
+
+
 def _colours(series: Mapping[str, Any]) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(len(series))]
 
@@ -142,6 +167,13 @@ def _frame(
             'stroke="#e4e8ec"/>'
         )
         grid.append(_text(_LEFT - 6, y + 4, f"{tick:.4f}", "end"))
+    below = _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label)
+    inner = "\n".join([*_heading(title, series), *grid, *parts, below])
+    return _svg(title, _WIDTH, _HEIGHT, inner)
+
+
+def _heading(title: str, series: Mapping[str, Any]) -> list[str]:
+    """The title, and a legend below it."""
     legend, x = [], float(_LEFT)
     for colour, name in zip(_colours(series), series, strict=True):
         legend.append(
@@ -150,10 +182,12 @@ def _frame(
         legend.append(_text(x + 15, 39, name, "start"))
         x += 30 + 7 * len(name)
     head = f'<text x="{_LEFT}" y="18" font-weight="600">{html.escape(title)}</text>'
-    below = _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label)
-    inner = "\n".join([head, *legend, *grid, *parts, below])
+    return [head, *legend]
+
+
+def _svg(title: str, width: int, height: int, inner: str) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" role="img" aria-label="{html.escape(title)}" '
+        f'<svg viewBox="0 0 {width} {height}" '
+        f'width="{width}" role="img" aria-label="{html.escape(title)}" '
         f'font-family="system-ui, sans-serif" font-size="12">\n{inner}\n</svg>'
     )

@@ -80,6 +80,21 @@ class Group:
                 is_head = stored["is_head"]
         return np.stack(ranks), is_head
 
+    def embedding_map(self, ledger_path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+        """The first seed's map that is kept beside the ledger.
+
+        Returns:
+            places float32 [n, 2] and is_head bool [n]; None if no seed has one.
+        """
+        for entry in self.entries:
+            file = ledger.ranks_file(ledger_path, entry)
+            if not file.is_file():
+                continue
+            with np.load(file, allow_pickle=False) as stored:
+                if "map_places" in stored:
+                    return stored["map_places"], stored["map_is_head"]
+        return None
+
 
 def groups_of(entries: Iterable[dict[str, Any]]) -> list[Group]:
     """The groups of some ledger lines: main runs first, then best validation first."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.experiment_queue import MAIN
 from pipelines.paired_tests import paired_test, user_metric
-from pipelines.report_figures import bar_chart, box_plot, line_plot
+from pipelines.report_figures import bar_chart, box_plot, line_plot, scatter_plot
 from pipelines.report_groups import SELECTION, Group, best
 from pipelines.report_page import Block, Figure, Heading, Paragraph, Table
 
@@ -167,6 +167,44 @@ _PROBED = (
     ("S4Rec w/o GR", "s4rec", "without_gr"),
     ("S4Rec", "s4rec", MAIN),
 )
+
+
+def embedding_maps(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
+    """Fig. 1: z in the plane by t-SNE, and how alike neighbours are in length."""
+    blocks: list[Block] = []
+    header = ["model", "users", "share of head users", "near head users"]
+    for label, model, variant in _PROBED:
+        group = best(groups, model, variant)
+        found = group.embedding_map(ledger_path) if group else None
+        if found is None:
+            continue
+        places, is_head = found
+        series = {
+            name: [(float(x), float(y)) for x, y in places[who]]
+            for name, who in (("tail users", ~is_head), ("head users", is_head))
+        }
+        title = f"{label}: sequence embeddings of some test users (Fig. 1)"
+        row = [label, str(len(places)), f"{np.mean(is_head):.3f}"]
+        near = Table(header, [[*row, f"{_head_share_near_heads(places, is_head):.3f}"]])
+        blocks.append(Figure(scatter_plot(title, series), near))
+    if not blocks:
+        return [Paragraph("No run with a map.")]
+    text = (
+        f'"Near head users" is the share of head users among the {_NEIGHBOURS} '
+        "nearest places of a head user; the nearer to the share of all, the less the "
+        "embeddings' layout tells of length."
+    )
+    return [Paragraph(text), *blocks]
+
+
+_NEIGHBOURS = 10
+
+
+def _head_share_near_heads(places: np.ndarray, is_head: np.ndarray) -> float:
+    from scipy.spatial import KDTree
+
+    _, nearest = KDTree(places).query(places[is_head], k=_NEIGHBOURS + 1)
+    return float(np.mean(is_head[nearest[:, 1:]]))
 
 
 def ablations(groups: Sequence[Group], published: Sequence[Published]) -> Table:

@@ -92,18 +92,25 @@ class EpochLines:
         ]
 
 
-def copy_ranks(source: Path, target: Path, config: Mapping[str, Any]) -> None:
-    """Keeps a run's test ranks, and its configuration with them.
+def copy_ranks(evaluation: Path, target: Path, config: Mapping[str, Any]) -> None:
+    """Keeps a run's test ranks, and with them its configuration and its map, if any.
 
     Args:
-        source: `evaluation/test_ranks.npz` of the run folder.
+        evaluation: the folder `evaluation` of the run folder.
         target: the file beside the ledger.
         config: all settings of the run, flat.
     """
+    kept = {"config": np.asarray(json.dumps(config))}
+    for name, prefix in (("test_ranks", ""), ("embedding_map", "map_")):
+        path = evaluation / f"{name}.npz"
+        if prefix and not path.is_file():
+            continue  # Runs without TensorFlow draw no map.
+        with np.load(path) as stored:
+            kept |= {prefix + key: value for key, value in stored.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
-    with np.load(source) as stored, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **stored, config=np.asarray(json.dumps(config)))
+    with temporary.open("wb") as stream:
+        np.savez_compressed(stream, **kept)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, target)

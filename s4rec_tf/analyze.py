@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from s4rec_tf import spec
 if TYPE_CHECKING:
     from s4rec_tf.config import ExperimentConfig
     from s4rec_tf.data.sequences import Sequences
+    from s4rec_tf.embedding_map import EmbeddingMap
     from s4rec_tf.layers.clusters import Spread
     from s4rec_tf.models.base import SequenceRecommender
 
 NUM_CLUSTERS = 128
 """K of the K-means that makes models without prototypes comparable."""
+
+MAP_NAME = "embedding_map.npz"
 
 Findings = dict[str, float]
 
@@ -33,7 +37,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "well a linear classifier tells head users by them, and how evenly head users "
         "spread over clusters, those of K-means and the model's own. Prints a table; "
         "the last line is one JSON object, also written to "
-        "RUN_DIR/evaluation/analysis.json with the head rate of every cluster.",
+        "RUN_DIR/evaluation/analysis.json with the head rate of every cluster; beside "
+        "it embedding_map.npz, some users' embeddings laid out in the plane by t-SNE.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
@@ -110,8 +115,18 @@ def analyze_model(
     from s4rec_tf import encoding
 
     embeddings = encoding.embed_users(model, users)
-    findings = probe_findings(embeddings, users.is_head, seed)
-    spreads = cluster_spreads(model, embeddings, users.is_head, seed)
+    return analyze_embeddings(model, embeddings, users.is_head, seed)
+
+
+def analyze_embeddings(
+    model: SequenceRecommender,
+    embeddings: np.ndarray,
+    is_head: np.ndarray,
+    seed: int,
+) -> tuple[Findings, dict[str, Spread]]:
+    """As `analyze_model`, of embeddings z [N, d] of users with `is_head` bool [N]."""
+    findings = probe_findings(embeddings, is_head, seed)
+    spreads = cluster_spreads(model, embeddings, is_head, seed)
     for name, spread in spreads.items():
         findings[f"{name}_perplexity"] = spread.perplexity()
         for key, value in spread.head_rate_quartiles().items():
@@ -197,6 +212,17 @@ def write_analysis(
     runs.write_json(folder / "analysis.json", content)
 
 
+def write_map(run_dir: Path, found: EmbeddingMap) -> None:
+    """Writes `evaluation/embedding_map.npz` of a run folder, the map's two arrays."""
+    path = run_dir / "evaluation" / MAP_NAME
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        np.savez_compressed(stream, places=found.places, is_head=found.is_head)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
 def analyze(args: argparse.Namespace) -> Findings:
     """Measures a run, and writes what was found.
 
@@ -207,16 +233,20 @@ def analyze(args: argparse.Namespace) -> Findings:
     dataset.verify()
     if not args.run_dir.is_dir():
         raise ValueError(f"run folder {args.run_dir} does not exist")
+    from s4rec_tf import encoding
     from s4rec_tf.data import records
+    from s4rec_tf.embedding_map import embedding_map
     from s4rec_tf.train import runs
 
     model, run = runs.restore_best(args.run_dir, dataset)
     users = records.read_split(dataset, args.split)
-    findings, spreads = analyze_model(model, users, args.seed)
+    embeddings = encoding.embed_users(model, users)
+    findings, spreads = analyze_embeddings(model, embeddings, users.is_head, args.seed)
     if args.gradients and model.trainable_weights:
         train = records.read_split(dataset, "train")
         findings |= gradient_findings(model, run.read_config(), train)
     write_analysis(args.run_dir, args.split, findings, spreads)
+    write_map(args.run_dir, embedding_map(embeddings, users.is_head, args.seed))
     return findings
 
 

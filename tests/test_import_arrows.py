@@ -24,7 +24,7 @@ DRIVERS = {
     ),
     *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
-    *("s4rec_tf.analyze", "s4rec_tf.probe"),
+    *("s4rec_tf.analyze", "s4rec_tf.probe", "s4rec_tf.embedding_map"),
 }
 MAY_IMPORT = {
     "s4rec_tf": set(),
@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "s4rec_tf.train_arrays": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
     "s4rec_tf.probe": set(),
+    "s4rec_tf.embedding_map": set(),
     "s4rec_tf.analyze": DRIVERS,
     "s4rec_tf.export": DRIVERS,
     "s4rec_tf.testing": {"s4rec_tf.spec", "s4rec_tf.data"},

@@ -110,6 +110,8 @@ def test_the_ranks_are_kept_beside_the_ledger(runner):
     with np.load(file) as stored:
         assert stored["ranks"].tolist() == [1, 7, 300]
         assert stored["ranks"].dtype == np.uint16
+        assert stored["map_places"].tolist() == [[0.5, 2.0]]
+        assert stored["map_is_head"].tolist() == [True]
         assert stored["is_head"].tolist() == [True, False, False]
         assert json.loads(str(stored["config"]))["dim"] == 64
 

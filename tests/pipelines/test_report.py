@@ -52,6 +52,13 @@ def written(tmp_path):
     return write
 
 
+def keep_map(tmp_path, line, places, is_head):
+    path = ledger.ranks_file(tmp_path / "runs.jsonl", line)
+    path.parent.mkdir(exist_ok=True)
+    users = {"ranks": np.asarray([1, 9]), "is_head": np.asarray([True, False])}
+    np.savez(path, **users, map_places=places, map_is_head=is_head)
+
+
 def section(markdown, heading):
     """From a heading to the next one."""
     start = markdown.index(f"# {heading}\n")
@@ -303,3 +310,21 @@ def test_a_damaged_ledger_is_one_line(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert len(shown.splitlines()) == 1 and "line 1 must have the fields" in shown
     assert [p.name for p in tmp_path.iterdir()] == ["runs.jsonl"]
+
+
+def test_maps_are_drawn_with_the_head_share_near_head_users(written, tmp_path):
+    # Eleven head users together, and eleven tail users far from them.
+    is_head = np.arange(22) < 11
+    places = np.stack([np.where(is_head, 0.0, 100.0), np.arange(22) % 11], axis=1)
+    keep_map(tmp_path, entry(), places, is_head)
+    markdown, page = written(entry())
+    _, row = rows(markdown, "Sequence embeddings in the plane")
+    assert row == ["S4Rec", "22", "0.500", "1.000"]
+    drawn = page[page.index("sequence embeddings of some test users") :]
+    assert drawn[: drawn.index("</svg>")].count("<circle") == 22
+    Page(page)
+
+
+def test_without_maps_the_report_says_so(written):
+    markdown, _ = written(entry())
+    assert "No run with a map." in section(markdown, "Sequence embeddings in the plane")

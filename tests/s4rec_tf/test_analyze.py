@@ -117,3 +117,15 @@ def test_gradients_are_weighted_and_of_what_the_next_item_loss_trains(
 def test_a_folder_that_is_no_run_is_named(dataset, tmp_path, capsys):
     assert analyze.main(command(dataset, tmp_path / "nothing")) == 1
     assert "nothing does not exist" in capsys.readouterr().err
+
+
+def test_the_map_holds_users_of_the_split(dataset, run_dirs, capsys):
+    analyze.main(command(dataset, run_dirs / "sasrec"))
+    capsys.readouterr()
+    with np.load(run_dirs / "sasrec/evaluation/embedding_map.npz") as stored:
+        places, is_head = stored["places"], stored["is_head"]
+    users = records.read_split(dataset, "test")
+    # Fewer users than are shown at most: all of them.
+    np.testing.assert_array_equal(is_head, users.is_head)
+    assert places.shape == (len(users), 2)
+    assert np.isfinite(places).all()
