@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from s4rec_tf.data.augment import AugmentationSettings
+from s4rec_tf.data.samples import SampleKind
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.registry import MODELS, model_class
 
@@ -29,10 +30,11 @@ class DataSettings(AugmentationSettings):
 
     Attributes:
         samples: "prefix": every prefix is a sample, its target the next item;
-            "sequence": a user is a sample, with a target at every position.
+            "sequence": a user is a sample, with a target at every position; "auto":
+            prefixes if users have no more than `max_length` actions on average.
     """
 
-    samples: Literal["prefix", "sequence"] = "prefix"
+    samples: SampleKind = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,15 +36,20 @@ class Samples:
         return len(self.starts)
 
 
+SampleKind = Literal["auto", "prefix", "sequence"]
+
+
 def training_samples(
-    sequences: Sequences, kind: Literal["prefix", "sequence"], max_length: int
+    sequences: Sequences, kind: SampleKind, max_length: int
 ) -> Samples:
     """Cuts a split into samples; users with a single action give none.
 
     Args:
         sequences: the train split.
         kind: "prefix": every prefix is a sample, with a target at its last position;
-            "sequence": a user is a sample, with a target at every position.
+            "sequence": a user is a sample, with a target at every position; "auto":
+            prefixes if users have no more than L actions on average. An epoch over
+            the prefixes of longer users costs as many times more as they have actions.
         max_length: L.
 
     Raises:
@@ -57,7 +62,8 @@ def training_samples(
             f"Received: {len(lengths)} users, the longest with "
             f"{lengths.max(initial=0)}"
         )
-    if kind == "sequence":
+    are_long = lengths.mean() > max_length
+    if kind == "sequence" or (kind == "auto" and are_long):
         users = np.flatnonzero(lengths > 1)
         ends, num_targets = sequences.offsets[users + 1] - 1, max_length
     else:

@@ -59,6 +59,14 @@ def test_a_sequence_has_a_target_at_every_position():
     }
 
 
+def test_users_longer_than_what_is_seen_are_a_sample_each():
+    # 4, 1 and 3 actions: 2 2/3 on average.
+    prefixes = training_samples(TINY, "auto", max_length=3)
+    assert (len(prefixes), prefixes.num_targets) == (5, 1)
+    sequences = training_samples(TINY, "auto", max_length=2)
+    assert (len(sequences), sequences.num_targets) == (2, 2)
+
+
 def test_no_sample_at_all_is_an_error():
     with pytest.raises(ValueError, match="2 users, the longest with 1"):
         training_samples(train_split([[1], [2]], 3), "prefix", 5)
