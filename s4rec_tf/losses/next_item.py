@@ -19,7 +19,12 @@ _LEFT_OUT = -1e9
 
 
 @backend.compiled
-def softmax(states: Tensor, item_vectors: Tensor, target_ids: Tensor) -> Tensor:
+def softmax(
+    states: Tensor,
+    item_vectors: Tensor,
+    target_ids: Tensor,
+    bound: float | None = None,
+) -> Tensor:
     """Cross-entropy over all items.
 
     Definition: -log exp(h . e_target) / sum_v exp(h . e_v).
@@ -30,6 +35,7 @@ def softmax(states: Tensor, item_vectors: Tensor, target_ids: Tensor) -> Tensor:
         states: h [N, d].
         item_vectors: e [V, d]; row i is item i + 1.
         target_ids: int32 [N].
+        bound: what no |h . e_v| exceeds, if known; see `softmax_sums`.
 
     Returns:
         [N].
@@ -38,7 +44,7 @@ def softmax(states: Tensor, item_vectors: Tensor, target_ids: Tensor) -> Tensor:
 
     @ops.custom_gradient
     def of_vectors(states: Tensor, item_vectors: Tensor) -> Any:
-        sums = SoftmaxSums(states, item_vectors)
+        sums = SoftmaxSums(states, item_vectors, bound)
         target_vectors = ops.take(item_vectors, rows, axis=0)
         losses = sums.log_sum() - ops.sum(states * target_vectors, axis=-1)
 

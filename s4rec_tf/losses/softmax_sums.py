@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 Tensor = Any
 
 ITEMS_AT_ONCE = 1 << 16
 """Vocabulary scored at once; a larger one is scored piece by piece, twice."""
+
+HIGHEST_BOUND = 40.0
+"""Up to here exp(-2 bound) is a normal float32."""
 
 _SLABS = 16
 
@@ -24,18 +28,25 @@ class SoftmaxSums:
     Args:
         states: h [N, d].
         item_vectors: e [V, d].
+        bound: what no |h . e_v| exceeds, at most `HIGHEST_BOUND`; spares the search for
+            the greatest score, by which exponentials are kept in range. Not used in
+            float16, whose range is too small.
     """
 
-    def __init__(self, states: Tensor, item_vectors: Tensor) -> None:
+    def __init__(
+        self, states: Tensor, item_vectors: Tensor, bound: float | None = None
+    ) -> None:
         self.states = states
+        if keras.backend.standardize_dtype(states.dtype) == "float16":
+            bound = None
         starts = range(0, item_vectors.shape[0], ITEMS_AT_ONCE)
         self.pieces = [item_vectors[i : i + ITEMS_AT_ONCE] for i in starts]
         self.highest: Tensor = None
         self.sums: Tensor = 0.0
         for piece in self.pieces:
             scores = ops.matmul(piece, ops.transpose(states))
-            highest = _max_over_items(scores)
-            if self.highest is not None:
+            highest = bound if bound is not None else _max_over_items(scores)
+            if bound is None and self.highest is not None:
                 highest = ops.maximum(highest, self.highest)
                 self.sums = self.sums * ops.exp(self.highest - highest)
             self.highest = highest

@@ -18,6 +18,7 @@ from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.packing import Packing, in_place, pack
 from s4rec_tf.layers.transformer import CausalTransformer
 from s4rec_tf.losses import next_item
+from s4rec_tf.losses.softmax_sums import HIGHEST_BOUND
 from s4rec_tf.models.base import (
     Batch,
     ModelSettings,
@@ -224,6 +225,14 @@ class SASRec(SequenceRecommender):
     def _by_cosine(self) -> bool:
         return bool(self.settings.score == "cosine")
 
+    @property
+    def _score_bound(self) -> float | None:
+        """What no score exceeds by much, if that is small enough to be of use."""
+        # Rounding lets a cosine exceed 1 a little.
+        bound = 1.01 / self.settings.score_temperature
+        useful = self._by_cosine and bound <= HIGHEST_BOUND
+        return bound if useful else None
+
     def _to_score(self, states: Tensor) -> Tensor:
         """States [..., d] whose product with an item's vector is its score."""
         if not self._by_cosine:
@@ -244,7 +253,7 @@ class SASRec(SequenceRecommender):
         states = self._to_score(states)
         if self.settings.loss == "softmax":
             states, target_ids = backend.rows_with_target(states, target_ids)
-            losses = next_item.softmax(states, items, target_ids)
+            losses = next_item.softmax(states, items, target_ids, self._score_bound)
         elif self.settings.loss == "bce":
             losses = next_item.binary_cross_entropy(
                 states, items, target_ids, batch["negative_ids"]

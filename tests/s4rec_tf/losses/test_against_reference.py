@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from s4rec_tf import config
-from s4rec_tf.losses import next_item
+from s4rec_tf.losses import next_item, softmax_sums
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
 
@@ -167,6 +168,32 @@ def test_softmax_at_all_positions(positions):
     flat = next_item.softmax(states.reshape(-1, 8), items, targets.reshape(-1))
     expected = reference.softmax_loss(states, targets, items)
     assert mean(flat, targets.reshape(-1)) == pytest.approx(expected, rel=TOLERANCE)
+
+
+# Of different shapes, since a compiled function is traced once a shape.
+@pytest.mark.parametrize(("num_items", "at_once"), [(12, 1000), (13, 5)])
+def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeypatch):
+    monkeypatch.setattr(softmax_sums, "ITEMS_AT_ONCE", at_once)
+    generator = np.random.default_rng(8)
+    states, items = generator.normal(size=(6, 8)), generator.normal(size=(num_items, 8))
+    states *= 39 / np.linalg.norm(states, axis=1, keepdims=True)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    items[0], items[1] = states[0] / 39, -states[0] / 39  # both ends of the range
+    targets = np.array([1, 2, 3, 4, 5, 12])
+    scores = states @ items.T
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    is_target = np.eye(num_items)[targets - 1]
+    variables = [tf.Variable(x, dtype="float32") for x in (states, items)]
+    with tf.GradientTape() as tape:
+        losses = next_item.softmax(*variables, tf.constant(targets, "int32"), 39.5)
+    to_states, to_items = tape.gradient(losses, variables)
+    log_sums = np.log(np.exp(scores).sum(axis=1))
+    expected = log_sums - scores[np.arange(6), targets - 1]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=2e-5)
+    difference = shares - is_target
+    np.testing.assert_allclose(to_states, difference @ items, atol=1e-5)
+    np.testing.assert_allclose(to_items, difference.T @ states, atol=5e-4)
 
 
 def test_binary_cross_entropy(positions):
