@@ -32,9 +32,19 @@ class DataSettings(AugmentationSettings):
         samples: "prefix": every prefix is a sample, its target the next item;
             "sequence": a user is a sample, with a target at every position; "auto":
             prefixes if users have no more than `max_length` actions on average.
+        replaced_share: share of the train split's items that are replaced by random
+            ones before training, for a test of robustness.
     """
 
     samples: SampleKind = "auto"
+    replaced_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.replaced_share <= 1:
+            raise ValueError(
+                f"`replaced_share` must lie in [0, 1]. Received: {self.replaced_share}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,12 @@ from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints, jax_batches
 from s4rec_tf.train.jax_ranking import DeviceRanks
-from s4rec_tf.train.runs import RunDir, build_for_training, build_model
+from s4rec_tf.train.runs import (
+    RunDir,
+    build_for_training,
+    build_model,
+    training_sequences,
+)
 from s4rec_tf.train.validation import (
     EpochEnd,
     Progress,
@@ -69,7 +74,10 @@ def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Pro
 
 
 def _train(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> None:
-    model = build_for_training(config, dataset.info, dataset.splits["train"])
+    sequences = training_sequences(
+        config, dataset.splits["train"], dataset.info.num_items
+    )
+    model = build_for_training(config, dataset.info, sequences)
     progress = Progress()
     if run.last.is_file():
         state = checkpoints.read_checkpoint(run.last, training_variables(model))
@@ -82,7 +90,7 @@ def _train(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> None
     if not model.trainable_variables:
         epoch_end({}, time.monotonic())
     elif not progress.is_over(config.train.patience):
-        _run_epochs(config, dataset.splits["train"], model, epoch_end)
+        _run_epochs(config, sequences, model, epoch_end)
     run.finish(dataclasses.asdict(progress))
 
 

@@ -19,7 +19,12 @@ from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints, strategies
-from s4rec_tf.train.runs import RunDir, RunError, build_for_training
+from s4rec_tf.train.runs import (
+    RunDir,
+    RunError,
+    build_for_training,
+    training_sequences,
+)
 from s4rec_tf.train.validation import (
     EpochEnd,
     FitCallback,
@@ -252,8 +257,10 @@ def _train(
     strategy: tf.distribute.Strategy,
     warm_start: Path | None,
 ) -> Progress:
-    sequences = records.read_split(dataset, "train")
-    session = Session.create(config, dataset.info(), sequences, strategy)
+    info = dataset.info()
+    train_split = records.read_split(dataset, "train")
+    sequences = training_sequences(config, train_split, info.num_items)
+    session = Session.create(config, info, sequences, strategy)
     progress = Progress()
     if run.last.is_file():
         state = checkpoints.read_checkpoint(run.last, training_variables(session.model))

@@ -17,6 +17,7 @@ import numpy as np
 import s4rec_tf
 from s4rec_tf import backend, spec
 from s4rec_tf import config as configuration
+from s4rec_tf.data.corruption import replace_items
 from s4rec_tf.data.samples import global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
@@ -225,6 +226,21 @@ def build_model(
 ) -> SequenceRecommender:
     """A new model with every weight created."""
     return model_class(config.model)(config.model_settings, info.num_items)
+
+
+def training_sequences(
+    config: configuration.ExperimentConfig, train: Sequences, num_items: int
+) -> Sequences:
+    """The train split as a run learns from it.
+
+    Args:
+        config: of the run.
+        train: the split as it is.
+        num_items: V.
+    """
+    return replace_items(
+        train, config.data.replaced_share, num_items, config.train.seed
+    )
 
 
 def build_for_training(
