@@ -69,7 +69,7 @@ def read_queue(path: Path) -> list[Run]:
         QueueError: if the file, an entry or a configuration is not right.
     """
     return [
-        _resolved(entry, seed, f"{path}, entry {number}")
+        resolve_run(entry, seed, f"{path}, entry {number}")
         for number, entry in enumerate(read_entries(path), start=1)
         for seed in entry["seeds"]
     ]
@@ -159,7 +159,17 @@ _RULES = (
 )
 
 
-def _resolved(values: Mapping[str, Any], seed: int, place: str) -> Run:
+def resolve_run(values: Mapping[str, Any], seed: int, place: str) -> Run:
+    """One run with all its settings; imports keras.
+
+    Args:
+        values: an entry with every key, its dataset not looked at.
+        seed: of the training.
+        place: what an error names.
+
+    Raises:
+        QueueError: if the model or its configuration is not right.
+    """
     from s4rec_tf import config as configuration
 
     source, settings = values["config"], values["settings"]

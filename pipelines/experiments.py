@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from pipelines.experiment_queue import QUEUE_FOLDER
 from pipelines.ledger import DEFAULT_LEDGER
@@ -52,8 +49,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
     limit = float("inf") if args.minutes is None else 60 * args.minutes
     deadline = time.monotonic() + limit
     try:
@@ -66,20 +61,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    """Lets the block that owns the child process end it."""
-    sys.exit(128 + number)
-
-
 def _work(args: argparse.Namespace, deadline: float) -> int:
-    from pipelines import experiment_datasets, experiment_queue
+    from pipelines import experiment_datasets, experiment_queue, family
     from pipelines.experiment_runner import Runner, say
-    from pipelines.stages import QUIET
-    from pipelines.training_backends import choose_backend
 
-    backend = choose_backend(args.backend)
-    os.environ["KERAS_BACKEND"] = backend.name
-    os.environ.update({name: os.environ.get(name, QUIET[name]) for name in QUIET})
+    backend = family.begin(args)
     shipped = QUEUE_FOLDER / f"{args.queue}.yaml"
     path = shipped if shipped.is_file() else Path(args.queue)
     try:

@@ -10,9 +10,12 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pipelines.experiment_queue import Run
+
+if TYPE_CHECKING:
+    from s4rec_tf.spec import DatasetInfo
 
 Name = Literal["tensorflow", "jax"]
 SPLITS = ("valid", "test")
@@ -50,6 +53,9 @@ class Backend(Protocol):
             ValueError: if the dataset is not whole.
         """
 
+    def info(self, dataset: Path) -> DatasetInfo:
+        """Facts of a dataset."""
+
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
         """The commands that are left to be run, in order."""
 
@@ -68,6 +74,12 @@ class TensorFlowBackend:
         from s4rec_tf import spec
 
         return spec.DatasetDir(dataset).fingerprint()
+
+    def info(self, dataset: Path) -> DatasetInfo:
+        """What its `dataset.json` says."""
+        from s4rec_tf import spec
+
+        return spec.DatasetDir(dataset).info()
 
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
         """Training, unless it is finished, rankings of both splits, and the probe."""
@@ -101,6 +113,12 @@ class JaxBackend:
             if "fingerprint" not in stored:
                 raise ValueError(f"{dataset} holds no `fingerprint`")
             return str(stored["fingerprint"])
+
+    def info(self, dataset: Path) -> DatasetInfo:
+        """What the dataset folder said that the arrays were taken from."""
+        from s4rec_tf.data import array_file
+
+        return array_file.read_arrays(dataset).info
 
     def steps(self, run: Run, dataset: Path, run_dir: Path) -> Sequence[Step]:
         """One command, which also ranks both splits and probes at its end."""

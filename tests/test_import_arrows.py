@@ -102,8 +102,10 @@ COMMANDS = (
     "s4rec_tf.export",
     "serving.server",
     "serving.client",
+    "pipelines.compare",
     "pipelines.demo",
     "pipelines.experiments",
+    "pipelines.robustness",
     "pipelines.report",
     "pipelines.synthetic_log",
 )

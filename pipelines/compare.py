@@ -1,0 +1,116 @@
+"""`python -m pipelines.compare`: many models on one dataset, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines import family
+
+_OUTPUT = "out/comparison/NAME"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The checked command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.compare",
+        description="Trains and evaluates models on one dataset, skipping what the "
+        "ledger has, and writes OUTPUT.html (nothing loaded), .md and .csv: metrics "
+        "overall and of head and tail users, time, parameters, paired tests, and the "
+        "papers' figures beside. It may be stopped at any moment; the same command "
+        "goes on, and writes the table of what has finished when its time is up.",
+        allow_abbrev=False,
+    )
+    family.add_flags(parser, _OUTPUT)
+    parser.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="the model that the others are tested against (s4rec if it is compared, "
+        "otherwise the first)",
+    )
+    args = parser.parse_args(argv)
+    family.check_flags(parser, args, _OUTPUT)
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    backend = family.begin(args)
+    from pipelines.experiment_queue import QueueError
+
+    try:
+        runs = family.runs_of(args)
+        reference = _reference(args.against, [run.model for run in runs])
+    except QueueError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 2
+    try:
+        is_whole = family.work(args, backend, runs)
+        _write(args, backend, runs, reference)
+    except (ValueError, OSError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0 if is_whole else 1
+
+
+def _reference(asked: str | None, models: Sequence[str]) -> str:
+    from pipelines.experiment_queue import QueueError
+
+    if asked is None:
+        return "s4rec" if "s4rec" in models else models[0]
+    if asked not in models:
+        raise QueueError(
+            f"--against must be one of {', '.join(dict.fromkeys(models))}. "
+            f"Received: {asked!r}"
+        )
+    return asked
+
+
+def _write(
+    args: argparse.Namespace, backend: Any, runs: Sequence[Any], reference: str
+) -> None:
+    import yaml
+
+    from pipelines import comparison_table, report_page
+    from pipelines.report import NAMES, PUBLISHED
+    from pipelines.run_folders import replace
+
+    name = family.dataset_name(args.dataset)
+    groups = family.finished_groups(args, backend, runs)
+    info = backend.info(args.dataset)
+    resolved = {run.model: run.resolved for run in runs}
+    finished = {group.model for group in groups}
+    published = yaml.safe_load(PUBLISHED.read_text("utf-8"))["results"]
+    comparison = comparison_table.Comparison(
+        groups,
+        reference,
+        [row for row in published if row["dataset"] == name],
+        {
+            model: comparison_table.count_parameters(resolved[model], info)
+            for model in finished
+        },
+        info.split_examples["train"],
+        args.ledger,
+    )
+    missing = [model for model in resolved if model not in finished]
+    blocks = comparison.blocks(missing)
+    title = f"Models on {NAMES.get(name, name)}"
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (
+        (".html", report_page.as_html(title, blocks)),
+        (".md", report_page.as_markdown(title, blocks)),
+        (".csv", comparison.as_csv()),
+    ):
+        path = args.output.with_name(args.output.name + suffix)
+        replace(path, text.encode())
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""`python -m pipelines.robustness`: models trained on logs with wrong items."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines import family
+
+if TYPE_CHECKING:
+    from pipelines.experiment_queue import Run
+    from pipelines.report_groups import Group
+
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+METRIC = "NDCG@20"
+_OUTPUT = "out/robustness/NAME"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The checked command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.robustness",
+        description="DSSRec's test of robustness: trains models on the dataset as it "
+        "is, and with shares of the training items replaced by uniformly drawn ones; "
+        "validation and test stay as they are. Writes OUTPUT.html, with a plot, and "
+        "OUTPUT.md. It may be stopped at any moment; the same command goes on.",
+        allow_abbrev=False,
+    )
+    family.add_flags(parser, _OUTPUT)
+    parser.add_argument(
+        "--shares",
+        default=",".join(map(str, SHARES)),
+        help="shares that are replaced, with commas between (%(default)s)",
+    )
+    args = parser.parse_args(argv)
+    family.check_flags(parser, args, _OUTPUT)
+    args.shares = _shares(parser, args.shares)
+    return args
+
+
+def _shares(parser: argparse.ArgumentParser, text: str) -> list[float]:
+    try:
+        shares = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        parser.error(f"--shares must be numbers with commas between. Received: {text}")
+    if not all(0 < share <= 1 for share in shares):
+        parser.error(f"--shares must lie in (0, 1]. Received: {text}")
+    return shares
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    backend = family.begin(args)
+    from pipelines.experiment_queue import QueueError
+
+    try:
+        by_share = {0.0: family.runs_of(args)}
+        for share in args.shares:
+            settings, variant = {"replaced_share": share}, f"replaced_share={share:g}"
+            by_share[share] = family.runs_of(args, settings, variant)
+    except QueueError as error:
+        print(f"robustness: {error}", file=sys.stderr)
+        return 2
+    try:
+        runs = [run for runs in by_share.values() for run in runs]
+        is_whole = family.work(args, backend, runs)
+        _write(args, backend, by_share)
+    except (ValueError, OSError) as error:
+        print(f"robustness: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0 if is_whole else 1
+
+
+def _write(
+    args: argparse.Namespace, backend: Any, by_share: Mapping[float, Sequence[Run]]
+) -> None:
+    from pipelines import report_page
+    from pipelines.report import NAMES
+    from pipelines.run_folders import replace
+
+    name = family.dataset_name(args.dataset)
+    found = {
+        share: family.finished_groups(args, backend, runs)
+        for share, runs in by_share.items()
+    }
+    title = f"Robustness on {NAMES.get(name, name)}"
+    blocks = robustness_blocks(found)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, write in (
+        (".html", report_page.as_html),
+        (".md", report_page.as_markdown),
+    ):
+        path = args.output.with_name(args.output.name + suffix)
+        replace(path, write(title, blocks).encode())
+        print(path)
+
+
+def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:
+    """The plots and their numbers.
+
+    Args:
+        found: finished models by the share of items that was replaced, 0 first.
+    """
+    from pipelines.report_figures import line_plot
+    from pipelines.report_page import Figure, Paragraph, Table
+    from pipelines.report_sections import NONE, spread
+
+    models = dict.fromkeys(group.model for groups in found.values() for group in groups)
+    if not models:
+        return [Paragraph("No finished run.")]
+    cells = {
+        (group.model, share): group.values(METRIC)
+        for share, groups in found.items()
+        for group in groups
+    }
+    means = {key: sum(values) / len(values) for key, values in cells.items() if values}
+    kept = {
+        (model, share): mean / means[model, 0.0]
+        for (model, share), mean in means.items()
+        if means.get((model, 0.0))
+    }
+    header = ["model", *(f"{share:.0%}" for share in found)]
+    rows = [
+        [model, *(spread(cells.get((model, share), [])) for share in found)]
+        for model in models
+    ]
+    kept_rows = [
+        [
+            model,
+            *(
+                f"{kept[model, share]:.1%}" if (model, share) in kept else NONE
+                for share in found
+            ),
+        ]
+        for model in models
+    ]
+    blocks: list[Any] = [
+        Paragraph(
+            f"Test {METRIC} of models trained with a share of the training items "
+            "replaced by uniformly drawn ones (DSSRec, section 6.2); mean and sample "
+            "standard deviation over seeds."
+        )
+    ]
+    for title, values, table in (
+        (f"{METRIC}, test", means, rows),
+        (f"{METRIC}, share kept of what whole logs give", kept, kept_rows),
+    ):
+        series = {
+            model: [
+                (f"{share:.0%}", values[model, share])
+                for share in found
+                if (model, share) in values
+            ]
+            for model in models
+        }
+        plot = line_plot(title, "share of training items replaced", series)
+        blocks.append(Figure(plot, Table(header, table)))
+    return blocks
+
+
+if __name__ == "__main__":
+    sys.exit(main())
