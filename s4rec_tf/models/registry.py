@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.bpr import BPR
 from s4rec_tf.models.popularity import Popularity
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.models.sasrec import SASRec
 
 MODELS: dict[str, type[SequenceRecommender]] = {
+    "bpr": BPR,
     "popularity": Popularity,
     "s4rec": S4Rec,
     "sasrec": SASRec,
