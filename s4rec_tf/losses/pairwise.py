@@ -47,7 +47,7 @@ def top1(positive: Tensor, negative: Tensor, is_negative: Tensor) -> Tensor:
 def bpr_max(
     positive: Tensor, negative: Tensor, is_negative: Tensor, regularization: float
 ) -> Tensor:
-    """BPR-max (Hidasi and Karatzoglou, CIKM 2018, Eq. 10).
+    """BPR-max with its regularisation (Hidasi and Karatzoglou, CIKM 2018).
 
     Definition: -log sum_j s_j sigmoid(r_i - r_j) + lambda sum_j s_j r_j^2 with s the
     softmax over the negatives' scores.
@@ -67,6 +67,17 @@ def bpr_max(
     penalty = ops.sum(share * ops.square(negative), axis=-1)
     has_any = ops.cast(ops.any(is_negative, axis=-1), losses.dtype)
     return (losses + regularization * penalty) * has_any
+
+
+def log_loss(positive: Tensor, negative: Tensor, is_negative: Tensor) -> Tensor:
+    """Binary cross-entropy of an item and its negatives (He et al., WWW 2017, Eq. 7).
+
+    Definition: -log sigmoid(r_i) - sum_j log(1 - sigmoid(r_j)).
+
+    Args and result are those of `bpr`, but for rows without negative.
+    """
+    weight = ops.cast(is_negative, negative.dtype)
+    return ops.softplus(-positive) + ops.sum(ops.softplus(negative) * weight, axis=-1)
 
 
 def _mean(losses: Tensor, is_negative: Tensor) -> Tensor:

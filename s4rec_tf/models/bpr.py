@@ -98,7 +98,8 @@ class BPR(UserRecommender):
 
     def loss_terms(self, batch: Batch, encoded: Tensor) -> dict[str, Tensor]:
         """Both terms, as means over the actions."""
-        positives, negatives = every_action(batch)
+        positives, negatives = every_action(batch), batch["negative_ids"]
+        negatives = ops.concatenate([negatives[:, -1:], negatives], axis=1)
         h_i, h_j = self.items(positives), self.items(negatives)
         x_ui = ops.sum(encoded[:, None] * h_i, axis=-1) + self.bias(positives)[..., 0]
         x_uj = ops.sum(encoded[:, None] * h_j, axis=-1) + self.bias(negatives)[..., 0]

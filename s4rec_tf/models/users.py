@@ -111,29 +111,26 @@ class UserRecommender(SequenceRecommender):
         return {**super().get_config(), "num_users": self.num_users}
 
 
-def every_action(batch: Batch) -> tuple[Tensor, Tensor]:
+def every_action(batch: Batch) -> Tensor:
     """All actions of a batch's rows, for models that see no order.
 
     The first action of a user is nobody's next item. It is counted where the row ends
-    at it, so that every action of an epoch is a positive once.
+    at it, so that every action of an epoch is counted once.
 
     Args:
-        batch: with `negative_ids` [B, T] by position.
+        batch: with items [B, L] and targets [B, T].
 
     Returns:
-        positive and negative item ids, int32 [B, T + 1]; `PAD_ID` for none.
+        the first item and the targets, int32 [B, T + 1]; `PAD_ID` for none.
     """
     item_ids, targets = batch["item_ids"], batch["target_ids"]
+    width = item_ids.shape[1]
     lengths = ops.sum(ops.cast(masks.is_real(item_ids), "int32"), axis=1)
-    column = ops.minimum(item_ids.shape[1] - lengths, item_ids.shape[1] - 1)
+    column = ops.minimum(width - lengths, width - 1)
     first = ops.take_along_axis(item_ids, column[:, None], axis=1)
     ends_there = ops.less_equal(lengths, targets.shape[1])[:, None]
     first = ops.where(ends_there, first, spec.PAD_ID)
-    negatives = batch["negative_ids"]
-    return (
-        ops.concatenate([first, targets], axis=1),
-        ops.concatenate([negatives[:, -1:], negatives], axis=1),
-    )
+    return ops.concatenate([first, targets], axis=1)
 
 
 def digests(user_ids: np.ndarray) -> np.ndarray:

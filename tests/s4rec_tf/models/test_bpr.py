@@ -79,15 +79,11 @@ def test_every_action_counts_once():
     prefixes = {
         "item_ids": np.array([[0, 0, 0, 1], [0, 0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 4]]),
         "target_ids": np.array([[2], [3], [4], [5]]),
-        "negative_ids": np.array([[9], [8], [7], [6]]),
     }
-    positives, negatives = map(np.asarray, users.every_action(prefixes))
-    assert sorted(positives[positives > 0]) == [1, 2, 3, 4, 5]
-    assert positives[0].tolist() == [1, 2] and negatives[0].tolist() == [9, 9]
+    counted = np.asarray(users.every_action(prefixes))
+    assert counted.tolist() == [[1, 2], [0, 3], [0, 4], [0, 5]]
     whole = {
         "item_ids": np.array([[0, 1, 2, 3]]),
         "target_ids": np.array([[0, 2, 3, 4]]),
-        "negative_ids": np.array([[0, 7, 8, 9]]),
     }
-    positives, _ = users.every_action(whole)
-    assert np.asarray(positives).tolist() == [[1, 0, 2, 3, 4]]
+    assert np.asarray(users.every_action(whole)).tolist() == [[1, 0, 2, 3, 4]]
