@@ -86,11 +86,12 @@ def _write(
     info = backend.info(args.dataset)
     resolved = {run.model: run.resolved for run in runs}
     finished = {group.model for group in groups}
-    published = yaml.safe_load(PUBLISHED.read_text("utf-8"))["results"]
+    published = yaml.safe_load(PUBLISHED.read_text("utf-8"))
     comparison = comparison_table.Comparison(
         groups,
         reference,
-        [row for row in published if row["dataset"] == name],
+        [row for row in published["results"] if row["dataset"] == name],
+        [row for row in published["sampled_uniform_99"] if row["dataset"] == name],
         {
             model: comparison_table.count_parameters(resolved[model], info)
             for model in finished

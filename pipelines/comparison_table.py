@@ -30,6 +30,8 @@ _ALL = tuple(
     for users in ("", "head/", "tail/")
     for metric in (*(f"{m}@{k}" for m in ("HR", "NDCG") for k in CUTOFFS), "MRR")
 )
+_SAMPLED = "sampled_uniform_99"
+_SAMPLED_METRICS = ("HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20")
 _PUBLISHED = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
 
 Published = Mapping[str, Any]
@@ -74,6 +76,7 @@ class Comparison:
         groups: a model each, seeds together.
         reference: name of the model that the others are tested against.
         results: published results on the dataset.
+        sampled: those among sampled negatives.
         parameters: number of trained parameters of each model.
         num_users: users of the train split.
         ledger: the ledger, beside which the ranks lie.
@@ -84,11 +87,13 @@ class Comparison:
         groups: Sequence[Group],
         reference: str,
         results: Sequence[Published],
+        sampled: Sequence[Published],
         parameters: Mapping[str, int],
         num_users: int,
         ledger: Path,
     ) -> None:
-        self.groups, self.reference, self.results = groups, reference, results
+        self.groups, self.reference = groups, reference
+        self.results, self.sampled = results, sampled
         self.parameters, self.num_users, self.ledger = parameters, num_users, ledger
         self._other = next((g for g in groups if g.model == reference), None)
 
@@ -109,6 +114,7 @@ class Comparison:
         blocks: list[Block] = [Paragraph(about), self._table()]
         machines = {entry["machine"] for g in self.groups for entry in g.entries}
         blocks.append(Paragraph(f"Machines: {'; '.join(sorted(machines)) or NONE}."))
+        blocks += self._sampled()
         if missing:
             blocks.append(Paragraph(f"Not finished: {', '.join(missing)}."))
         return blocks
@@ -119,6 +125,28 @@ class Comparison:
         header += ["epochs", "minutes", "users/s", "parameters"]
         header += [f"published {name}" for name in _PUBLISHED] + ["published by"]
         return Table(header, [self._row(group) for group in self.groups])
+
+    def _sampled(self) -> list[Block]:
+        """SSI's protocol, in which numbers are several times those of full ranking."""
+        rows = []
+        for group in self.groups:
+            values = [group.values(f"{_SAMPLED}/{name}") for name in _SAMPLED_METRICS]
+            if not all(values):
+                continue
+            printed = [row for row in self.sampled if row["model"] == group.model]
+            metrics = printed[0]["metrics"] if printed else {}
+            cells = [f"{metrics[m]:.3f}" if metrics else NONE for m in _SAMPLED_METRICS]
+            rows.append([group.model, *(spread(found, 3) for found in values), *cells])
+        if not rows:
+            return []
+        text = (
+            "The target among 99 items that the user has not had, drawn uniformly: the "
+            "protocol of SSI's Table 2, whose figures stand beside. To be held against "
+            "each other and no full ranking."
+        )
+        header = ["model", *_SAMPLED_METRICS]
+        header += [f"published {name}" for name in _SAMPLED_METRICS]
+        return [Paragraph(text), Table(header, rows)]
 
     def _row(self, group: Group) -> list[str]:
         row = [group.model, group.label, str(len(group.entries))]

@@ -87,8 +87,11 @@ class TensorFlowBackend:
         arguments = (*place, *_flags(run, run_dir))
         train = Step("training", "s4rec_tf.train", arguments, resumes=True)
         evaluations = [
-            Step(f"ranking {split}", "s4rec_tf.evaluate", (*place, "--split", split))
-            for split in SPLITS
+            Step(f"ranking {split}", "s4rec_tf.evaluate", (*place, *flags))
+            for split, flags in (
+                ("valid", ("--split", "valid")),
+                ("test", ("--split", "test", "--sampled")),
+            )
         ]
         after = [*evaluations, Step("probing", "s4rec_tf.analyze", place)]
         return after if is_finished(run_dir) else [train, *after]

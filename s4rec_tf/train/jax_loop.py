@@ -136,9 +136,13 @@ def _evaluate(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> N
         return
     model = build_model(config, dataset.info)
     checkpoints.read_checkpoint(run.best, model.weights)
+    trained_ids = dataset.splits["train"].values
+    counts = np.bincount(trained_ids, minlength=dataset.info.num_items + 1)[1:]
     for split in missing:
         sequences = dataset.splits[split]
-        found = evaluate.evaluate_model(model, sequences, list_length=0)
+        found = evaluate.evaluate_model(
+            model, sequences, counts if split == "test" else None, list_length=0
+        )
         evaluate.write_evaluation(run.root, split, found, sequences.is_head)
         print(f"{split}:\n{evaluate.metrics_table(found.metrics, sequences)}")
     if ANALYZED_SPLIT in missing:

@@ -60,7 +60,8 @@ def run(command, dataset, tmp_path, *flags):
 
 
 def cells_of(markdown):
-    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    table = next(part for part in markdown.split("\n\n") if part.startswith("|"))
+    lines = table.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
@@ -87,6 +88,18 @@ def test_models_stand_side_by_side(dataset, tmp_path):
     assert int(second["parameters"].replace(",", "")) > NUM_ITEMS * 64
     page = output.with_suffix(".html").read_text()
     assert "+100.0 %" in page and "src=" not in page
+
+
+def test_sampled_protocols_stand_apart(dataset, tmp_path):
+    line = entry(dataset, "popularity")
+    sampled = dict.fromkeys(("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10"), 0.25)
+    sampled["NDCG@20"] = 0.125
+    line["test"] |= {f"sampled_uniform_99/{k}": v for k, v in sampled.items()}
+    keep(tmp_path / "table.jsonl", line, [1])
+    _, output = run(compare, dataset, tmp_path, "--models", "popularity")
+    lines = output.with_suffix(".md").read_text().splitlines()
+    assert lines[-1].startswith("| popularity | 0.250 | 0.250 |")
+    assert lines[-1].count("0.125") == 1 and lines[-1].endswith("| - | - |")
 
 
 def test_every_seed_is_a_line_of_the_csv(dataset, tmp_path):

@@ -94,9 +94,9 @@ def test_the_commands_are_those_one_would_type(runner):
     assert train["module"] == TRAINING
     assert train["arguments"] == [*place, *flags, "alpha=0.1", "seed=1"]
     assert [call["module"] for call in rankings] == [RANKING] * 2
-    assert [call["arguments"][-2:] for call in rankings] == [
+    assert [call["arguments"][len(place) :] for call in rankings] == [
         ["--split", "valid"],
-        ["--split", "test"],
+        ["--split", "test", "--sampled"],
     ]
     assert (probe["module"], probe["arguments"]) == ("s4rec_tf.analyze", place)
     assert {call["keras"] for call in calls(made)} == {"tensorflow"}
