@@ -18,8 +18,15 @@ NUM_ITEMS, NUM_USERS = 24, 9
 GRADIENT_MODELS = sorted(set(MODELS) - {"popularity"})
 ORDERLESS = {"bpr", "ncf", "popularity"}
 """Models that see which items a user had, and not in what order."""
-EPOCHS = {"caser": 8, "hgn": 8, "fpmc": 8, "gru4rec": 6}
 SMALL = {"max_length": 10, "dim": 16, "num_intents": 6, "dropout": 0.1}
+OF_WINDOWS = {"loss": "softmax", "num_targets": 1}
+TRAINED_WITH = {
+    "caser": OF_WINDOWS,
+    "fpmc": {"epochs": 8},
+    "hgn": {**OF_WINDOWS, "max_length": 3},
+    "s4rec": {"num_intents": 8},
+}
+"""What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
 BOTH_WAYS: set[str] = set()
 """Models whose state at an item looks at later items by design."""
 
@@ -221,9 +228,9 @@ def tastes(tmp_path_factory):
 
 
 def train(name, dataset, run_dir):
-    chosen = known_settings(name, num_intents=8)
+    chosen = {"learning_rate": 0.01, "epochs": 4, **known_settings(name)}
+    chosen |= TRAINED_WITH.get(name, {})
     overrides = [f"{key}={value}" for key, value in chosen.items()]
-    overrides += ["learning_rate=0.01", f"epochs={EPOCHS.get(name, 4)}"]
     return loop.train(config.resolve(name, None, overrides), dataset, run_dir)
 
 
