@@ -9,6 +9,9 @@ FORMAT_VERSION = 1
 SERVING_DEFAULT = "serving_default"
 RECOMMEND = "recommend"
 RECOMMEND_WITH_HISTORY = "recommend_with_history"
+RECOMMEND_AMONG = "recommend_among"
+SIMILAR_ITEMS = "similar_items"
+EXPLAIN = "explain"
 SERVING_EXAMPLES = "serving_examples"
 
 META_FOLDER = ".meta"
