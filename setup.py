@@ -87,6 +87,7 @@ setup(
             "s4rec-export=s4rec_tf.export.__main__:main",
             "s4rec-serve=serving.server:main",
             "s4rec-query=serving.client:main",
+            "s4rec-score=pipelines.score_users:main",
         ]
     },
 )

@@ -104,6 +104,7 @@ COMMANDS = (
     "pipelines.demo",
     "pipelines.experiments",
     "pipelines.report",
+    "pipelines.score_users",
     "pipelines.synthetic_log",
 )
 
