@@ -37,12 +37,14 @@ SERVE = [
     TENSORFLOW,
     SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
+    "grpcio-health-checking>=1.62,<1.63",  # grpc.health.v1; newer needs protobuf 5
 ]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 DEV = [
     JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
+    "prometheus-client>=0.20,<1",  # reads the server's metrics in tests
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
     "moto[s3]>=5,<6",  # an S3 server to test against
@@ -86,6 +88,7 @@ setup(
             "s4rec-export=s4rec_tf.export.__main__:main",
             "s4rec-serve=serving.server:main",
             "s4rec-query=serving.client:main",
+            "s4rec-score=pipelines.score_users:main",
         ]
     },
 )

@@ -66,11 +66,16 @@ class ExactIndex:
         if item_ids is None:
             item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
         self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
+        self._item_ids, self._vectors = self._layer.variables
+        lengths = tf.norm(vectors, axis=1)
+        self._inverse_lengths = tf.Variable(
+            tf.math.divide_no_nan(1.0, lengths), trainable=False, name="inverse_lengths"
+        )
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The index's tables."""
-        return list(self._layer.variables)
+        return [*self._layer.variables, self._inverse_lengths]
 
     def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The k best items by inner product, ties in order of item id.
@@ -84,6 +89,39 @@ class ExactIndex:
         """
         scores, item_ids = self._layer(user_vectors, k=k)
         return scores, item_ids
+
+    def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Where items lie in the index.
+
+        Args:
+            item_ids: int32, any shape.
+
+        Returns:
+            int32 of that shape; -1 for an item that the index does not hold.
+        """
+        flat = tf.reshape(item_ids, [-1])
+        row = tf.minimum(tf.searchsorted(self._item_ids, flat), self.num_items - 1)
+        row = tf.where(tf.gather(self._item_ids, row) == flat, row, -1)
+        return tf.reshape(row, tf.shape(item_ids))
+
+    def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
+        """float32 [..., d] for rows [...] of the index; zeros for row -1."""
+        vectors = tf.gather(self._vectors, tf.maximum(rows, 0))
+        return tf.where((rows >= 0)[..., tf.newaxis], vectors, 0.0)
+
+    def similar(self, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The k items of the highest cosine to some items, as `top`.
+
+        Args:
+            rows: int32 [B], see `rows_of`.
+            k: int32 scalar, at most V.
+        """
+        lengths = tf.gather(self._inverse_lengths, tf.maximum(rows, 0))
+        unit = self.vectors_at(rows) * lengths[:, tf.newaxis]
+        products = tf.linalg.matmul(unit, self._vectors, transpose_b=True)
+        cosines = products * self._inverse_lengths
+        values, positions = tf.math.top_k(cosines, k=k)
+        return values, tf.gather(self._item_ids, positions)
 
 
 class ScoredIndex:
@@ -175,6 +213,27 @@ def is_member(item_ids: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
     ordered = tf.concat([tf.sort(members, axis=1), above_all], axis=1)
     position = tf.searchsorted(ordered, item_ids, side="left")
     return tf.gather(ordered, position, batch_dims=1) == item_ids
+
+
+def distinct_sorted(item_ids: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+    """Row by row, each item once and in order, without the excluded ones.
+
+    Args:
+        item_ids: int32 [B, A]; `PAD_ID` stands for none.
+        excluded: int32 [B, E].
+
+    Returns:
+        int32 [B, W], rising, then `PAD_ID`; W is what the fullest row needs.
+    """
+    last = tf.int32.max
+    is_left = (item_ids != spec.PAD_ID) & ~is_member(item_ids, excluded)
+    ordered = tf.sort(tf.where(is_left, item_ids, last), axis=1)
+    before = tf.pad(ordered, [[0, 0], [1, 0]])[:, :-1]
+    once = tf.sort(tf.where(ordered == before, last, ordered), axis=1)
+    per_row = tf.math.count_nonzero(once != last, axis=1, dtype=tf.int32)
+    width = tf.reduce_max(tf.concat([tf.zeros([1], tf.int32), per_row], axis=0))
+    once = once[:, :width]
+    return tf.where(once == last, spec.PAD_ID, once)
 
 
 def drop_excluded(

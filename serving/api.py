@@ -1,56 +1,78 @@
-"""The three calls, independent of the protocol that carries them."""
+"""The calls, independent of the protocol that carries them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_pb2,
     predict_pb2,
 )
 
-from serving import contract
+from serving import contract, metrics
 from serving.contract import Code, StatusError
+from serving.models import Models
 from serving.servable import Servable
 from serving.versions import VersionManager
 
 SIGNATURE_DEF = "signature_def"
+CLASSIFY, REGRESS = "classify", "regress"
+_NOUNS = {CLASSIFY: "classification", REGRESS: "regression"}
+
+Reload = Callable[[Any], None]
 
 
 class ModelApi:
-    """Predict, GetModelMetadata and GetModelStatus of one model.
+    """What TF Serving's two services answer.
 
     Attributes:
-        versions: decides which version answers.
+        models: what is served.
     """
 
-    def __init__(self, versions: VersionManager, max_batch_rows: int) -> None:
-        """Takes the versions and the most rows that a request may have."""
-        self.versions = versions
+    def __init__(
+        self, models: Models, max_batch_rows: int, reload: Reload | None = None
+    ) -> None:
+        """Takes the models, the most rows of a request, and what reloads a config.
+
+        `reload` gets a ModelServerConfig and raises StatusError; None refuses it.
+        """
+        self.models = models
         self._max_batch_rows = max_batch_rows
+        self._reload = reload
 
     def predict(
-        self, request: predict_pb2.PredictRequest
+        self, request: predict_pb2.PredictRequest, entrypoint: str = "GRPC"
     ) -> predict_pb2.PredictResponse:
         """Answers by one signature of one version.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
-        with self.lease(request) as servable:
-            return self.answer(servable, request)
+        with self.counted(request.model_spec.name, "Predict", entrypoint):
+            with self.lease(request) as servable:
+                return self.answer(servable, request)
+
+    def counted(
+        self, model_name: str, api: str, entrypoint: str
+    ) -> contextlib.AbstractContextManager[None]:
+        """Counts the block as one request."""
+        known = self.models.find(model_name) is not None
+        return metrics.request(model_name, known, api, entrypoint)
 
     @contextlib.contextmanager
-    def lease(self, request: predict_pb2.PredictRequest) -> Iterator[Servable]:
+    def lease(self, request: Any) -> Iterator[Servable]:
         """The version that a request asks for, kept loaded for the length of the block.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
-        with self.versions.lease(self._version(request)) as servable:
+        manager, version = self._find(_model_spec(request))
+        with manager.lease(version) as servable:
             yield servable
 
     def answer(
@@ -87,7 +109,7 @@ class ModelApi:
                     f"Metadata field {field} is not supported"
                 )
         response = get_model_metadata_pb2.GetModelMetadataResponse()
-        with self.versions.lease(self._version(request)) as servable:
+        with self.lease(request) as servable:
             response.model_spec.name = request.model_spec.name
             response.model_spec.version.value = servable.version
             definitions = get_model_metadata_pb2.SignatureDefMap()
@@ -105,67 +127,115 @@ class ModelApi:
             StatusError: with TF Serving's codes.
         """
         spec = _model_spec(request)
-        known = (
-            self.versions.statuses() if spec.name == self.versions.model_name else {}
-        )
-        if not spec.HasField("version"):
-            if not known:
-                raise StatusError(
-                    Code.NOT_FOUND, f"Could not find any versions of model {spec.name}"
-                )
-        elif spec.version.value not in known:
+        manager = self.models.find(spec.name)
+        known = manager.statuses() if manager else {}
+        if not known:
             raise StatusError(
-                Code.NOT_FOUND,
-                f"Could not find version {spec.version.value} of model {spec.name}",
+                Code.NOT_FOUND, f"Could not find any versions of model {spec.name}"
             )
-        else:
-            known = {spec.version.value: known[spec.version.value]}
+        version = _version(spec, manager) if manager else None
+        if version is not None:
+            if version not in known:
+                raise StatusError(
+                    Code.NOT_FOUND,
+                    f"Could not find version {version} of model {spec.name}",
+                )
+            known = {version: known[version]}
         response = get_model_status_pb2.GetModelStatusResponse()
-        for version, status in sorted(known.items(), reverse=True):
-            entry = response.model_version_status.add(version=version)
+        for number, status in sorted(known.items(), reverse=True):
+            entry = response.model_version_status.add(version=number)
             entry.state = int(status.state)
             entry.status.error_code = int(status.code)
             entry.status.error_message = status.message
         return response
 
-    def _version(
-        self,
-        request: predict_pb2.PredictRequest
-        | get_model_metadata_pb2.GetModelMetadataRequest,
-    ) -> int | None:
-        """The version a request names; None for the newest.
+    def refuse(self, method: str, request: Any) -> None:
+        """Refuses `classify` or `regress` in TF Serving's order and words.
+
+        Raises:
+            StatusError: always: no signature of an export has such a method.
+        """
+        noun = _NOUNS[method]
+        with self.lease(request) as servable:
+            name = request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
+            if name not in servable.signatures:
+                raise contract.invalid_argument(
+                    f"No signature was found with the name: {name}"
+                )
+            raise contract.invalid_argument(
+                f"Expected {noun} signature method_name to be "
+                f"tensorflow/serving/{method}. "
+                f"Was: {servable.signatures[name].method_name}"
+            )
+
+    def refuse_inference(self, request: Any) -> None:
+        """Refuses MultiInference, whose tasks classify or regress.
+
+        Raises:
+            StatusError: always.
+        """
+        if not request.tasks:
+            raise contract.invalid_argument("ModelSpec has no name specified.")
+        task = request.tasks[0]
+        method = task.method_name.rpartition("/")[2]
+        if task.method_name != f"tensorflow/serving/{method}" or method not in _NOUNS:
+            raise StatusError(
+                Code.UNIMPLEMENTED,
+                f"Unsupported signature method_name: {task.method_name}",
+            )
+        self.refuse(method, task)
+
+    def reload(
+        self, request: model_management_pb2.ReloadConfigRequest
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Serves the models of another configuration.
+
+        Raises:
+            StatusError: UNIMPLEMENTED unless it is enabled; otherwise the reason, and
+                nothing has changed if that is INVALID_ARGUMENT.
+        """
+        if self._reload is None:
+            raise StatusError(
+                Code.UNIMPLEMENTED, "HandleReloadConfigRequest is not enabled"
+            )
+        self._reload(request.config)
+        return model_management_pb2.ReloadConfigResponse()
+
+    def _find(self, spec: model_pb2.ModelSpec) -> tuple[VersionManager, int | None]:
+        """The model a spec names, and its version; None for the newest.
 
         Raises:
             StatusError: INVALID_ARGUMENT without a model's name, NOT_FOUND for another
                 model's.
         """
-        spec = _model_spec(request)
         if not spec.name:
             raise contract.invalid_argument("ModelSpec has no name specified.")
-        version = spec.version.value if spec.HasField("version") else None
-        if spec.name != self.versions.model_name:
+        manager = self.models.find(spec.name)
+        if manager is None:
             wanted = (
-                f"Latest({spec.name})"
-                if version is None
-                else f"Specific({spec.name}, {version})"
+                f"Specific({spec.name}, {spec.version.value})"
+                if spec.HasField("version")
+                else f"Latest({spec.name})"
             )
             raise StatusError(
                 Code.NOT_FOUND, f"Servable not found for request: {wanted}"
             )
-        return version
+        return manager, _version(spec, manager)
 
 
-def _model_spec(request: object) -> model_pb2.ModelSpec:
-    if not request.HasField("model_spec"):  # type: ignore[attr-defined]
+def _model_spec(request: Any) -> model_pb2.ModelSpec:
+    if not request.HasField("model_spec"):
         raise contract.invalid_argument("Missing ModelSpec")
-    spec: model_pb2.ModelSpec = request.model_spec  # type: ignore[attr-defined]
-    if spec.version_label:
-        raise contract.invalid_argument(
-            f"Unrecognized servable version label: {spec.version_label}"
-        )
+    spec: model_pb2.ModelSpec = request.model_spec
     return spec
 
 
-def _rows(proto: object) -> int:
-    dimensions = proto.tensor_shape.dim  # type: ignore[attr-defined]
+def _version(spec: model_pb2.ModelSpec, manager: VersionManager) -> int | None:
+    if spec.version_label:
+        return manager.labelled(spec.version_label)
+    return spec.version.value if spec.HasField("version") else None
+
+
+def _rows(proto: Any) -> int:
+    dimensions = proto.tensor_shape.dim
     return int(dimensions[0].size) if dimensions else 0

@@ -14,13 +14,16 @@ from typing import Any
 
 import grpc
 
-from serving import wire
+from serving import client_channel, wire
+from serving.client_flags import DEFAULT_TIMEOUT_SECONDS, parse_args
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 SIGNATURE_DEF = "signature_def"
-DEFAULT_TIMEOUT_SECONDS = 10.0
-_MAX_RESPONSE_BYTES = 64 * 2**20
+_FALLBACK = {
+    False: "nothing that was given is known: popular items",
+    True: "the item or the whole history is unknown: nothing to explain",
+}
 
 
 class QueryError(RuntimeError):
@@ -36,9 +39,30 @@ class Recommendations:
         is_fallback: True where no item of the history is known and the items are the
             popular ones.
         version: the model's version that answered.
+        probabilities: how likely each of the items is the next one, in their order;
+            empty for similar items.
     """
 
     items: list[tuple[str, float]]
+    is_fallback: bool
+    version: int
+    probabilities: list[float] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What the items of a history add to an item's score.
+
+    Attributes:
+        score: the item's score after the history.
+        influences: the history's known items, each with the score less the score
+            without it; that of the largest effect first.
+        is_fallback: True where the item or the whole history is unknown.
+        version: the model's version that answered.
+    """
+
+    score: float
+    influences: list[tuple[str, float]]
     is_fallback: bool
     version: int
 
@@ -51,6 +75,7 @@ class Client:
         target: str,
         model_name: str,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        security: client_channel.Security | None = None,
     ) -> None:
         """Connects lazily.
 
@@ -58,14 +83,12 @@ class Client:
             target: HOST:PORT of the gRPC port.
             model_name: the served model's name.
             timeout: seconds for each call.
+            security: of the connection; plain by default.
         """
         self._model_name = model_name
         self._target = target
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(
-            target,
-            options=[("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES)],
-        )
+        self._channel = client_channel.connect(target, security)
 
     def __enter__(self) -> Client:
         return self
@@ -100,6 +123,7 @@ class Client:
         k: int = 10,
         exclude: Sequence[str] = (),
         include_history: bool = False,
+        allow: Sequence[str] | None = None,
     ) -> Recommendations:
         """The best k items after a history.
 
@@ -107,29 +131,72 @@ class Client:
             history: raw item ids, oldest first, any number.
             k: items wanted; the model answers its own bound at most.
             exclude: raw item ids that must not be answered.
-            include_history: whether items of the history may be answered.
+            include_history: whether items of the history may be answered; not together
+                with `allow`.
+            allow: raw item ids, of which alone the answer is made; None for all.
 
         Raises:
             QueryError: if the server does not answer.
         """
+        if include_history and allow is not None:
+            raise ValueError("`allow` answers nothing of the history")
         name = "recommend_with_history" if include_history else "recommend"
+        if allow is not None:
+            name = "recommend_among"
         length = self.history_length(name)
-        earlier, recent = list(history[:-length]), list(history[-length:])
         if not include_history:
             # The model sees, and so excludes, only the last L.
-            exclude = [*earlier, *exclude]
+            exclude = [*history[:-length], *exclude]
+        request = self._request(name, "item_ids", "scores", "probabilities")
+        request.inputs["history"].CopyFrom(_padded(history, length))
+        _fill_lists(request, k, exclude)
+        if allow is not None:
+            request.inputs["allow"].CopyFrom(_strings([["", *allow]]))
+        return _to_recommendations(self._call(PREDICT, request, wire.PredictResponse))
+
+    def similar_items(
+        self, item: str, k: int = 10, exclude: Sequence[str] = ()
+    ) -> Recommendations:
+        """The k items most like one, by the cosine of their vectors.
+
+        Args:
+            item: raw item id.
+            k: items wanted; the model answers its own bound at most.
+            exclude: raw item ids that must not be answered.
+
+        Raises:
+            QueryError: if the server does not answer.
+        """
+        request = self._request("similar_items", "item_ids", "scores")
+        request.inputs["item"].CopyFrom(_strings([[item]], rank=1))
+        _fill_lists(request, k, exclude)
+        return _to_recommendations(self._call(PREDICT, request, wire.PredictResponse))
+
+    def explain(self, history: Sequence[str], item: str) -> Explanation:
+        """What the last L items of a history add to an item's score.
+
+        Raises:
+            QueryError: if the server does not answer.
+        """
+        length = self.history_length("explain")
+        request = self._request("explain", "item_ids", "influences", "score")
+        request.inputs["history"].CopyFrom(_padded(history, length))
+        request.inputs["item"].CopyFrom(_strings([[item]], rank=1))
+        response = self._call(PREDICT, request, wire.PredictResponse)
+        (score,) = _floats(response.outputs["score"])
+        return Explanation(
+            score=score,
+            influences=_pairs(response, "influences"),
+            is_fallback=_is_fallback(response),
+            version=response.model_spec.version.value,
+        )
+
+    def _request(self, signature_name: str, *outputs: str) -> Any:
         request = wire.PredictRequest()
         request.model_spec.name = self._model_name
-        request.model_spec.signature_name = name
-        request.output_filter.extend(["item_ids", "scores", "is_fallback"])
-        padded = [""] * (length - len(recent)) + recent
-        request.inputs["history"].CopyFrom(_strings([padded]))
-        # Led by "": where TF Serving pads a batch's rows, it does so with the first
-        # value, which must then mean nothing.
-        request.inputs["exclude"].CopyFrom(_strings([["", *exclude]]))
-        request.inputs["k"].CopyFrom(_int32([k]))
-        response = self._call(PREDICT, request, wire.PredictResponse)
-        return _to_recommendations(response)
+        request.model_spec.signature_name = signature_name
+        request.output_filter.extend([*outputs, "is_fallback"])
+        return request
 
     def _call(self, method: str, request: Any, response_class: Any) -> Any:
         call = self._channel.unary_unary(
@@ -153,6 +220,7 @@ def recommend(
     *,
     exclude: Sequence[str] = (),
     include_history: bool = False,
+    allow: Sequence[str] | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Recommendations:
     """One query over a channel of its own; see `Client`.
@@ -161,13 +229,25 @@ def recommend(
         QueryError: if the server does not answer.
     """
     with Client(target, model_name, timeout) as client:
-        return client.recommend(history, k, exclude, include_history)
+        return client.recommend(history, k, exclude, include_history, allow)
 
 
-def _strings(rows: list[list[str]]) -> Any:
+def _padded(history: Sequence[str], length: int) -> Any:
+    recent = list(history[-length:])
+    return _strings([[""] * (length - len(recent)) + recent])
+
+
+def _fill_lists(request: Any, k: int, exclude: Sequence[str]) -> None:
+    # Led by "": where TF Serving pads a batch's rows, it does so with the first value,
+    # which must then mean nothing.
+    request.inputs["exclude"].CopyFrom(_strings([["", *exclude]]))
+    request.inputs["k"].CopyFrom(_int32([k]))
+
+
+def _strings(rows: list[list[str]], rank: int = 2) -> Any:
     tensor = wire.Tensor(dtype=wire.DT_STRING)
-    tensor.tensor_shape.dim.add(size=len(rows))
-    tensor.tensor_shape.dim.add(size=len(rows[0]))
+    for size in (len(rows), len(rows[0]))[:rank]:
+        tensor.tensor_shape.dim.add(size=size)
     # An argument of the shell that is no UTF-8 arrives with surrogates.
     tensor.string_val.extend(
         item.encode("utf-8", "surrogateescape") for row in rows for item in row
@@ -182,110 +262,86 @@ def _int32(values: list[int]) -> Any:
 
 
 def _to_recommendations(response: Any) -> Recommendations:
+    items = _pairs(response, "scores")
+    probabilities = []
+    if "probabilities" in response.outputs:
+        probabilities = _floats(response.outputs["probabilities"])[: len(items)]
+    return Recommendations(
+        items=items,
+        is_fallback=_is_fallback(response),
+        version=response.model_spec.version.value,
+        probabilities=probabilities,
+    )
+
+
+def _pairs(response: Any, values: str) -> list[tuple[str, float]]:
+    """The items that are no blanks, which stand last, each with its value."""
     outputs = response.outputs
-    missing = {"item_ids", "scores", "is_fallback"} - set(outputs)
+    missing = {"item_ids", values, "is_fallback"} - set(outputs)
     if missing:
         raise QueryError(f"the answer lacks {', '.join(sorted(missing))}")
     item_ids = [
         item.decode("utf-8", "surrogateescape")
         for item in outputs["item_ids"].string_val
     ]
+    pairs = zip(item_ids, _floats(outputs[values]), strict=True)
+    return [pair for pair in pairs if pair[0]]
+
+
+def _floats(tensor: Any) -> list[float]:
     # A server may write numbers as a list or as raw bytes.
-    scores = list(outputs["scores"].float_val) or [
-        score for (score,) in struct.iter_unpack("<f", outputs["scores"].tensor_content)
+    return list(tensor.float_val) or [
+        value for (value,) in struct.iter_unpack("<f", tensor.tensor_content)
     ]
-    fallback = outputs["is_fallback"]
-    is_fallback = list(fallback.bool_val) or [bool(b) for b in fallback.tensor_content]
-    return Recommendations(
-        items=[pair for pair in zip(item_ids, scores, strict=True) if pair[0]],
-        is_fallback=any(is_fallback),
-        version=response.model_spec.version.value,
-    )
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serving.client",
-        allow_abbrev=False,
-        description="Asks a model server for the best items after a history and prints "
-        "a line each: item, tab, score.",
-    )
-    add = parser.add_argument
-    add("--target", required=True, metavar="HOST:PORT", help="gRPC address")
-    add("--model_name", required=True, help="name of the served model")
-    add(
-        "--history",
-        type=_items,
-        required=True,
-        metavar="ITEM,ITEM,…",
-        help="raw item ids, oldest first; empty for a new user",
-    )
-    add("--k", type=_positive, default=10, help="items wanted; default 10")
-    add(
-        "--exclude",
-        type=_items,
-        default=[],
-        metavar="ITEM,ITEM,…",
-        help="raw item ids that must not be answered",
-    )
-    add(
-        "--include_history",
-        action="store_true",
-        help="let items of the history be answered too",
-    )
-    add(
-        "--timeout",
-        type=_seconds,
-        default=DEFAULT_TIMEOUT_SECONDS,
-        help=f"seconds for each call; default {DEFAULT_TIMEOUT_SECONDS:g}",
-    )
-    return parser.parse_args(argv)
+def _is_fallback(response: Any) -> bool:
+    fallback = response.outputs["is_fallback"]
+    values = list(fallback.bool_val) or [bool(b) for b in fallback.tensor_content]
+    return any(values)
 
 
-def _items(text: str) -> list[str]:
-    return [item for item in text.split(",") if item]
+def _ask(client: Client, args: argparse.Namespace) -> tuple[list[str], bool]:
+    """The lines to print, item and value, and whether the answer is a fallback."""
+    if args.why is not None:
+        explanation = client.explain(args.history, args.why)
+        return _lines(explanation.influences), explanation.is_fallback
+    if args.similar_to is not None:
+        answer = client.similar_items(args.similar_to, args.k, args.exclude)
+    else:
+        answer = client.recommend(
+            args.history, args.k, args.exclude, args.include_history, args.allow
+        )
+    pairs = answer.items
+    if args.probabilities:
+        items = [item for item, _ in pairs]
+        pairs = list(zip(items, answer.probabilities, strict=True))
+    return _lines(pairs), answer.is_fallback
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if not 1 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"must be at least 1. Received: {text}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"must be above 0. Received: {text}")
-    return value
+def _lines(pairs: list[tuple[str, float]]) -> list[str]:
+    return [f"{item}\t{value:.6f}\n" for item, value in pairs]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     try:
-        answer = recommend(
-            args.target,
-            args.model_name,
-            args.history,
-            args.k,
-            exclude=args.exclude,
-            include_history=args.include_history,
-            timeout=args.timeout,
+        security = client_channel.read_security(
+            args.ca_file, args.cert_file, args.key_file, args.token_file
         )
-    except QueryError as error:
+        with Client(args.target, args.model_name, args.timeout, security) as client:
+            lines, is_fallback = _ask(client, args)
+    except (QueryError, OSError) as error:
         print(f"query: {error}", file=sys.stderr)
         return 1
-    if answer.is_fallback:
-        print("query: no item of the history is known: popular items", file=sys.stderr)
-    if len(answer.items) < args.k:
+    if is_fallback:
+        print(f"query: {_FALLBACK[args.why is not None]}", file=sys.stderr)
+    if args.why is None and len(lines) < args.k:
         print(
-            f"query: the model answers {len(answer.items)} of {args.k} items",
-            file=sys.stderr,
+            f"query: the model answers {len(lines)} of {args.k} items", file=sys.stderr
         )
-    lines = "".join(f"{item}\t{score:.6f}\n" for item, score in answer.items)
-    sys.stdout.buffer.write(lines.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.write("".join(lines).encode("utf-8", "surrogateescape"))
     return 0
 
 

@@ -6,17 +6,20 @@ Only the `*_pb2_grpc` modules are imported: `prediction_service_pb2` and
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import traceback
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving import contract
+from serving import api as model_api
+from serving import contract, security
 from serving.api import ModelApi
 from serving.contract import Code, StatusError
 
@@ -25,6 +28,13 @@ log = logging.getLogger(__name__)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_CONCURRENT = 1024
 """Calls in work or waiting for a thread; more are RESOURCE_EXHAUSTED at once."""
+
+_ARGUMENTS: dict[str, int | str] = {
+    "grpc.max_receive_message_length": contract.MAX_REQUEST_BYTES,
+    "grpc.max_send_message_length": -1,
+    # Two servers on one port must not share its traffic unnoticed.
+    "grpc.so_reuseport": 0,
+}
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -35,7 +45,7 @@ def _answer(
 ) -> Response:
     # A deadline may have passed while the call waited for a thread.
     if not context.is_active():
-        context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the caller waits no longer")
     try:
         return call(request)
     except StatusError as error:
@@ -52,13 +62,8 @@ def log_internal(error: Exception) -> None:
     log.error("%s at %s:%s", type(error).__name__, frame.filename, frame.lineno)
 
 
-def _unimplemented(context: grpc.ServicerContext, name: str) -> NoReturn:
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not implemented")
-    raise AssertionError("abort always raises")
-
-
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the rest is UNIMPLEMENTED."""
+    """Predict and GetModelMetadata; the rest is refused, as no signature fits it."""
 
     def __init__(self, api: ModelApi) -> None:
         """Takes what answers."""
@@ -74,19 +79,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Refused: no signature classifies."""
-        _unimplemented(context, "Classify")
+        _answer(lambda r: self._api.refuse(model_api.CLASSIFY, r), request, context)
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Refused: no signature regresses."""
-        _unimplemented(context, "Regress")
+        _answer(lambda r: self._api.refuse(model_api.REGRESS, r), request, context)
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Refused, as Classify and Regress are."""
-        _unimplemented(context, "MultiInference")
+        _answer(self._api.refuse_inference, request, context)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; HandleReloadConfigRequest is UNIMPLEMENTED."""
+    """GetModelStatus, and HandleReloadConfigRequest where it is enabled."""
 
     def __init__(self, api: ModelApi) -> None:
         """Takes what answers."""
@@ -99,17 +104,46 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def HandleReloadConfigRequest(
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Refused: whoever reaches the port could otherwise change what is served."""
-        _unimplemented(context, "HandleReloadConfigRequest")
+        """Serves another configuration's models; UNIMPLEMENTED unless enabled."""
+        return _answer(self._api.reload, request, context)
 
 
-def start(api: ModelApi, host: str, port: int) -> tuple[grpc.Server, int]:
+@dataclasses.dataclass(frozen=True)
+class GrpcOptions:
+    """How the gRPC port is offered.
+
+    Attributes:
+        ssl_config: see `config_files.read_ssl`; None for no TLS.
+        tokens: of which a call must bring one; none for any call.
+        is_health_offered: whether grpc.health.v1 answers.
+        channel_arguments: gRPC's own, over the defaults.
+        socket_path: of a Unix socket to listen on besides.
+    """
+
+    ssl_config: Any = None
+    tokens: tuple[str, ...] = ()
+    is_health_offered: bool = False
+    channel_arguments: tuple[tuple[str, int | str], ...] = ()
+    socket_path: str = ""
+
+
+HEALTH_SERVICES = (
+    *("", "ModelService", "PredictionService"),
+    *("tensorflow.serving.ModelService", "tensorflow.serving.PredictionService"),
+)
+"""TF Serving's names without the package, and the full ones that probes expect."""
+
+
+def start(
+    api: ModelApi, host: str, port: int, options: GrpcOptions | None = None
+) -> tuple[grpc.Server, int]:
     """Serves both services.
 
     Args:
         api: what answers.
         host: address to listen on.
         port: 0 for any free one.
+        options: plain and open by default.
 
     Returns:
         The started server and its port.
@@ -117,25 +151,48 @@ def start(api: ModelApi, host: str, port: int) -> tuple[grpc.Server, int]:
     Raises:
         StatusError: UNAVAILABLE if the port cannot be had.
     """
+    options = options or GrpcOptions()
     server = grpc.server(
         futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1), "grpc"),
+        interceptors=_interceptors(options),
         maximum_concurrent_rpcs=_MAX_CONCURRENT,
-        options=[
-            ("grpc.max_receive_message_length", contract.MAX_REQUEST_BYTES),
-            ("grpc.max_send_message_length", -1),
-            # Two servers on one port must not share its traffic unnoticed.
-            ("grpc.so_reuseport", 0),
-        ],
+        options=list({**_ARGUMENTS, **dict(options.channel_arguments)}.items()),
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(api), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)
+    if options.is_health_offered:
+        _add_health(server)
+    bound = _listen(server, f"{host}:{port}", options)
+    if options.socket_path:
+        _listen(server, f"unix:{options.socket_path}", options)
+    server.start()
+    return server, bound
+
+
+def _interceptors(options: GrpcOptions) -> list[grpc.ServerInterceptor]:
+    if not options.tokens:
+        return []
+    return [security.TokenInterceptor(security.Tokens(options.tokens))]
+
+
+def _add_health(server: grpc.Server) -> None:
+    servicer = health.HealthServicer()
+    for name in HEALTH_SERVICES:
+        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+
+
+def _listen(server: grpc.Server, address: str, options: GrpcOptions) -> int:
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        if options.ssl_config is None:
+            bound = server.add_insecure_port(address)
+        else:
+            credentials = security.server_credentials(options.ssl_config)
+            bound = server.add_secure_port(address, credentials)
     except RuntimeError:
         bound = 0
     if not bound:
-        raise StatusError(Code.UNAVAILABLE, f"cannot listen on {host}:{port} (gRPC)")
-    server.start()
-    return server, bound
+        raise StatusError(Code.UNAVAILABLE, f"cannot listen on {address} (gRPC)")
+    return int(bound)

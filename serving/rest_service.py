@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import logging
 import re
@@ -13,12 +15,13 @@ from typing import Any
 
 from google.protobuf import json_format
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
 )
 
-from serving import contract, json_tensors
+from serving import contract, json_tensors, metrics, security
 from serving.api import SIGNATURE_DEF, ModelApi
 from serving.contract import Code, StatusError, invalid_argument
 from serving.grpc_service import log_internal
@@ -32,6 +35,7 @@ _MODEL = (
 _POST = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
+_LINGER_SECONDS = 2.0
 # Names of protobuf 4, which TensorFlow 2.16 is bound to; the stubs know newer ones.
 _JSON_OPTIONS: dict[str, Any] = {
     "preserving_proto_field_name": True,
@@ -52,7 +56,7 @@ class RestApi:
         Raises:
             StatusError: see `contract.HTTP_STATUS`.
         """
-        match = _GET.fullmatch(path)
+        match = _GET.fullmatch(path.partition("?")[0])
         if not match:
             raise invalid_argument(f"Malformed request: GET {path}")
         if match["metadata"]:
@@ -75,7 +79,14 @@ class RestApi:
             raise invalid_argument(f"Malformed request: POST {path}")
         method = match["method"].lower()
         if method != "predict":
-            raise StatusError(Code.UNIMPLEMENTED, f"{method} is not implemented")
+            task = classification_pb2.ClassificationRequest()
+            _fill_spec(task.model_spec, match)
+            json_tensors.parse(body)
+            self._api.refuse(method, task)
+        with self._api.counted(match["name"], "Predict", "REST"):
+            return self._predict(match, body)
+
+    def _predict(self, match: re.Match[str], body: bytes) -> dict[str, Any]:
         request = predict_pb2.PredictRequest()
         _fill_spec(request.model_spec, match)
         document = json_tensors.parse(body)
@@ -130,6 +141,21 @@ def _metadata_document(
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class RestOptions:
+    """How the REST port is offered.
+
+    Attributes:
+        tokens: of which a request must bring one; none for any request.
+        metrics_path: where metrics are read; None for nowhere.
+        timeout_seconds: how long a connection may be silent.
+    """
+
+    tokens: tuple[str, ...] = ()
+    metrics_path: str | None = None
+    timeout_seconds: float = contract.REST_TIMEOUT_SECONDS
+
+
 class RestServer(ThreadingHTTPServer):
     """A thread a connection; knows how many requests are in work."""
 
@@ -137,13 +163,17 @@ class RestServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, api: ModelApi, host: str, port: int) -> None:
+    def __init__(
+        self, api: ModelApi, host: str, port: int, options: RestOptions | None = None
+    ) -> None:
         """Listens, but answers only after `start`.
 
         Raises:
             StatusError: UNAVAILABLE if the port cannot be had.
         """
         self.rest_api = RestApi(api)
+        self.options = options or RestOptions()
+        self.tokens = security.Tokens(self.options.tokens)
         self.draining = False
         self.in_work = 0
         self.idle = threading.Condition()
@@ -180,13 +210,19 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "s4rec-serving"
     sys_version = ""
-    timeout = contract.REST_TIMEOUT_SECONDS
     # Small answers must not wait for an acknowledgement.
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.options.timeout_seconds)
+
     def do_GET(self) -> None:
-        self._handle(lambda: self.server.rest_api.get(self.path))
+        if self.path.partition("?")[0] == self.server.options.metrics_path:
+            self._handle(metrics.page)
+        else:
+            self._handle(lambda: self.server.rest_api.get(self.path))
 
     def do_POST(self) -> None:
         body = self._body()
@@ -209,6 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             limit = contract.MAX_REQUEST_BYTES
             self._send(413, {"error": f"a body may have {limit} bytes at most"})
+            self._linger()
             return None
         body = self.rfile.read(int(length))
         if len(body) < int(length):
@@ -216,10 +253,21 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return body
 
+    def _linger(self) -> None:
+        """Reads on for a moment: closed at once, the client might miss the answer."""
+        self.connection.settimeout(_LINGER_SECONDS)
+        end = time.monotonic() + _LINGER_SECONDS
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while time.monotonic() < end and self.connection.recv(2**20):
+                pass
+
     def _handle(self, call: Any) -> None:
         with self.server.idle:
             self.server.in_work += 1
         try:
+            if not self.server.tokens.allow(self.headers.get("Authorization")):
+                raise StatusError(Code.UNAUTHENTICATED, security.REFUSAL)
             self._send(200, call())
         except StatusError as error:
             status = contract.HTTP_STATUS.get(error.code, 500)
@@ -234,10 +282,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.in_work -= 1
                 self.server.idle.notify_all()
 
-    def _send(self, status: int, document: dict[str, Any]) -> None:
-        body = json.dumps(document, ensure_ascii=True).encode()
+    def _send(self, status: int, document: dict[str, Any] | str) -> None:
+        if isinstance(document, str):
+            kind, body = "text/plain", document.encode()
+        else:
+            kind = "application/json"
+            body = json.dumps(document, ensure_ascii=True).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         if self.server.draining or self.close_connection:
             self.send_header("Connection", "close")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +16,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from s4rec_tf import spec
-from serving import contract, tensors
+from serving import contract, metrics, tensors
 from serving.contract import Code, StatusError
+
+if TYPE_CHECKING:
+    from serving.config_files import BatchingParameters
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 META_FOLDER = ".meta"
@@ -29,21 +34,31 @@ class Servable:
         signatures: signature definitions by name.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Checks the digests, loads the files, runs the warm-up records.
+    def __init__(
+        self,
+        path: Path,
+        model_name: str = "",
+        batching: BatchingParameters | None = None,
+    ) -> None:
+        """Checks the files, loads them, runs the warm-up records.
 
         Args:
             path: BASE/NAME/N.
+            model_name: the name in metrics.
+            batching: how requests are joined; None runs each alone.
 
         Raises:
-            StatusError: if any of the three fails; nothing stays loaded.
+            StatusError: if any of the three fails, or a weight or a warm-up answer is
+                not finite; nothing stays loaded.
         """
         self.version = int(path.name)
+        self._model_name = model_name
         self._lock = threading.Lock()
         self._users = 0
         self._retired = False
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         verify_digests(path)
+        verify_weights(path)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             meta_graph = tf.compat.v1.saved_model.loader.load(
@@ -52,8 +67,12 @@ class Servable:
             self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
                 meta_graph.signature_def
             )
-            for request in warmup_requests(path):
-                self.predict(request)
+            self._batchers = None
+            if batching is not None:
+                from serving.batching import Batchers
+
+                self._batchers = Batchers(self._session, batching)
+            self._warm_up(path)
         except Exception as error:
             self._session.close()
             raise _load_error(path, error) from error
@@ -112,16 +131,40 @@ class Servable:
             response.outputs[alias].CopyFrom(proto)
         return response
 
+    def _warm_up(self, path: Path) -> None:
+        """Runs the warm-up records; their answers must be finite."""
+        for request in warmup_requests(path):
+            start = time.perf_counter()
+            response = self.predict(request)
+            micros = 1e6 * (time.perf_counter() - start)
+            metrics.WARMUP_LATENCY.observe(micros, str(path), "OK")
+            for alias, proto in response.outputs.items():
+                if not all(map(math.isfinite, (*proto.float_val, *proto.double_val))):
+                    raise StatusError(
+                        Code.DATA_LOSS,
+                        f"{path}: signature {response.model_spec.signature_name} "
+                        f"answers {alias} that are not finite to a warm-up record",
+                    )
+
     def _run(
         self, name: str, outputs: tuple[str, ...], arrays: list[np.ndarray]
     ) -> list[np.ndarray]:
+        start = time.perf_counter()
         try:
-            return list(self._callable(name, outputs)(*arrays))
+            values = None
+            if self._batchers is not None:
+                batcher = self._batchers.of(name, self.signatures[name])
+                values = batcher.run(outputs, arrays)
+            if values is None:
+                values = list(self._callable(name, outputs)(*arrays))
         except tf.errors.OpError as error:
             raise StatusError(Code(error.error_code), error.message) from error
         except UnicodeDecodeError as error:
             # TensorFlow quoted bytes of the request in its message.
             raise contract.invalid_argument("the input cannot be parsed") from error
+        micros = 1e6 * (time.perf_counter() - start)
+        metrics.RUNTIME_LATENCY.observe(micros, self._model_name, "Predict", "TF1")
+        return values
 
     def _callable(self, name: str, outputs: tuple[str, ...]) -> Any:
         key = (name, outputs)
@@ -224,6 +267,30 @@ def verify_digests(path: Path) -> None:
             raise StatusError(Code.DATA_LOSS, f"{file} is missing")
         if spec.sha256_of_file(file) != entry["sha256"]:
             raise StatusError(Code.DATA_LOSS, f"{file} differs from its manifest")
+
+
+def verify_weights(path: Path) -> None:
+    """Refuses a version with a weight that is NaN or infinite.
+
+    Warm-up answers alone would not tell: they hold a few items' scores.
+
+    Raises:
+        StatusError: DATA_LOSS, naming the variable.
+    """
+    if not (path / "variables" / "variables.index").is_file():
+        return
+    try:
+        reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+        for name, dtype in reader.get_variable_to_dtype_map().items():
+            if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
+                raise StatusError(
+                    Code.DATA_LOSS, f"{path}: variable {name} is not finite"
+                )
+    except StatusError:
+        raise
+    except Exception as error:
+        # The reader raises what it likes, an IndexError for a file cut short.
+        raise StatusError(Code.DATA_LOSS, f"{path}: {error}") from error
 
 
 def _load_error(path: Path, error: Exception) -> StatusError:

@@ -3,137 +3,75 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from serving.contract import DEFAULT_MAX_BATCH_ROWS, Code, StatusError
+from serving.contract import Code, StatusError
+from serving.flags import parse_args
+from serving.versions import NoBasePath
 
 if TYPE_CHECKING:
+    from serving.models import ModelEntry, Models
     from serving.versions import VersionManager
 
 DRAIN_SECONDS = 20.0
 """How long requests in work may go on after SIGTERM; Kubernetes kills after 30."""
 
-_WAIT_SECONDS = 0.1
-
 log = logging.getLogger("serving")
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; names are TF Serving's."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serving.server",
-        allow_abbrev=False,
-        description="Serves the newest version under a base path over TF Serving's "
-        "gRPC and REST APIs, and swaps when a newer one appears. When ready it prints "
-        "one line: serving: grpc=HOST:PORT rest=HOST:PORT model=NAME version=N",
-    )
-    add = parser.add_argument
-    add("--model_name", required=True, help="name that requests must use")
-    add("--model_base_path", type=Path, required=True, help="BASE/NAME, with versions")
-    add("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
-    add("--port", type=_port, default=8500, help="gRPC; default 8500; 0: any free")
-    add(
-        "--rest_api_port",
-        type=_port,
-        default=8501,
-        help="REST; default 8501; 0: any free",
-    )
-    add(
-        "--file_system_poll_wait_seconds",
-        type=_positive,
-        default=1.0,
-        help="pause between two looks for new versions; default 1",
-    )
-    add(
-        "--max_num_load_retries",
-        type=_count,
-        default=5,
-        help="further tries to load a version after a failed one; default 5",
-    )
-    add(
-        "--load_retry_interval_micros",
-        type=_count,
-        default=60_000_000,
-        help="least pause between two tries, in microseconds; default one minute",
-    )
-    add(
-        "--max_batch_size",
-        type=_positive_count,
-        default=DEFAULT_MAX_BATCH_ROWS,
-        help=f"most rows of a request; default {DEFAULT_MAX_BATCH_ROWS}",
-    )
-    return parser.parse_args(argv)
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 2**16:
-        raise argparse.ArgumentTypeError(f"must be in 0..65535. Received: {text}")
-    return port
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative. Received: {text}")
-    return value
-
-
-def _positive_count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1. Received: {text}")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0. Received: {text}")
-    return value
 
 
 def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     """Loads, listens, and serves until `stop` is set; then drains.
 
     Raises:
-        StatusError: if nothing can be served or a port cannot be had.
-        NoBasePath: if the base path is missing at the start.
+        StatusError: if a file of settings is wrong, nothing can be served or a port
+            cannot be had.
+        NoBasePath: if a base path is missing at the start.
     """
-    from serving.versions import VersionManager, versions_on_disk
+    from serving.models import ConfigFile, Models, entries_of
+    from serving.versions import versions_on_disk
 
     # A wrong path fails the command before TensorFlow is imported.
-    versions_on_disk(args.model_base_path)
+    if args.model_base_path is not None:
+        versions_on_disk(args.model_base_path)
+    grpc_options, rest_options = _port_options(args)
     from serving import grpc_service, rest_service
     from serving.api import ModelApi
-    from serving.servable import Servable
 
-    versions = VersionManager(
-        args.model_name,
-        args.model_base_path,
-        Servable,
-        poll_seconds=args.file_system_poll_wait_seconds,
-        max_retries=args.max_num_load_retries,
-        retry_seconds=args.load_retry_interval_micros / 1e6,
-    )
-    versions.poll()
-    versions.start()
+    models = Models(_new_manager(args))
     try:
-        if not _wait_until_available(versions, stop):
+        models.replace(_entries(args), stop)
+        if stop.is_set():
             return
-        api = ModelApi(versions, args.max_batch_size)
-        rest = rest_service.RestServer(api, args.host, args.rest_api_port)
-        grpc_server, grpc_port = grpc_service.start(api, args.host, args.port)
+
+        def reload(config: Any) -> None:
+            try:
+                models.replace(entries_of(config), stop)
+            except NoBasePath as error:
+                raise StatusError(Code.INVALID_ARGUMENT, str(error)) from error
+
+        may_reload = args.enable_reload_config_requests
+        api = ModelApi(models, args.max_batch_size, reload if may_reload else None)
+        rest = rest_service.RestServer(
+            api, args.host, args.rest_api_port, rest_service.RestOptions(**rest_options)
+        )
+        grpc_server, grpc_port = grpc_service.start(
+            api, args.host, args.port, grpc_service.GrpcOptions(**grpc_options)
+        )
         rest_port = rest.start()
+        if args.model_config_file and args.model_config_file_poll_wait_seconds:
+            seconds = float(args.model_config_file_poll_wait_seconds)
+            file = ConfigFile(models, args.model_config_file, seconds)
+            threading.Thread(target=file.watch, args=[stop], daemon=True).start()
         print(
             f"serving: grpc={args.host}:{grpc_port} rest={args.host}:{rest_port} "
-            f"model={args.model_name} version={versions.serving_version}",
+            + _described(models),
             flush=True,
         )
         stop.wait()
@@ -142,21 +80,72 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         rest.drain(DRAIN_SECONDS)
         drained.wait()
     finally:
-        versions.stop()
+        models.stop()
 
 
-def _wait_until_available(versions: VersionManager, stop: threading.Event) -> bool:
-    """False if the server was told to stop before it had anything to serve."""
-    while versions.serving_version is None:
-        reason = versions.hopeless()
-        if reason:
-            raise StatusError(
-                Code.UNAVAILABLE,
-                f"no version of {versions.model_name} can be loaded: {reason}",
-            )
-        if stop.wait(_WAIT_SECONDS):
-            return False
-    return True
+def _entries(args: argparse.Namespace) -> list[ModelEntry]:
+    from serving import config_files
+    from serving.models import ModelEntry, entries_of
+
+    if args.model_config_file is None:
+        return [ModelEntry(args.model_name, args.model_base_path)]
+    return entries_of(config_files.read_models(args.model_config_file))
+
+
+def _described(models: Models) -> str:
+    managers = [(name, models.find(name)) for name in models.names()]
+    versions = [str(m.serving_version) for _, m in managers if m is not None]
+    return f"model={','.join(models.names())} version={','.join(versions)}"
+
+
+def _port_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the gRPC and the REST port, with the files that flags name read."""
+    from serving import config_files as files
+
+    tokens = files.read_tokens(args.token_file) if args.token_file else ()
+    for_grpc = {
+        "ssl_config": files.read_ssl(args.ssl_config_file)
+        if args.ssl_config_file
+        else None,
+        "tokens": tokens,
+        "is_health_offered": args.enable_grpc_healthcheck_service,
+        "channel_arguments": tuple(args.grpc_channel_arguments),
+        "socket_path": args.grpc_socket_path,
+    }
+    monitoring = args.monitoring_config_file
+    for_rest = {
+        "tokens": tokens,
+        "metrics_path": files.read_metrics_path(monitoring) if monitoring else None,
+        "timeout_seconds": args.rest_api_timeout_in_ms / 1000,
+    }
+    return for_grpc, for_rest
+
+
+def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManager]:
+    """Makes the versions of a model, with the settings that flags give."""
+    from serving import config_files
+    from serving.servable import Servable
+    from serving.versions import VersionManager
+
+    batching = None
+    if args.enable_batching:
+        batching = (
+            config_files.read_batching(args.batching_parameters_file)
+            if args.batching_parameters_file
+            else config_files.BatchingParameters()
+        )
+
+    def new(name: str, base_path: Path) -> VersionManager:
+        return VersionManager(
+            name,
+            base_path,
+            functools.partial(Servable, model_name=name, batching=batching),
+            poll_seconds=args.file_system_poll_wait_seconds,
+            max_retries=args.max_num_load_retries,
+            retry_seconds=args.load_retry_interval_micros / 1e6,
+        )
+
+    return new
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,8 +163,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from serving.versions import NoBasePath
-
     try:
         serve(args, stop)
     except (StatusError, NoBasePath) as error:

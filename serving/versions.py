@@ -1,8 +1,9 @@
-"""Which version is served: watches the base path, loads the new before the old goes.
+"""Which versions are served: watches the base path, loads the new before the old goes.
 
-The newest version on disk is served. One that cannot be loaded is tried again a bounded
-number of times while the one before it keeps answering; a folder that is replaced
-counts as new. Going back is deleting the newest folder.
+A policy says which of the versions on disk are wanted; by default it is the newest. One
+that cannot be loaded is tried again a bounded number of times while the one before it
+keeps answering; a folder that is replaced counts as new. Going back is deleting the
+newest folder.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving import metrics
 from serving.contract import Code, StatusError
 
 if TYPE_CHECKING:
@@ -53,6 +55,19 @@ class _Failure:
     retry_at: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Which versions are wanted.
+
+    Attributes:
+        newest: how many, the newest first; None for all.
+        only: the numbers that count; None for every number.
+    """
+
+    newest: int | None = 1
+    only: frozenset[int] | None = None
+
+
 class NoBasePath(Exception):
     """The base path does not exist."""
 
@@ -77,10 +92,12 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 class VersionManager:
-    """Serves the newest good version of one model.
+    """Serves the wanted good versions of one model.
 
     Attributes:
         model_name: the name that requests must use.
+        policy: which versions are wanted; may be replaced, the next look sees it.
+        labels: versions by label; may be replaced.
     """
 
     def __init__(
@@ -92,6 +109,8 @@ class VersionManager:
         poll_seconds: float = 1.0,
         max_retries: int = 5,
         retry_seconds: float = 60.0,
+        policy: Policy | None = None,
+        labels: Mapping[str, int] | None = None,
     ) -> None:
         """Takes the settings; nothing is read before `poll`.
 
@@ -102,15 +121,21 @@ class VersionManager:
             poll_seconds: pause between two looks at the base path.
             max_retries: further loads of a version after a failed one.
             retry_seconds: least pause between two loads of a failing version.
+            policy: which versions are wanted; the newest by default.
+            labels: versions by label.
         """
         self.model_name = model_name
-        self._base_path = base_path
+        self.policy = policy or Policy()
+        self.labels: Mapping[str, int] = labels or {}
+        self.base_path = base_path
         self._poll_seconds = poll_seconds
         self._max_retries = max_retries
         self._retry_seconds = retry_seconds
         self._load = load
         self._lock = threading.Lock()
-        self._current: Servable | None = None
+        # Replaced, never changed: it is read without the lock.
+        self._served: dict[int, Servable] = {}
+        self._polling = threading.Lock()
         self._statuses: dict[int, Status] = {}
         self._failures: dict[int, _Failure] = {}
         self._stop = threading.Event()
@@ -121,46 +146,32 @@ class VersionManager:
 
     @property
     def serving_version(self) -> int | None:
-        """The version that answers; None before the first is loaded."""
-        current = self._current
-        return current.version if current else None
+        """The newest version that answers; None before the first is loaded."""
+        return max(self._served, default=None)
 
     def start(self) -> None:
         """Looks at the base path from now on, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops looking and retires the version that is served."""
+        """Stops looking and retires the versions that are served."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._lock:
-            current, self._current = self._current, None
-        if current:
-            current.retire()
+        self._retire_all_but(set())
 
     def poll(self) -> None:
-        """One look: loads the newest version that is neither served nor given up.
+        """One look: loads the wanted versions that are neither served nor given up.
 
         Raises:
             NoBasePath: if the base path is missing; what is served stays.
         """
-        on_disk = versions_on_disk(self._base_path)
-        if not on_disk:
-            self._warn(
-                f"No versions of {self.model_name} found under {self._base_path}"
-            )
-        for version in sorted(on_disk, reverse=True):
-            if version == self.serving_version:
-                return
-            if self._may_load(version, on_disk[version]) and self._try_load(
-                version, on_disk[version]
-            ):
-                return
+        with self._polling:
+            self._poll()
 
     def hopeless(self) -> str | None:
         """Why nothing is or will be served without new files; None otherwise."""
-        if self._current or not self._failures:
+        if self._served or not self._failures:
             return None
         if any(
             failure.loads <= self._max_retries for failure in self._failures.values()
@@ -171,7 +182,7 @@ class VersionManager:
 
     @contextlib.contextmanager
     def lease(self, version: int | None = None) -> Iterator[Servable]:
-        """The version that answers, kept loaded for the length of the block.
+        """A version that answers, kept loaded for the length of the block.
 
         Args:
             version: a certain one; the newest that is available by default.
@@ -185,6 +196,23 @@ class VersionManager:
         finally:
             servable.release()
 
+    def labelled(self, label: str) -> int:
+        """The version that a label stands for.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT if it is not known.
+        """
+        if label not in self.labels:
+            raise StatusError(
+                Code.INVALID_ARGUMENT,
+                f"Unrecognized servable version label: {label}",
+            )
+        return self.labels[label]
+
+    def available(self) -> set[int]:
+        """The versions that answer."""
+        return set(self._served)
+
     def statuses(self) -> dict[int, Status]:
         """Status of every version ever seen, by number."""
         with self._lock:
@@ -192,9 +220,9 @@ class VersionManager:
 
     def _acquire(self, version: int | None) -> Servable:
         with self._lock:
-            servable = self._current
-            known = servable is not None and version in (None, servable.version)
-            if known and servable is not None and servable.acquire():
+            wanted = self.serving_version if version is None else version
+            servable = self._served.get(wanted) if wanted is not None else None
+            if servable is not None and servable.acquire():
                 return servable
         kind = "Latest" if version is None else "Specific"
         suffix = "" if version is None else f", {version}"
@@ -202,6 +230,26 @@ class VersionManager:
             Code.NOT_FOUND,
             f"Servable not found for request: {kind}({self.model_name}{suffix})",
         )
+
+    def _poll(self) -> None:
+        on_disk = versions_on_disk(self.base_path)
+        if not on_disk:
+            self._warn(f"No versions of {self.model_name} found under {self.base_path}")
+        policy = self.policy
+        kept: set[int] = set()
+        for version in sorted(on_disk, reverse=True):
+            if policy.newest is not None and len(kept) >= policy.newest:
+                break
+            if policy.only is not None and version not in policy.only:
+                continue
+            if version in self._served or (
+                self._may_load(version, on_disk[version])
+                and self._try_load(version, on_disk[version])
+            ):
+                kept.add(version)
+        # Rather an unwanted version than none.
+        if kept:
+            self._retire_all_but(kept)
 
     def _watch(self) -> None:
         while not self._stop.wait(self._poll_seconds):
@@ -211,7 +259,7 @@ class VersionManager:
                 self._warn(str(error))
             except Exception:
                 # The watch must outlive whatever a file system can do.
-                log.exception("looking for versions under %s failed", self._base_path)
+                log.exception("looking for versions under %s failed", self.base_path)
 
     def _warn(self, message: str) -> None:
         if message != self._warned:
@@ -233,19 +281,26 @@ class VersionManager:
         try:
             servable = self._load(path)
         except StatusError as error:
+            metrics.LOAD_ATTEMPTS.add(str(path), "fail")
             self._note_failure(version, identity, error)
             return False
+        metrics.LOAD_ATTEMPTS.add(str(path), "success")
         self._warned = ""
         self._failures.pop(version, None)
         with self._lock:
-            old, self._current = self._current, servable
+            self._served = {**self._served, version: servable}
             self._statuses[version] = Status(State.AVAILABLE)
-            if old:
-                self._statuses[old.version] = Status(State.END)
-        if old:
-            old.retire()
         log.info("version %d of %s is available", version, self.model_name)
         return True
+
+    def _retire_all_but(self, kept: set[int]) -> None:
+        with self._lock:
+            gone = [s for v, s in self._served.items() if v not in kept]
+            self._served = {v: s for v, s in self._served.items() if v in kept}
+            for servable in gone:
+                self._statuses[servable.version] = Status(State.END)
+        for servable in gone:
+            servable.retire()
 
     def _note_failure(
         self, version: int, identity: tuple[int, int], error: StatusError
@@ -255,6 +310,7 @@ class VersionManager:
         retry_at = time.monotonic() + self._retry_seconds
         self._failures[version] = _Failure(identity, loads, retry_at)
         self._set(version, Status(State.END, error.code, error.message))
+        metrics.REJECTED.add(self.model_name, str(version), error.code.name)
         log.error(
             "version %d of %s cannot be loaded (load %d of %d): %s",
             version,

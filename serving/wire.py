@@ -8,9 +8,16 @@ both. `tests/serving/test_wire.py` holds them to the generated ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    wrappers_pb2,
+)
 
 DT_FLOAT, DT_INT32, DT_STRING, DT_BOOL = 1, 3, 7, 10
 """`tensorflow.DataType` numbers."""
@@ -26,7 +33,8 @@ _SCALARS = {
 }
 
 # message -> field -> (number, type); "*T" is repeated, "{T}" a map from string to T.
-_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+Message = dict[str, tuple[int, str]]
+_MESSAGES: dict[str, Message] = {
     "Version": {"value": (1, "int64")},
     "Dim": {"size": (1, "int64")},
     "TensorShape": {"dim": (2, "*Dim"), "unknown_rank": (3, "bool")},
@@ -69,12 +77,14 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 _PACKAGE = "s4rec.wire"
 
 
-def _build_pool() -> descriptor_pool.DescriptorPool:
+def message_classes(messages: Mapping[str, Message]) -> dict[str, Any]:
+    """The classes of declared messages by name, in a descriptor pool of their own."""
     file = descriptor_pb2.FileDescriptorProto(
         name="s4rec/wire.proto", package=_PACKAGE, syntax="proto3"
     )
-    file.dependency.append(any_pb2.DESCRIPTOR.name)
-    for name, fields in _MESSAGES.items():
+    known = (any_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR)
+    file.dependency.extend(descriptor.name for descriptor in known)
+    for name, fields in messages.items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             if kind.startswith("{"):
@@ -82,9 +92,15 @@ def _build_pool() -> descriptor_pool.DescriptorPool:
             else:
                 _add_field(message, field, number, kind)
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
+    for descriptor in known:
+        pool.AddSerializedFile(descriptor.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
-    return pool
+    return {
+        name: message_factory.GetMessageClass(
+            pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
+        )
+        for name in messages
+    }
 
 
 def _add_field(message: Any, name: str, number: int, kind: str) -> None:
@@ -119,18 +135,10 @@ def _full_name(kind: str) -> str:
     return f".{kind}" if "." in kind else f".{_PACKAGE}.{kind}"
 
 
-_POOL = _build_pool()
-
-
-def message_class(name: str) -> Any:
-    """The class of a message declared above."""
-    descriptor = _POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    return message_factory.GetMessageClass(descriptor)
-
-
-PredictRequest = message_class("PredictRequest")
-PredictResponse = message_class("PredictResponse")
-MetadataRequest = message_class("MetadataRequest")
-MetadataResponse = message_class("MetadataResponse")
-SignatureDefMap = message_class("SignatureDefMap")
-Tensor = message_class("Tensor")
+_CLASSES = message_classes(_MESSAGES)
+PredictRequest = _CLASSES["PredictRequest"]
+PredictResponse = _CLASSES["PredictResponse"]
+MetadataRequest = _CLASSES["MetadataRequest"]
+MetadataResponse = _CLASSES["MetadataResponse"]
+SignatureDefMap = _CLASSES["SignatureDefMap"]
+Tensor = _CLASSES["Tensor"]

@@ -107,6 +107,7 @@ COMMANDS = (
     "pipelines.experiments",
     "pipelines.robustness",
     "pipelines.report",
+    "pipelines.score_users",
     "pipelines.synthetic_log",
 )
 

@@ -49,8 +49,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _load(
     args: argparse.Namespace, dataset: spec.DatasetDir
-) -> tuple[protocol.Recommender, dict[str, Any]]:
-    """The model to export and facts for its card: the one place that knows the trainer.
+) -> tuple[protocol.Recommender, protocol.Recommender, dict[str, Any]]:
+    """The model to export, the one chosen by validation, and facts for the card.
+
+    The one place that knows the trainer.
 
     Raises:
         ExportError: if the run folder cannot be used.
@@ -58,14 +60,13 @@ def _load(
     from s4rec_tf.train import checkpoints, loop, runs
 
     try:
-        model, run = runs.restore_best(args.run_dir, dataset)
-        if args.refit:
-            model = loop.refit(args.run_dir, dataset)
+        chosen, run = runs.restore_best(args.run_dir, dataset)
+        model = loop.refit(args.run_dir, dataset) if args.refit else chosen
         settings = json.loads(run.config.read_text("utf-8"))
         outcome = run.read_manifest()
     except (runs.RunError, checkpoints.CheckpointError) as error:
         raise protocol.ExportError(str(error)) from error
-    return model, _facts(run.root, settings, outcome, args.refit)
+    return model, chosen, _facts(run.root, settings, outcome, args.refit)
 
 
 def _facts(
@@ -100,7 +101,7 @@ def export(args: argparse.Namespace) -> Path:
     """
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
-    model, card = _load(args, dataset)
+    model, chosen, card = _load(args, dataset)
     from s4rec_tf.export import popularity, write
 
     counts = popularity.all_counts if args.refit else popularity.training_counts
@@ -111,6 +112,7 @@ def export(args: argparse.Namespace) -> Path:
         max_k=args.max_k,
         popularity=counts(dataset),
         card=card,
+        without_validation=chosen if args.refit else None,
     )
 
 

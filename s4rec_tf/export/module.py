@@ -1,11 +1,14 @@
 """The exported graph: raw item ids in, raw item ids out, the vocabulary inside.
 
+`signatures.py` says what can be asked; here is what all questions share.
+
 Alphabet of the shapes: B requests, L the encoder's length, E excluded items, W any
 width, V items, d the vectors' width, max_k the width of every answer.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,19 @@ from s4rec_tf import retrieval, spec
 from s4rec_tf.export import protocol
 
 Answer = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Users:
+    """Encoded histories.
+
+    Attributes:
+        vectors: float32 [B, d]; zeros where `is_fallback`.
+        is_fallback: bool [B]; True where no item of the history is known.
+    """
+
+    vectors: tf.Tensor
+    is_fallback: tf.Tensor
 
 
 def compact_left_padded(item_ids: tf.Tensor, length: int) -> tf.Tensor:
@@ -88,16 +104,18 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        self._index = _index_of(
+        self.index = _index_of(
             model, tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
         )
-        self.num_items = self._index.num_items
+        self.num_items = self.index.num_items
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[..., tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
-        self.index_variables = self._index.variables
+        self.index_variables = self.index.variables
+        # Slope and intercept of a score's logit, see `calibration.fit`.
+        self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
         self._track_tables(item_vocab)
         self.row_of_user: Any = None
@@ -111,6 +129,10 @@ class ServableRecommender(tf.Module):
         )
         self.popular_scores = tf.Variable(
             counts[order].astype(np.float32), trainable=False, name="popular_scores"
+        )
+        # The same by row of the index.
+        self.popularity = tf.Variable(
+            counts[rows].astype(np.float32), trainable=False, name="popularity"
         )
 
     def _track_tables(self, item_vocab: Path) -> None:
@@ -144,18 +166,12 @@ class ServableRecommender(tf.Module):
         """Raw ids of item ids; "" for `PAD_ID`."""
         return self.item_of_line.lookup(tf.cast(item_ids, tf.int64) - 1)
 
-    def answer(
-        self, history: tf.Tensor, excluded: tf.Tensor, users: tf.Tensor | None = None
-    ) -> Answer:
-        """The best max_k items for each history.
+    def encode(self, history: tf.Tensor, users: tf.Tensor | None = None) -> Users:
+        """The vectors of some histories.
 
         Args:
             history: int32 [B, W] item ids, oldest first, `PAD_ID` anywhere is no item.
-            excluded: int32 [B, E] item ids that must not be answered.
             users: rows of known users, int32 [B], -1 for others; None if all are.
-
-        Returns:
-            The outputs of the signatures, see `signatures`.
         """
         item_ids = compact_left_padded(history, self.max_length)
         is_fallback = tf.reduce_all(item_ids == spec.PAD_ID, axis=1)
@@ -165,123 +181,78 @@ class ServableRecommender(tf.Module):
             who = [users]
         vectors = tf.cast(self._user_vectors(item_ids, *who), tf.float32)
         vectors = tf.where(is_fallback[:, tf.newaxis], 0.0, vectors)
+        return Users(vectors, is_fallback)
+
+    def rank(self, users: Users, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best max_k items for each user; the popular ones where `is_fallback`.
+
+        Args:
+            users: see `encode`.
+            excluded: int32 [B, E] item ids that must not be answered.
+
+        Returns:
+            scores float32 and item ids int32 [B, max_k], see `drop_excluded`.
+        """
         width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
-        scores, candidates = self._index.top(vectors, width)
+        scores, candidates = self.index.top(users.vectors, width)
+        return self.popular_instead(users.is_fallback, scores, candidates, excluded)
+
+    def popular_instead(
+        self,
+        is_fallback: tf.Tensor,
+        scores: tf.Tensor,
+        candidates: tf.Tensor,
+        excluded: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Drops the excluded, after taking popular items where nothing is known.
+
+        Args:
+            is_fallback: bool [B].
+            scores: float32 [B, K], best first; as many as `candidates_needed` says.
+            candidates: int32 [B, K].
+            excluded: int32 [B, E].
+
+        Returns:
+            As `rank`.
+        """
+        width = tf.shape(scores)[1]
         fallback = is_fallback[:, tf.newaxis]
         scores = tf.where(fallback, self.popular_scores[tf.newaxis, :width], scores)
         candidates = tf.where(
             fallback, self.popular_ids[tf.newaxis, :width], candidates
         )
-        scores, top_ids = retrieval.drop_excluded(
-            scores, candidates, excluded, self.max_k
-        )
+        return retrieval.drop_excluded(scores, candidates, excluded, self.max_k)
+
+    def answer(
+        self, history: tf.Tensor, excluded: tf.Tensor, users: tf.Tensor | None = None
+    ) -> Answer:
+        """The outputs for histories and users as of `encode`, without the excluded."""
+        encoded = self.encode(history, users)
+        return self.named(encoded, *self.rank(encoded, excluded))
+
+    def named(self, users: Users, scores: tf.Tensor, top_ids: tf.Tensor) -> Answer:
+        """The outputs of the signatures, see `signatures.Signatures`."""
         return {
             "item_ids": self.to_items(top_ids),
             "scores": scores,
-            "user_embedding": vectors,
-            "is_fallback": is_fallback,
+            "user_embedding": users.vectors,
+            "is_fallback": users.is_fallback,
         }
+
+    def probabilities(self, scores: tf.Tensor, is_fallback: tf.Tensor) -> tf.Tensor:
+        """Scores [B, K] of `rank` as probabilities that the item is the next one.
+
+        By the fitted logit of the score; of a popular item, its share of all actions.
+        An entry that is no item has 0.
+        """
+        slope, intercept = tf.unstack(self.calibration)
+        fitted = tf.math.sigmoid(slope * scores + intercept)
+        total = tf.maximum(tf.reduce_sum(self.popularity), 1.0)
+        values = tf.where(is_fallback[:, tf.newaxis], scores / total, fitted)
+        return tf.where(scores == retrieval.NO_SCORE, 0.0, values)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The traced signatures by name.
+        """The traced signatures by name, see `signatures.Signatures`."""
+        from s4rec_tf.export import signatures
 
-        `serving_default(history)`, `recommend(history, k, exclude)`,
-        `recommend_with_history(history, k, exclude)`, `serving_examples(examples)`;
-        and `recommend_for_user(user_id, history, k, exclude)` of a model that knows
-        users.
-
-        Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k],
-        `user_embedding` float32 [B, d] (zeros where is_fallback), `is_fallback` bool
-        [B]; True means that no item of the history is known and the answer is the
-        popular items, scored by their training counts. Entries that are no item are ""
-        with the score `NO_SCORE`.
-        """
-        history = tf.TensorSpec([None, self.max_length], tf.string, name="history")
-        k = tf.TensorSpec([None], tf.int32, name="k")
-        exclude = tf.TensorSpec([None, None], tf.string, name="exclude")
-        examples = tf.TensorSpec([None], tf.string, name="examples")
-        signatures = {
-            protocol.SERVING_DEFAULT: _trace(self._serving_default, [history]),
-            protocol.RECOMMEND: _trace(self._recommend, [history, k, exclude]),
-            protocol.RECOMMEND_WITH_HISTORY: _trace(
-                self._recommend_with_history, [history, k, exclude]
-            ),
-            protocol.SERVING_EXAMPLES: _trace(self._serving_examples, [examples]),
-        }
-        if self.row_of_user is not None:
-            user_id = tf.TensorSpec([None], tf.string, name=spec.USER_ID)
-            signatures[protocol.RECOMMEND_FOR_USER] = _trace(
-                self._recommend_for_user, [user_id, history, k, exclude]
-            )
-        return signatures
-
-    def _serving_default(self, history: tf.Tensor) -> Answer:
-        item_ids = self.to_ids(history)
-        return self.answer(item_ids, excluded=item_ids)
-
-    def _recommend(
-        self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
-    ) -> Answer:
-        with _same_rows(history, k, exclude):
-            item_ids = self.to_ids(history)
-            excluded = tf.concat([item_ids, self.to_ids(exclude)], axis=1)
-            return _first_k(self.answer(item_ids, excluded), k)
-
-    def _recommend_with_history(
-        self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
-    ) -> Answer:
-        with _same_rows(history, k, exclude):
-            answer = self.answer(self.to_ids(history), self.to_ids(exclude))
-            return _first_k(answer, k)
-
-    def _recommend_for_user(
-        self, user_id: tf.Tensor, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
-    ) -> Answer:
-        with _same_rows(history, user_id, k, exclude):
-            item_ids = self.to_ids(history)
-            excluded = tf.concat([item_ids, self.to_ids(exclude)], axis=1)
-            users = self.row_of_user.lookup(user_id)
-            return _first_k(self.answer(item_ids, excluded, users), k)
-
-    def _serving_examples(self, examples: tf.Tensor) -> Answer:
-        features = {spec.SERVING_HISTORY: tf.io.RaggedFeature(tf.string)}
-        parsed = tf.io.parse_example(examples, features)
-        history = parsed[spec.SERVING_HISTORY].to_tensor(default_value="")
-        return self._serving_default(history)
-
-
-def _index_of(
-    model: protocol.Recommender, item_vectors: tf.Tensor, item_ids: tf.Tensor
-) -> retrieval.ExactIndex | retrieval.ScoredIndex:
-    if model.scores_by_product:
-        return retrieval.ExactIndex(item_vectors, item_ids)
-    return retrieval.ScoredIndex(item_vectors, item_ids, model.pair_scores)
-
-
-def _trace(
-    function: Callable[..., Answer], signature: list[tf.TensorSpec]
-) -> tf.types.experimental.ConcreteFunction:
-    return tf.function(function, input_signature=signature).get_concrete_function()
-
-
-def _same_rows(*inputs: tf.Tensor) -> tf.control_dependencies:
-    """Fails the call unless every input has as many rows as the first."""
-    rows = tf.shape(inputs[0])[0]
-    checks = [
-        tf.debugging.assert_equal(
-            tf.shape(other)[0], rows, "every input must have the same number of rows"
-        )
-        for other in inputs[1:]
-    ]
-    return tf.control_dependencies([check for check in checks if check is not None])
-
-
-def _first_k(answer: Answer, k: tf.Tensor) -> Answer:
-    """Blanks the entries past k [B]; k outside 0..max_k acts as the nearer bound."""
-    position = tf.range(tf.shape(answer["scores"])[1])[tf.newaxis, :]
-    inside = position < k[:, tf.newaxis]
-    return {
-        **answer,
-        "item_ids": tf.where(inside, answer["item_ids"], ""),
-        "scores": tf.where(inside, answer["scores"], retrieval.NO_SCORE),
-    }
+        return signatures.Signatures(self).traced()

@@ -66,19 +66,23 @@ def sample_requests(
     every = sample_histories(vocabulary, length)
     for histories in ([every[-1]], every):
         rows = len(histories)
+        history = {spec.SERVING_HISTORY: histories}
         extra = {
             "k": [max(1, max_k - row) for row in range(rows)],
             "exclude": [
                 ["", vocabulary[-1 - row % len(vocabulary)]] for row in range(rows)
             ],
         }
+        items = [(vocabulary * rows)[row] for row in range(rows - 1)]
+        item = {"item": [*items, UNKNOWN_ITEM] if items else [vocabulary[0]]}
+        allow = {"allow": [["", *vocabulary[:length]] for _ in range(rows)]}
         requests += [
-            (protocol.SERVING_DEFAULT, {spec.SERVING_HISTORY: histories}),
-            (protocol.RECOMMEND, {spec.SERVING_HISTORY: histories, **extra}),
-            (
-                protocol.RECOMMEND_WITH_HISTORY,
-                {spec.SERVING_HISTORY: histories, **extra},
-            ),
+            (protocol.SERVING_DEFAULT, history),
+            (protocol.RECOMMEND, {**history, **extra}),
+            (protocol.RECOMMEND_WITH_HISTORY, {**history, **extra}),
+            (protocol.RECOMMEND_AMONG, {**history, **extra, **allow}),
+            (protocol.SIMILAR_ITEMS, {**item, **extra}),
+            (protocol.EXPLAIN, {**history, **item}),
             (protocol.SERVING_EXAMPLES, {"examples": histories}),
         ]
         if users:
@@ -142,11 +146,11 @@ def write_golden(version: Path, path: Path, requests: list[Request]) -> None:
     lines = []
     for request in requests:
         outputs = signatures[request[0]](**to_tensors(request))
-        scores = outputs["scores"]
-        if not bool(tf.reduce_all(tf.math.is_finite(scores))):
-            raise protocol.ExportError(
-                f"signature {request[0]} answers scores that are not finite"
-            )
+        for name, value in sorted(outputs.items()):
+            if value.dtype.is_floating and not np.isfinite(value.numpy()).all():
+                raise protocol.ExportError(
+                    f"signature {request[0]} answers {name} that are not finite"
+                )
         answer = {key: _to_lists(value) for key, value in sorted(outputs.items())}
         line = {"signature_name": request[0], "inputs": request[1], "outputs": answer}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 import s4rec_tf
 from s4rec_tf import spec
+from s4rec_tf.data import records
+from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
-from s4rec_tf.export import module, protocol, publish, samples
 from s4rec_tf.export.popularity import all_counts, training_users
 
 DEFAULT_MAX_K = 100
@@ -27,6 +28,7 @@ def write_version(
     max_k: int = DEFAULT_MAX_K,
     popularity: np.ndarray,
     card: dict[str, Any],
+    without_validation: protocol.Recommender | None = None,
 ) -> Path:
     """Exports the model as the next version.
 
@@ -37,6 +39,8 @@ def write_version(
         max_k: items in an answer; cut to the number of items.
         popularity: int [V], actions per item in the training data.
         card: further facts for the model card, by heading.
+        without_validation: the same model before it was trained on validation items,
+            for the scores' calibration; `model` itself by default.
 
     Returns:
         BASE/NAME/N.
@@ -48,10 +52,15 @@ def write_version(
     vocabulary = dataset.vocabulary()
     _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
     user_ids = training_users(dataset) if model.knows_users else None
-    servable = module.ServableRecommender(
-        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0, user_ids
-    )
+    is_offered = all_counts(dataset) > 0
+    shared = (dataset.item_vocab, popularity, max_k, is_offered, user_ids)
+    servable = module.ServableRecommender(model, *shared)
     _check_tables(servable, vocabulary)
+    unseeing = servable
+    if without_validation is not None:
+        unseeing = module.ServableRecommender(without_validation, *shared)
+    line = calibration.calibrate(unseeing, records.read_split(dataset, "valid"))
+    servable.calibration.assign(line)
     name = export_dir.resolve().name
     requests = samples.sample_requests(
         vocabulary, servable.max_length, servable.max_k, user_ids
@@ -75,7 +84,6 @@ def write_version(
                 .structured_outputs["user_embedding"]
                 .shape[1]
             ),
-            unknown_users=model.unknown_users if model.knows_users else None,
             card=card,
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")

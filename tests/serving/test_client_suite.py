@@ -19,7 +19,7 @@ from serving import client
 from tests.s4rec_tf.export.standin import MAX_K, MAX_LENGTH
 
 HISTORY = [""] * (MAX_LENGTH - 2) + ["item-3", "item-9"]
-GOLDEN_LINES = range(8)
+GOLDEN_LINES = range(14)
 
 
 def predict_request(signature="serving_default", name="demo", **inputs):
@@ -78,7 +78,7 @@ def test_golden_request_over_grpc(server, served_export, number):
     assert response.model_spec.signature_name == line["signature_name"]
     assert set(response.outputs) == set(line["outputs"])
     assert strings(response.outputs["item_ids"]) == line["outputs"]["item_ids"]
-    for name in ("scores", "user_embedding", "is_fallback"):
+    for name in set(response.outputs) - {"item_ids"}:
         np.testing.assert_allclose(
             tf.make_ndarray(response.outputs[name]),
             line["outputs"][name],
@@ -116,9 +116,10 @@ def test_golden_request_over_rest(server, served_export, number, is_row_format):
     assert set(columns) == set(line["outputs"])
     assert columns["item_ids"] == line["outputs"]["item_ids"]
     assert columns["is_fallback"] == line["outputs"]["is_fallback"]
-    np.testing.assert_allclose(
-        columns["scores"], line["outputs"]["scores"], rtol=1e-4, atol=1e-5
-    )
+    for name in set(columns) - {"item_ids"}:
+        np.testing.assert_allclose(
+            columns[name], line["outputs"][name], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_rest_with_one_input_takes_plain_lists(server, served_export):
@@ -171,12 +172,16 @@ def test_metadata_describes_the_signatures(server):
         "serving_default": {"history": [-1, MAX_LENGTH]},
         "recommend": with_k,
         "recommend_with_history": with_k,
+        "recommend_among": {**with_k, "allow": [-1, -1]},
+        "similar_items": {"item": [-1], "k": [-1], "exclude": [-1, -1]},
+        "explain": {"history": [-1, MAX_LENGTH], "item": [-1]},
         "serving_examples": {"examples": [-1]},
     }
     outputs = definitions.signature_def["recommend"].outputs
     assert {key: info.dtype for key, info in outputs.items()} == {
         "item_ids": 7,
         "scores": 1,
+        "probabilities": 1,
         "user_embedding": 1,
         "is_fallback": 10,
     }
@@ -421,6 +426,46 @@ def test_client_cuts_long_histories_but_excludes_all_of_them(server, served_expo
     answer = client.recommend(server.grpc_address, "demo", raw, MAX_K)
     expected = served_export.expected(history, history, MAX_K)[0]
     assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
+
+
+def test_client_answers_among_allowed_items(server, served_export):
+    allow = ["item-9", "item-1", "item-2", "item-3"]
+    answer = client.recommend(
+        server.grpc_address, "demo", ["item-3"], 5, exclude=["item-1"], allow=allow
+    )
+    others = set(range(1, 61)) - {9, 2}
+    expected = served_export.expected([3], others, 5)[0]
+    assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
+    assert len(answer.probabilities) == 2
+    assert all(0 < value < 1 for value in answer.probabilities)
+
+
+def test_client_asks_for_similar_items_and_reasons(server, served_export):
+    with client.Client(server.grpc_address, "demo") as asking:
+        answer = asking.similar_items("item-4", 3, exclude=["item-9"])
+        # The two have the same vector.
+        assert answer.items[0][0] == "item-8"
+        assert answer.items[0][1] == pytest.approx(1.0, abs=1e-5)
+        assert (len(answer.items), answer.is_fallback) == (3, False)
+        reasons = asking.explain(["item-7"], "item-40")
+    (best, effect), *others = reasons.influences
+    assert (best, others) == ("item-7", [])
+    assert effect == pytest.approx(reasons.score, rel=1e-5)
+    assert not reasons.is_fallback
+
+
+def test_command_asks_the_other_questions(server):
+    common = ("--target", server.grpc_address, "--model_name", "demo")
+    done = run_client(*common, "--similar_to", "item-4", "--k", 1)
+    assert done.stdout == "item-8\t1.000000\n", done.stderr
+    done = run_client(*common, "--history", "item-1,item-2", "--why", "item-3")
+    items = [line.split("\t")[0] for line in done.stdout.splitlines()]
+    assert sorted(items) == ["item-1", "item-2"], done.stderr
+    flags = ("--history", "item-1", "--probabilities", "--allow", "item-2,item-5")
+    done = run_client(*common, *flags)
+    values = [float(line.split("\t")[1]) for line in done.stdout.splitlines()]
+    assert len(values) == 2 and all(0 < value < 1 for value in values)
+    assert "2 of 10 items" in done.stderr
 
 
 @pytest.mark.parametrize("history", ["", "unknown,items"])

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import (
-    classification_pb2,
-    inference_pb2,
-    model_management_pb2,
-    predict_pb2,
-    regression_pb2,
-)
+from tensorflow_serving.apis import predict_pb2
 
 from tests.s4rec_tf.export.standin import MAX_K, MAX_LENGTH
 from tests.serving.test_client_suite import (
@@ -132,17 +126,6 @@ def test_example_that_quotes_no_text(embedded, served_export):
 
 
 def test_calls_that_are_not_offered(embedded):
-    calls = {
-        embedded.prediction.Classify: classification_pb2.ClassificationRequest(),
-        embedded.prediction.Regress: regression_pb2.RegressionRequest(),
-        embedded.prediction.MultiInference: inference_pb2.MultiInferenceRequest(),
-        embedded.models.HandleReloadConfigRequest: (
-            model_management_pb2.ReloadConfigRequest()
-        ),
-    }
-    for call, request in calls.items():
-        code, text = status_of(lambda c=call, r=request: c(r, timeout=TIMEOUT))
-        assert code.name == "UNIMPLEMENTED", text
     unknown = embedded.channel.unary_unary("/tensorflow.serving.PredictionService/X")
     assert status_of(lambda: unknown(b"", timeout=TIMEOUT))[0].name == "UNIMPLEMENTED"
 
@@ -182,12 +165,6 @@ def test_length_that_is_none(embedded, length):
     headers = {"Content-Length": length}
     status, _ = embedded.http("POST", "/v1/models/demo:predict", b"{}", headers)
     assert status == 411
-
-
-@pytest.mark.parametrize("method", ["classify", "regress"])
-def test_methods_that_are_not_offered(embedded, method):
-    status, _ = embedded.http("POST", f"/v1/models/demo:{method}", {"examples": [{}]})
-    assert status == 501
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_python_loader_answers_the_golden_requests(exported, golden, tmp_path):
     )
     answers = [json.loads(line) for line in printed.splitlines()]
     expected = [line["outputs"] for line in lines_of(golden)]
-    assert len(answers) == len(expected) == 8
+    assert len(answers) == len(expected) == 14
     assert answers == expected
 
 

@@ -79,6 +79,9 @@ def test_warmup_covers_every_signature_with_one_row_and_more(exported):
         "serving_default",
         "recommend",
         "recommend_with_history",
+        "recommend_among",
+        "similar_items",
+        "explain",
         "serving_examples",
     }
     assert all(1 in rows and max(rows) > 1 for rows in seen.values())

@@ -1,0 +1,83 @@
+"""What a score is worth: the probability that an answered item is the next one.
+
+Platt's method ("Probabilistic Outputs for Support Vector Machines", 1999): the logit of
+the probability is a line of the score, fitted to the answers that validation users
+would have got. Probabilities rise with the score, so they order nothing anew.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from scipy import optimize, special
+
+from s4rec_tf import retrieval, spec
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.export.module import ServableRecommender
+
+MAX_USERS = 4096
+"""Users that are asked: two numbers need no more."""
+
+_BATCH = 256
+
+
+def calibrate(servable: ServableRecommender, sequences: Sequences) -> tuple[float, ...]:
+    """Slope and intercept of a servable's scores, by users of the validation split.
+
+    Args:
+        servable: of a model that has not seen the targets.
+        sequences: the split; without users every item has the same probability.
+    """
+    scores, hits = _answers(servable, sequences)
+    if not len(scores):
+        return 0.0, float(special.logit(1.0 / (servable.num_items + 1)))
+    return fit(scores, hits)
+
+
+def fit(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
+    """The likeliest slope, not below 0, and intercept of the logit.
+
+    Args:
+        scores: float [N].
+        hits: bool [N]; True where the item was the next one.
+    """
+    center, scale = float(scores.mean()), float(scores.std()) or 1.0
+    unit = (scores.astype(np.float64) - center) / scale
+    num_hits, num_misses = int(hits.sum()), int((~hits).sum())
+    # Platt's targets: no finite sample proves that a probability is 0 or 1.
+    target = np.where(hits, (num_hits + 1) / (num_hits + 2), 1 / (num_misses + 2))
+
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = line[0] * unit + line[1]
+        error = (special.expit(logit) - target) / len(unit)
+        value = np.mean(np.logaddexp(0.0, logit) - target * logit)
+        return float(value), np.asarray([error @ unit, error.sum()])
+
+    start = np.asarray([0.0, special.logit(target.mean())])
+    bounds = [(0.0, None), (None, None)]
+    tight = {"ftol": 1e-14, "gtol": 1e-9}
+    found = optimize.minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=tight
+    )
+    slope = found.x[0] / scale
+    return float(slope), float(found.x[1] - slope * center)
+
+
+def _answers(
+    servable: ServableRecommender, sequences: Sequences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [N] of all answered items, and whether each was the user's target."""
+    users = np.random.default_rng(0).permutation(len(sequences))[:MAX_USERS]
+    scores, hits = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
+    for start in range(0, len(users), _BATCH):
+        rows = users[start : start + _BATCH]
+        width = max(1, int(sequences.lengths[rows].max()))
+        history = tf.constant(sequences.padded(rows, width))
+        encoded = servable.encode(history)
+        values, items = (part.numpy() for part in servable.rank(encoded, history))
+        is_item = (values != retrieval.NO_SCORE.item()) & (items != spec.PAD_ID)
+        is_item &= ~encoded.is_fallback.numpy()[:, None] & np.isfinite(values)
+        is_hit = items == sequences.target_ids[rows][:, None]
+        scores.append(values[is_item])
+        hits.append(is_hit[is_item])
+    return np.concatenate(scores), np.concatenate(hits)

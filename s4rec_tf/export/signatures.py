@@ -1,0 +1,281 @@
+"""What an export can be asked: its signatures, raw item ids in, raw item ids out.
+
+Alphabet of the shapes as in `module.py`; A is the number of allowed items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from s4rec_tf import retrieval, spec
+from s4rec_tf.export import protocol
+from s4rec_tf.export.module import (
+    Answer,
+    ServableRecommender,
+    Users,
+    compact_left_padded,
+)
+
+MAX_EXPLAINED_ROWS = 64
+"""Rows of an `explain` request; each costs L + 1 encodings."""
+
+
+class Signatures:
+    """The signatures of a servable.
+
+    | name | inputs |
+    | --- | --- |
+    | `serving_default` | `history` string [B, L] |
+    | `recommend` | `history`, `k` int32 [B], `exclude` string [B, E] |
+    | `recommend_with_history` | the same |
+    | `recommend_among` | the same, and `allow` string [B, A] |
+    | `similar_items` | `item` string [B], `k`, `exclude` |
+    | `explain` | `history`, `item` |
+    | `serving_examples` | `examples` string [B] |
+    | `recommend_for_user` | `user_id` string [B], `history`, `k`, `exclude` |
+
+    The last is there if the model knows users.
+
+    Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k], `is_fallback`
+    bool [B]; True means that nothing asked for is known and the answer is the popular
+    items, scored by their training counts. Entries that are no item are "" with the
+    score `NO_SCORE`. `user_embedding` float32 [B, d] (zeros where is_fallback), of
+    similar items `item_embedding`; where k is given, `probabilities` float32
+    [B, max_k]. For those of `explain` see there.
+    """
+
+    def __init__(self, servable: ServableRecommender) -> None:
+        """Takes what answers."""
+        self._servable = servable
+
+    def traced(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The concrete functions by name."""
+        length = self._servable.max_length
+        history = tf.TensorSpec([None, length], tf.string, name="history")
+        k = tf.TensorSpec([None], tf.int32, name="k")
+        exclude = tf.TensorSpec([None, None], tf.string, name="exclude")
+        allow = tf.TensorSpec([None, None], tf.string, name="allow")
+        item = tf.TensorSpec([None], tf.string, name="item")
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        questions: dict[str, tuple[Callable[..., Answer], list[tf.TensorSpec]]] = {
+            protocol.SERVING_DEFAULT: (self.serving_default, [history]),
+            protocol.RECOMMEND: (self.recommend, [history, k, exclude]),
+            protocol.RECOMMEND_WITH_HISTORY: (
+                self.recommend_with_history,
+                [history, k, exclude],
+            ),
+            protocol.RECOMMEND_AMONG: (
+                self.recommend_among,
+                [history, k, exclude, allow],
+            ),
+            protocol.SIMILAR_ITEMS: (self.similar_items, [item, k, exclude]),
+            protocol.EXPLAIN: (self.explain, [history, item]),
+            protocol.SERVING_EXAMPLES: (self.serving_examples, [examples]),
+        }
+        if self._servable.row_of_user is not None:
+            user_id = tf.TensorSpec([None], tf.string, name=spec.USER_ID)
+            questions[protocol.RECOMMEND_FOR_USER] = (
+                self.recommend_for_user,
+                [user_id, history, k, exclude],
+            )
+        return {
+            name: tf.function(function, input_signature=inputs).get_concrete_function()
+            for name, (function, inputs) in questions.items()
+        }
+
+    def serving_default(self, history: tf.Tensor) -> Answer:
+        """The best max_k items that are not in the history."""
+        item_ids = self._servable.to_ids(history)
+        return self._servable.answer(item_ids, excluded=item_ids)
+
+    def recommend(self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor) -> Answer:
+        """The best k items that are neither in the history nor in `exclude`."""
+        with _same_rows(history, k, exclude):
+            item_ids = self._servable.to_ids(history)
+            excluded = tf.concat([item_ids, self._servable.to_ids(exclude)], axis=1)
+            return self._first_k(self._servable.answer(item_ids, excluded), k)
+
+    def recommend_for_user(
+        self, user_id: tf.Tensor, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
+    ) -> Answer:
+        """As `recommend`, for users whom the model may know."""
+        with _same_rows(history, user_id, k, exclude):
+            item_ids = self._servable.to_ids(history)
+            excluded = tf.concat([item_ids, self._servable.to_ids(exclude)], axis=1)
+            users = self._servable.row_of_user.lookup(user_id)
+            return self._first_k(self._servable.answer(item_ids, excluded, users), k)
+
+    def recommend_with_history(
+        self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
+    ) -> Answer:
+        """The best k items that are not in `exclude`."""
+        with _same_rows(history, k, exclude):
+            to_ids = self._servable.to_ids
+            return self._first_k(
+                self._servable.answer(to_ids(history), to_ids(exclude)), k
+            )
+
+    def recommend_among(
+        self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor, allow: tf.Tensor
+    ) -> Answer:
+        """As `recommend`, but only items of `allow`; none of them means none at all."""
+        with _same_rows(history, k, exclude, allow):
+            to_ids = self._servable.to_ids
+            item_ids = to_ids(history)
+            excluded = tf.concat([item_ids, to_ids(exclude)], axis=1)
+            users = self._servable.encode(item_ids)
+            scores, top_ids = self._rank_allowed(users, to_ids(allow), excluded)
+            return self._first_k(self._servable.named(users, scores, top_ids), k)
+
+    def similar_items(
+        self, item: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
+    ) -> Answer:
+        """The k items whose vectors have the highest cosine to an item's.
+
+        An item that is never answered (a retired one) counts as unknown here.
+        """
+        servable = self._servable
+        with _same_rows(item, k, exclude):
+            item_ids = servable.to_ids(item)
+            rows = servable.index.rows_of(item_ids)
+            excluded = tf.concat(
+                [item_ids[:, tf.newaxis], servable.to_ids(exclude)], axis=1
+            )
+            width = retrieval.candidates_needed(
+                excluded, servable.max_k, servable.num_items
+            )
+            scores, candidates = servable.index.similar(rows, width)
+            is_fallback = rows < 0
+            scores, top_ids = servable.popular_instead(
+                is_fallback, scores, candidates, excluded
+            )
+            answer = {
+                "item_ids": servable.to_items(top_ids),
+                "scores": scores,
+                "item_embedding": servable.index.vectors_at(rows),
+                "is_fallback": is_fallback,
+            }
+            return _blank_past(answer, k, ("scores", retrieval.NO_SCORE))
+
+    def explain(self, history: tf.Tensor, item: tf.Tensor) -> Answer:
+        """What each item of the history adds to an item's score.
+
+        That is the score with the history less the score without that one entry; of
+        the only entry, the score itself.
+
+        Returns:
+            `item_ids` string [B, L]: the known entries of the history, that of the
+            largest effect first, then "". `influences` float32 [B, L] in that order, 0
+            after. `score` float32 [B]. `is_fallback` bool [B]: True means that either
+            the item or the whole history is unknown, and the rest is 0.
+        """
+        servable = self._servable
+        few = tf.debugging.assert_less_equal(
+            tf.shape(history)[0],
+            MAX_EXPLAINED_ROWS,
+            f"explain takes {MAX_EXPLAINED_ROWS} rows at most",
+        )
+        with _same_rows(history, item), tf.control_dependencies([few]):
+            item_ids = compact_left_padded(
+                servable.to_ids(history), servable.max_length
+            )
+            rows = servable.index.rows_of(servable.to_ids(item))
+            target = servable.index.vectors_at(rows)
+            users = servable.encode(item_ids)
+            score = tf.reduce_sum(users.vectors * target, axis=1)
+            # A row after the other: memory then grows with L * L and not with B.
+            without = tf.map_fn(
+                lambda row: tf.linalg.matvec(self._without_each(row[0]), row[1]),
+                (item_ids, target),
+                fn_output_signature=tf.TensorSpec([servable.max_length], tf.float32),
+            )
+            is_explained = (item_ids != spec.PAD_ID) & (rows >= 0)[:, tf.newaxis]
+            influences = tf.where(is_explained, score[:, tf.newaxis] - without, 0.0)
+            order = tf.argsort(
+                tf.where(is_explained, -tf.abs(influences), tf.float32.max),
+                axis=1,
+                stable=True,
+            )
+            shown = tf.where(is_explained, item_ids, spec.PAD_ID)
+            return {
+                "item_ids": servable.to_items(tf.gather(shown, order, batch_dims=1)),
+                "influences": tf.gather(influences, order, batch_dims=1),
+                "score": score,
+                "is_fallback": users.is_fallback | (rows < 0),
+            }
+
+    def serving_examples(self, examples: tf.Tensor) -> Answer:
+        """As `serving_default`, from serialized tf.Examples of any length."""
+        features = {spec.SERVING_HISTORY: tf.io.RaggedFeature(tf.string)}
+        parsed = tf.io.parse_example(examples, features)
+        history = parsed[spec.SERVING_HISTORY].to_tensor(default_value="")
+        return self.serving_default(history)
+
+    def _rank_allowed(
+        self, users: Users, allowed: tf.Tensor, excluded: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
+        servable = self._servable
+        item_ids = retrieval.distinct_sorted(allowed, excluded)
+        rows = servable.index.rows_of(item_ids)
+        # Not a matrix product: equal vectors must give equal sums wherever they stand.
+        scores = tf.reduce_sum(
+            servable.index.vectors_at(rows) * users.vectors[:, tf.newaxis, :], axis=2
+        )
+        counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
+        scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
+        scores = tf.where(rows >= 0, scores, retrieval.NO_SCORE)
+        missing = tf.maximum(servable.max_k - tf.shape(scores)[1], 0)
+        padding = [[0, 0], [0, missing]]
+        scores = tf.pad(scores, padding, constant_values=retrieval.NO_SCORE)
+        item_ids = tf.pad(
+            tf.where(rows >= 0, item_ids, spec.PAD_ID),
+            padding,
+            constant_values=spec.PAD_ID,
+        )
+        scores, order = tf.math.top_k(scores, k=servable.max_k)
+        return scores, tf.gather(item_ids, order, batch_dims=1)
+
+    def _without_each(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """User vectors [L, d]; row i is that of the history [L] without entry i."""
+        length = self._servable.max_length
+        histories = tf.where(
+            tf.eye(length, dtype=tf.bool), spec.PAD_ID, item_ids[tf.newaxis, :]
+        )
+        return self._servable.encode(histories).vectors
+
+    def _first_k(self, answer: Answer, k: tf.Tensor) -> Answer:
+        probabilities = self._servable.probabilities(
+            answer["scores"], answer["is_fallback"]
+        )
+        return _blank_past(
+            {**answer, "probabilities": probabilities},
+            k,
+            ("scores", retrieval.NO_SCORE),
+            ("probabilities", 0.0),
+        )
+
+
+def _same_rows(*inputs: tf.Tensor) -> tf.control_dependencies:
+    """Fails the call unless every input has as many rows as the first."""
+    rows = tf.shape(inputs[0])[0]
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(other)[0], rows, "every input must have the same number of rows"
+        )
+        for other in inputs[1:]
+    ]
+    return tf.control_dependencies([check for check in checks if check is not None])
+
+
+def _blank_past(answer: Answer, k: tf.Tensor, *blanks: tuple[str, float]) -> Answer:
+    """Blanks the entries past k [B]; k outside 0..max_k acts as the nearer bound."""
+    position = tf.range(tf.shape(answer["scores"])[1])[tf.newaxis, :]
+    inside = position < k[:, tf.newaxis]
+    changed = {
+        name: tf.where(inside, answer[name], blank)
+        for name, blank in (("item_ids", ""), *blanks)
+    }
+    return {**answer, **changed}

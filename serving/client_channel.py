@@ -1,0 +1,66 @@
+"""Channels to a server: plain, over TLS, with a token."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import grpc
+
+_MAX_RESPONSE_BYTES = 64 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Security:
+    """What a channel over TLS needs.
+
+    Attributes:
+        ca: PEM of the authority that signed the server's certificate.
+        cert: PEM of the client's own certificate; None where none is asked for.
+        key: PEM of its key.
+        token: what the server asks for; never sent without TLS.
+    """
+
+    ca: bytes
+    cert: bytes | None = None
+    key: bytes | None = None
+    token: str | None = None
+
+
+def read_security(
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
+    token_file: Path | None,
+) -> Security | None:
+    """The security that files say; None without a `ca_file`.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    if ca_file is None:
+        return None
+    return Security(
+        ca=ca_file.read_bytes(),
+        cert=cert_file.read_bytes() if cert_file else None,
+        key=key_file.read_bytes() if key_file else None,
+        token=token_file.read_text("utf-8").strip() if token_file else None,
+    )
+
+
+def connect(target: str, security: Security | None) -> grpc.Channel:
+    """A channel that connects when it is first used.
+
+    Args:
+        target: HOST:PORT of the gRPC port.
+        security: None for a plain channel.
+    """
+    options = [("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES)]
+    if security is None:
+        return grpc.insecure_channel(target, options=options)
+    credentials = grpc.ssl_channel_credentials(security.ca, security.key, security.cert)
+    if security.token:
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(security.token)
+        )
+    return grpc.secure_channel(target, credentials, options=options)

@@ -1,0 +1,161 @@
+"""Counters and latencies in Prometheus' text format, under TF Serving's names.
+
+Names, labels and buckets are those of tensorflow_serving/servables/tensorflow/util.cc,
+the format that of its util/prometheus_exporter.cc: `/` of a name is written as `:`.
+The registry is the process's, as in TF Serving.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from serving.contract import StatusError
+
+DEFAULT_PATH = "/monitoring/prometheus/metrics"
+
+_LATENCY_BOUNDS = [10 * 1.8**power for power in range(33)]
+_SIZE_BOUNDS = [float(2**power) for power in range(15)]
+_UNKNOWN_MODEL = ""
+"""Label of requests for models that are not served: clients may invent any name."""
+
+
+class Counter:
+    """Counts by labels."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, *labels: str) -> None:
+        """Takes the name with `/` and the labels' names."""
+        self.name = name.replace("/", ":")
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, ...], int] = {}
+
+    def add(self, *labels: str, count: int = 1) -> None:
+        """Adds to the count of these labels."""
+        with self._lock:
+            self._values[labels] = self._values.get(labels, 0) + count
+
+    def lines(self) -> Iterator[str]:
+        """A line a set of labels."""
+        with self._lock:
+            values = dict(self._values)
+        for labels, value in values.items():
+            yield f"{self.name}{{{_pairs(self._labels, labels)}}} {value}"
+
+
+class Histogram:
+    """Distributions by labels."""
+
+    kind = "histogram"
+
+    def __init__(self, name: str, bounds: list[float], *labels: str) -> None:
+        """Takes the name with `/`, the buckets' upper bounds and the labels' names."""
+        self.name = name.replace("/", ":")
+        self._bounds = bounds
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, ...], tuple[list[int], float]] = {}
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Adds a value to the distribution of these labels."""
+        bucket = bisect.bisect_left(self._bounds, value)
+        with self._lock:
+            counts, total = self._values.get(labels) or (
+                [0] * (len(self._bounds) + 1),
+                0.0,
+            )
+            counts[bucket] += 1
+            self._values[labels] = (counts, total + value)
+
+    def lines(self) -> Iterator[str]:
+        """For each set of labels the cumulative buckets, the sum and the count."""
+        with self._lock:
+            values = {key: (list(c), total) for key, (c, total) in self._values.items()}
+        for labels, (counts, total) in values.items():
+            pairs, so_far = _pairs(self._labels, labels), 0
+            separator = "," if pairs else ""
+            limits = [f"{bound:g}" for bound in self._bounds] + ["+Inf"]
+            for limit, count in zip(limits, counts, strict=True):
+                so_far += count
+                yield f'{self.name}_bucket{{{pairs}{separator}le="{limit}"}} {so_far}'
+            yield f"{self.name}_sum{{{pairs}}} {total:g}"
+            yield f"{self.name}_count{{{pairs}}} {so_far}"
+
+
+def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return ",".join(
+        f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+_SERVING = "/tensorflow/serving"
+REQUESTS = Counter(f"{_SERVING}/request_count", "model_name", "status")
+REQUEST_LATENCY = Histogram(
+    f"{_SERVING}/request_latency",
+    _LATENCY_BOUNDS,
+    *("model_name", "API", "entrypoint"),
+)
+RUNTIME_LATENCY = Histogram(
+    f"{_SERVING}/runtime_latency", _LATENCY_BOUNDS, "model_name", "API", "runtime"
+)
+WARMUP_LATENCY = Histogram(
+    f"{_SERVING}/model_warmup_latency", _LATENCY_BOUNDS, "model_path", "status"
+)
+BATCH_INPUT = Histogram(
+    f"{_SERVING}/batching_session/input_batch_size", _SIZE_BOUNDS, "signature"
+)
+LOAD_ATTEMPTS = Counter(
+    "/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status"
+)
+# Not TF Serving's: it tells no metric why a version was refused.
+REJECTED = Counter(
+    "/s4rec/serving/rejected_version_count", "model_name", "version", "reason"
+)
+
+_ALL = (
+    *(REQUESTS, REQUEST_LATENCY, RUNTIME_LATENCY, WARMUP_LATENCY, BATCH_INPUT),
+    *(LOAD_ATTEMPTS, REJECTED),
+)
+
+
+def page() -> str:
+    """What a scrape gets."""
+    lines = []
+    for metric in _ALL:
+        values = list(metric.lines())
+        if values:
+            lines += [f"# TYPE {metric.name} {metric.kind}", *values]
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def request(model_name: str, known: bool, api: str, entrypoint: str) -> Iterator[None]:
+    """Counts what happens in the block as one request, and its time if it succeeds.
+
+    Args:
+        model_name: the model asked for.
+        known: whether there is such a model.
+        api: as TF Serving calls it, `Predict` for one.
+        entrypoint: `GRPC` or `REST`.
+    """
+    label = model_name if known else _UNKNOWN_MODEL
+    start, status = time.perf_counter(), "INTERNAL"
+    try:
+        yield
+        status = "OK"
+        micros = 1e6 * (time.perf_counter() - start)
+        REQUEST_LATENCY.observe(micros, label, api, entrypoint)
+    except StatusError as error:
+        status = error.code.name
+        raise
+    finally:
+        REQUESTS.add(label, status)

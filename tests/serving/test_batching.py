@@ -1,0 +1,182 @@
+"""Requests joined by TensorFlow's scheduler answer as each alone does."""
+
+from concurrent import futures
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving import config_files, metrics
+from serving.config_files import BatchingParameters
+from serving.contract import Code, StatusError
+from serving.servable import Servable, warmup_requests
+from tests.serving.test_client_suite import HISTORY, predict_request
+
+PARAMETERS = BatchingParameters(
+    max_batch_size=32,
+    batch_timeout_micros=20_000,
+    num_batch_threads=2,
+    allowed_batch_sizes=(1, 8, 32),
+)
+
+
+@pytest.fixture(scope="module")
+def alone(served_export):
+    servable = Servable(served_export.version, "demo")
+    yield servable
+    servable.retire()
+
+
+@pytest.fixture(scope="module")
+def batched(served_export):
+    servable = Servable(served_export.version, "demo", PARAMETERS)
+    yield servable
+    servable.retire()
+
+
+def same(received, expected):
+    assert set(received.outputs) == set(expected.outputs)
+    for name, proto in expected.outputs.items():
+        array = tf.make_ndarray(proto)
+        other = tf.make_ndarray(received.outputs[name])
+        if array.dtype == object:
+            assert other.tolist() == array.tolist()
+        else:
+            np.testing.assert_allclose(other, array, rtol=1e-4, atol=1e-5)
+
+
+def test_every_signature_answers_as_alone(alone, batched, served_export):
+    requests = warmup_requests(served_export.version)
+    assert len(requests) == 14
+    for request in requests:
+        same(batched.predict(request), alone.predict(request))
+
+
+def recommend(number):
+    exclude = [["", *(f"item-{i}" for i in range(1, 1 + number % 5))]]
+    history = [[""] * (len(HISTORY) - 1) + [f"item-{1 + number % 60}"]]
+    return predict_request(
+        "recommend", history=history, k=[1 + number % 20], exclude=exclude
+    )
+
+
+def batches_so_far():
+    lines = metrics.page().splitlines()
+    name = ':tensorflow:serving:batching_session:input_batch_size_count{signature="'
+    return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def test_lists_of_many_widths_at_a_time(alone, batched):
+    before = batches_so_far()
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: batched.predict(recommend(n)), range(64)))
+    assert batches_so_far() == before + 64
+    for number, answer in enumerate(answers):
+        same(answer, alone.predict(recommend(number)))
+
+
+def test_requests_are_in_fact_joined(tmp_path):
+    """A model that answers the size of the batch it was run in."""
+
+    class Root(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def root(self, x):
+            return {"rows": tf.zeros_like(x) + tf.cast(tf.shape(x)[0], tf.float32)}
+
+    module = Root()
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.root)
+    waiting = BatchingParameters(max_batch_size=16, batch_timeout_micros=2_000_000)
+    servable = Servable(tmp_path / "1", "demo", waiting)
+    request = predict_request(name="demo", x=np.ones(1, np.float32))
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: servable.predict(request), range(16)))
+    rows = [tf.make_ndarray(answer.outputs["rows"]).tolist() for answer in answers]
+    assert rows == [[16.0]] * 16
+    servable.retire()
+
+
+def test_a_wrong_request_spoils_no_other(alone, batched):
+    good = predict_request("serving_examples", examples=[b""])
+    bad = predict_request("serving_examples", examples=[b"no example"])
+    expected = alone.predict(good)
+
+    def ask(number):
+        try:
+            return batched.predict(bad if number % 4 == 0 else good)
+        except StatusError as error:
+            return error
+
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(32)))
+    for number, answer in enumerate(answers):
+        if number % 4 == 0:
+            assert answer.code is Code.INVALID_ARGUMENT
+        else:
+            same(answer, expected)
+
+
+def test_wide_lists_and_no_rows_go_alone(alone, batched):
+    wide = predict_request(
+        "recommend",
+        history=[HISTORY],
+        k=[5],
+        exclude=[["", *(f"item-{i}" for i in range(1, 56)), *["x"] * 100]],
+    )
+    same(batched.predict(wide), alone.predict(wide))
+    none = predict_request(history=np.zeros([0, len(HISTORY)], object))
+    same(batched.predict(none), alone.predict(none))
+
+
+def test_more_rows_than_a_batch_are_refused_in_tensorflow_servings_words(batched):
+    with pytest.raises(StatusError) as caught:
+        batched.predict(predict_request(history=[HISTORY] * 33))
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.message == (
+        "Task size 33 is larger than maximum input batch size 32"
+    )
+
+
+def test_parameters_are_read_as_tensorflow_serving_reads_them(tmp_path):
+    path = tmp_path / "batching_parameters.txt"
+    path.write_text(
+        "max_batch_size { value: 64 } batch_timeout_micros { value: 500 }\n"
+        "allowed_batch_sizes: 8 allowed_batch_sizes: 64\n"
+        "num_batch_threads { value: 3 } max_enqueued_batches { value: 7 }\n"
+        "pad_variable_length_inputs: true\n"
+    )
+    assert config_files.read_batching(path) == BatchingParameters(
+        max_batch_size=64,
+        batch_timeout_micros=500,
+        max_enqueued_batches=7,
+        num_batch_threads=3,
+        allowed_batch_sizes=(8, 64),
+    )
+
+
+def test_shipped_parameters_can_be_read():
+    from pathlib import Path
+
+    import serving
+
+    path = Path(serving.__file__).parent / "batching_parameters.txt"
+    assert config_files.read_batching(path).max_batch_size == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("max_batch_size { value: 0 }", "at least 1. Received: 0"),
+        ("allowed_batch_sizes: 8", r"end with max_batch_size 1000. Received: \[8\]"),
+        (
+            "allowed_batch_sizes: 9 allowed_batch_sizes: 8 max_batch_size { value: 8 }",
+            "must rise",
+        ),
+        ("batch_timeout_micros { value: -1 }", "Received: -1"),
+        ("max_batch: 3", "max_batch"),
+    ],
+)
+def test_wrong_parameters_are_named(tmp_path, text, reason):
+    path = tmp_path / "batching_parameters.txt"
+    path.write_text(text)
+    with pytest.raises(StatusError, match=reason):
+        config_files.read_batching(path)
