@@ -37,6 +37,8 @@ SERVE = [
     SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
 ]
+# The approximate index; the last line of ScaNN whose operations fit TensorFlow 2.16.
+SCANN = ["scann>=1.3.2,<1.4"]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 DEV = [
@@ -48,6 +50,7 @@ DEV = [
     "flask>=3,<4",  # moto's server runs on it
     "flask-cors>=5,<7",  # likewise
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
+    *SCANN,
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
@@ -75,6 +78,7 @@ setup(
         "train": TRAIN,
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
+        "scann": SCANN,
         "dev": DEV,
     },
     entry_points={

@@ -5,18 +5,18 @@ Everything here is TensorFlow graph code: it is traced into the exported SavedMo
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from s4rec_tf import spec
+from s4rec_tf.index_kinds import EXACT, IndexKind, RetrievalError
+from s4rec_tf.scann_index import ScannIndex
+from s4rec_tf.streaming_index import StreamingIndex
 
 NO_SCORE = tf.float32.min
 """Score of an entry that is no item: the lowest finite float32, never NaN or -inf."""
-
-
-class RetrievalError(RuntimeError):
-    """An index that cannot be built: wrong environment or wrong vectors."""
 
 
 def _factorized_top_k() -> Any:
@@ -38,57 +38,85 @@ def _factorized_top_k() -> Any:
     return factorized_top_k
 
 
-class ExactIndex:
-    """Exact maximum inner product search over all items.
+class Index(Protocol):
+    """Maximum inner product search over all items.
 
     A plain object on purpose: it keeps the Keras 2 layer of tensorflow-recommenders out
-    of the object graph of a SavedModel. Whoever exports `top` tracks `variables`.
+    of the object graph of a SavedModel. Whoever exports `top` tracks `trackables`.
 
     Attributes:
         num_items: V, the number of items.
+        trackables: variables and modules that a SavedModel must track.
     """
 
-    def __init__(
-        self, item_vectors: tf.Tensor, item_ids: tf.Tensor | None = None
-    ) -> None:
-        """Copies the vectors into the index.
-
-        Args:
-            item_vectors: float32 [V, d].
-            item_ids: int32 [V], ascending; None means that row i is item i + 1.
-
-        Raises:
-            RetrievalError: if the vectors are not a finite matrix of at least one row.
-        """
-        vectors = tf.convert_to_tensor(item_vectors, tf.float32)
-        if vectors.shape.rank != 2 or vectors.shape[0] == 0:
-            raise RetrievalError(
-                f"`item_vectors` must be [V, d] with V > 0. Received: {vectors.shape}"
-            )
-        if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
-            raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
-        self.num_items = int(vectors.shape[0])
-        if item_ids is None:
-            item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
-        self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """The index's tables."""
-        return list(self._layer.variables)
+    num_items: int
+    trackables: list[Any]
 
     def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k best items by inner product, ties in order of item id.
+        """The k best items by inner product; of the exact kinds, ties by item id.
 
         Args:
             user_vectors: float32 [B, d].
             k: int32 scalar, at most V.
 
         Returns:
-            scores float32 [B, k] in falling order, and item ids int32 [B, k].
+            scores float32 [B, k] in falling order, and item ids int32 [B, k]. An
+            approximate kind may find fewer: the rest is `PAD_ID` with `NO_SCORE`.
         """
+
+
+class ExactIndex:
+    """All scores in one product, by tensorflow-recommenders' BruteForce."""
+
+    def __init__(
+        self, vectors: tf.Tensor, item_ids: tf.Tensor, table_dtype: str
+    ) -> None:
+        """Copies float32 [V, d], as `table_dtype`, and int32 [V] item ids."""
+        vectors = tf.cast(vectors, table_dtype)
+        self.num_items = int(vectors.shape[0])
+        self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
+        self.trackables = list(self._layer.variables)
+
+    def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Index`."""
         scores, item_ids = self._layer(user_vectors, k=k)
         return scores, item_ids
+
+
+_BUILDERS: dict[str, Callable[[tf.Tensor, tf.Tensor, str], Index]] = {
+    "exact": ExactIndex,
+    "streaming": StreamingIndex,
+    "scann": ScannIndex,
+}
+
+
+def build_index(
+    item_vectors: tf.Tensor,
+    item_ids: tf.Tensor | None = None,
+    kind: IndexKind = EXACT,
+) -> Index:
+    """The index of a kind over copies of the vectors.
+
+    Args:
+        item_vectors: float32 [V, d].
+        item_ids: int32 [V], ascending; None means that row i is item i + 1.
+        kind: how they are searched and stored.
+
+    Raises:
+        RetrievalError: if the vectors are not a finite matrix of at least one row, or
+            the kind's package is not installed.
+    """
+    vectors = tf.convert_to_tensor(item_vectors, tf.float32)
+    if vectors.shape.rank != 2 or vectors.shape[0] == 0:
+        raise RetrievalError(
+            f"`item_vectors` must be [V, d] with V > 0. Received: {vectors.shape}"
+        )
+    if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
+        raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
+    if item_ids is None:
+        first = spec.PAD_ID + 1
+        item_ids = tf.range(first, first + int(vectors.shape[0]), dtype=tf.int32)
+    return _BUILDERS[kind.name](vectors, item_ids, kind.table_dtype)
 
 
 def candidates_needed(excluded: tf.Tensor, k: int, num_items: int) -> tf.Tensor:

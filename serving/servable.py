@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from s4rec_tf import spec
-from serving import contract, tensors
+from serving import contract, custom_ops, tensors
 from serving.contract import Code, StatusError
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -44,6 +44,7 @@ class Servable:
         self._retired = False
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         verify_digests(path)
+        custom_ops.load(manifest_of(path))
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             meta_graph = tf.compat.v1.saved_model.loader.load(
@@ -209,13 +210,18 @@ def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
     return [log.predict_log.request for log in logs if log.HasField("predict_log")]
 
 
+def manifest_of(path: Path) -> Path:
+    """Where the export of a version leaves its manifest."""
+    return path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+
+
 def verify_digests(path: Path) -> None:
     """Compares a version's files with the manifest of its export, if there is one.
 
     Raises:
         StatusError: DATA_LOSS, naming the first file that is missing or differs.
     """
-    manifest = path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+    manifest = manifest_of(path)
     if not manifest.is_file():
         return
     for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():

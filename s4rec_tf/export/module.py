@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from s4rec_tf import retrieval, spec
 from s4rec_tf.export import protocol
+from s4rec_tf.index_kinds import EXACT, IndexKind
 
 Answer = dict[str, tf.Tensor]
 
@@ -55,6 +56,7 @@ class ServableRecommender(tf.Module):
         popularity: np.ndarray,
         max_k: int,
         is_offered: np.ndarray,
+        index: IndexKind = EXACT,
     ) -> None:
         """Builds the index and the tables.
 
@@ -65,11 +67,13 @@ class ServableRecommender(tf.Module):
             max_k: width of an answer; cut to the number of items that are offered.
             is_offered: bool [V]; False marks a retired item, which is known in a
                 history and never answered.
+            index: how items are searched and stored.
 
         Raises:
             ExportError: if the sizes of model, popularity and `is_offered` differ, no
                 item is offered, or max_k < 1.
-            RetrievalError: if the item vectors are not finite.
+            RetrievalError: if the item vectors are not finite or the index's package
+                is not installed.
         """
         super().__init__(name="s4rec")
         if max_k < 1:
@@ -84,8 +88,8 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        self._index = retrieval.ExactIndex(
-            tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
+        self._index = retrieval.build_index(
+            tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32), index
         )
         self.num_items = self._index.num_items
         self.max_length = int(model.max_length)
@@ -93,7 +97,7 @@ class ServableRecommender(tf.Module):
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[[tf.Tensor], tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
-        self.index_variables = self._index.variables
+        self.index_trackables = self._index.trackables
         self._track_popularity(popularity, rows)
         self._track_tables(item_vocab)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 import s4rec_tf
-from s4rec_tf import spec
+from s4rec_tf import index_kinds, spec
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export import module, protocol, publish, samples
 from s4rec_tf.export.popularity import all_counts
+from s4rec_tf.index_kinds import EXACT, IndexKind
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -27,6 +29,7 @@ def write_version(
     max_k: int = DEFAULT_MAX_K,
     popularity: np.ndarray,
     card: dict[str, Any],
+    index: IndexKind = EXACT,
 ) -> Path:
     """Exports the model as the next version.
 
@@ -37,6 +40,7 @@ def write_version(
         max_k: items in an answer; cut to the number of items.
         popularity: int [V], actions per item in the training data.
         card: further facts for the model card, by heading.
+        index: how items are searched and stored.
 
     Returns:
         BASE/NAME/N.
@@ -44,11 +48,12 @@ def write_version(
     Raises:
         ExportError: if model and dataset do not fit, the vocabulary cannot be served or
             an answer is not finite; nothing is left behind.
+        RetrievalError: if the index cannot be built.
     """
     vocabulary = dataset.vocabulary()
     _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
     servable = module.ServableRecommender(
-        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0
+        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0, index
     )
     _check_tables(servable, vocabulary)
     name = export_dir.resolve().name
@@ -72,10 +77,10 @@ def write_version(
                 .structured_outputs["user_embedding"]
                 .shape[1]
             ),
-            card=card,
+            card={**card, "Index": dataclasses.asdict(index)},
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")
-        _write_manifest(staging, name, dataset)
+        _write_manifest(staging, name, dataset, index)
     return staging.version_dir
 
 
@@ -111,7 +116,7 @@ def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -
 
 
 def _write_manifest(
-    staging: publish.Staging, name: str, dataset: spec.DatasetDir
+    staging: publish.Staging, name: str, dataset: spec.DatasetDir, index: IndexKind
 ) -> None:
     manifest = {
         "format_version": protocol.FORMAT_VERSION,
@@ -119,6 +124,8 @@ def _write_manifest(
         "version": staging.number,
         "code_version": s4rec_tf.__version__,
         "dataset_fingerprint": dataset.fingerprint(),
+        "index": dataclasses.asdict(index),
+        "custom_ops": [name for name in index_kinds.CUSTOM_OPS if name == index.name],
         "files": _digests(staging.model),
         "meta_files": _digests(staging.meta),
     }
