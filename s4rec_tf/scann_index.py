@@ -21,10 +21,10 @@ LEAVES_PER_ROOT = 2.0
 SEARCHED_SHARE = 0.1
 """Leaves that a query searches; recall and time rise with it."""
 
-REORDERED_PER_NEIGHBOUR = 5
+REORDERED_PER_NEIGHBOUR = 10
 """Candidates whose exact product is taken, over the number of items asked for."""
 
-_SPARE_ROWS = 4.0
+_SPARE_ROWS = 2.0
 """Rows in the searched leaves, at least, over the candidates that are reordered."""
 
 _DIMENSIONS_PER_BLOCK = 2

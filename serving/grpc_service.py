@@ -6,8 +6,8 @@ Only the `*_pb2_grpc` modules are imported: `prediction_service_pb2` and
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import os
 import traceback
 from collections.abc import Callable
 from concurrent import futures
@@ -16,16 +16,13 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving import contract
+from serving import admission, contract
 from serving.api import ModelApi
 from serving.contract import Code, StatusError
 
 log = logging.getLogger(__name__)
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_MAX_CONCURRENT = 1024
-"""Calls in work or waiting for a thread; more are RESOURCE_EXHAUSTED at once."""
-
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
@@ -103,13 +100,39 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         _unimplemented(context, "HandleReloadConfigRequest")
 
 
-def start(api: ModelApi, host: str, port: int) -> tuple[grpc.Server, int]:
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What a process takes on.
+
+    Attributes:
+        threads: calls in work at a time.
+        max_concurrent: calls in work or waiting for a thread; more are
+            RESOURCE_EXHAUSTED at once.
+        max_per_second: Predict calls; more are RESOURCE_EXHAUSTED; None for any number.
+        shares_port: whether other processes listen on the port too.
+    """
+
+    threads: int
+    max_concurrent: int
+    max_per_second: float | None
+    shares_port: bool
+
+    def interceptors(self) -> list[grpc.ServerInterceptor]:
+        """What stands before the services."""
+        if self.max_per_second is None:
+            return []
+        limit = admission.RateLimit(self.max_per_second)
+        return [admission.ShedInterceptor(limit)]
+
+
+def start(api: ModelApi, host: str, port: int, load: Load) -> tuple[grpc.Server, int]:
     """Serves both services.
 
     Args:
         api: what answers.
         host: address to listen on.
         port: 0 for any free one.
+        load: what the process takes on.
 
     Returns:
         The started server and its port.
@@ -118,13 +141,14 @@ def start(api: ModelApi, host: str, port: int) -> tuple[grpc.Server, int]:
         StatusError: UNAVAILABLE if the port cannot be had.
     """
     server = grpc.server(
-        futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1), "grpc"),
-        maximum_concurrent_rpcs=_MAX_CONCURRENT,
+        futures.ThreadPoolExecutor(load.threads, "grpc"),
+        interceptors=load.interceptors(),
+        maximum_concurrent_rpcs=load.max_concurrent,
         options=[
             ("grpc.max_receive_message_length", contract.MAX_REQUEST_BYTES),
             ("grpc.max_send_message_length", -1),
             # Two servers on one port must not share its traffic unnoticed.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(load.shares_port)),
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(

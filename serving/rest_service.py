@@ -137,13 +137,22 @@ class RestServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, api: ModelApi, host: str, port: int) -> None:
+    def __init__(
+        self, api: ModelApi, host: str, port: int, shares_port: bool = False
+    ) -> None:
         """Listens, but answers only after `start`.
+
+        Args:
+            api: what answers.
+            host: address to listen on.
+            port: 0 for any free one.
+            shares_port: whether other processes listen on the port too.
 
         Raises:
             StatusError: UNAVAILABLE if the port cannot be had.
         """
         self.rest_api = RestApi(api)
+        self.allow_reuse_port = shares_port
         self.draining = False
         self.in_work = 0
         self.idle = threading.Condition()

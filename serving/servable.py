@@ -29,11 +29,13 @@ class Servable:
         signatures: signature definitions by name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: tuple[int, int] = (0, 0)) -> None:
         """Checks the digests, loads the files, runs the warm-up records.
 
         Args:
             path: BASE/NAME/N.
+            threads: of the session, inside an operation and between operations; 0 for
+                one a core.
 
         Raises:
             StatusError: if any of the three fails; nothing stays loaded.
@@ -45,7 +47,13 @@ class Servable:
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         verify_digests(path)
         custom_ops.load(manifest_of(path))
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(
+            graph=tf.Graph(),
+            config=tf.compat.v1.ConfigProto(
+                intra_op_parallelism_threads=threads[0],
+                inter_op_parallelism_threads=threads[1],
+            ),
+        )
         try:
             meta_graph = tf.compat.v1.saved_model.loader.load(
                 self._session, [tf.saved_model.SERVING], str(path)
@@ -109,8 +117,9 @@ class Servable:
         response.model_spec.signature_name = name
         response.model_spec.version.value = self.version
         for alias, value in zip(outputs, values, strict=True):
-            proto = tensors.to_proto(value, signature.outputs[alias].dtype)
-            response.outputs[alias].CopyFrom(proto)
+            tensors.write_proto(
+                value, signature.outputs[alias].dtype, response.outputs[alias]
+            )
         return response
 
     def _run(

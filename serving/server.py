@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
+import os
 import signal
 import sys
 import threading
@@ -68,7 +70,50 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=DEFAULT_MAX_BATCH_ROWS,
         help=f"most rows of a request; default {DEFAULT_MAX_BATCH_ROWS}",
     )
+    _add_load(parser)
     return parser.parse_args(argv)
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--processes",
+        type=_positive_count,
+        default=1,
+        help="server processes on the same ports, each with the model; default 1",
+    )
+    add(
+        "--share_ports",
+        action="store_true",
+        help="listen where other processes do too, and end with standard input; what "
+        "--processes gives its workers",
+    )
+    add(
+        "--grpc_max_threads",
+        type=_positive_count,
+        default=4 * (os.cpu_count() or 1),
+        help="calls that a process works on at a time; default four a core",
+    )
+    add(
+        "--max_concurrent_requests",
+        type=_positive_count,
+        default=1024,
+        help="calls in work or waiting, of each process; more are shed; default 1024",
+    )
+    add(
+        "--max_requests_per_second",
+        type=_positive,
+        default=None,
+        help="Predict calls over gRPC; more are shed; by default no bound",
+    )
+    for name in ("intra", "inter"):
+        add(
+            f"--tensorflow_{name}_op_parallelism",
+            type=int,
+            default=0,
+            help="threads of a session; 0: one a core"
+            + ("; -1: the calling thread" if name == "inter" else ""),
+        )
 
 
 def _port(text: str) -> int:
@@ -114,10 +159,14 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     from serving.api import ModelApi
     from serving.servable import Servable
 
+    threads = (
+        args.tensorflow_intra_op_parallelism,
+        args.tensorflow_inter_op_parallelism,
+    )
     versions = VersionManager(
         args.model_name,
         args.model_base_path,
-        Servable,
+        functools.partial(Servable, threads=threads),
         poll_seconds=args.file_system_poll_wait_seconds,
         max_retries=args.max_num_load_retries,
         retry_seconds=args.load_retry_interval_micros / 1e6,
@@ -128,8 +177,16 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         if not _wait_until_available(versions, stop):
             return
         api = ModelApi(versions, args.max_batch_size)
-        rest = rest_service.RestServer(api, args.host, args.rest_api_port)
-        grpc_server, grpc_port = grpc_service.start(api, args.host, args.port)
+        rest = rest_service.RestServer(
+            api, args.host, args.rest_api_port, args.share_ports
+        )
+        load = grpc_service.Load(
+            args.grpc_max_threads,
+            args.max_concurrent_requests,
+            args.max_requests_per_second,
+            args.share_ports,
+        )
+        grpc_server, grpc_port = grpc_service.start(api, args.host, args.port, load)
         rest_port = rest.start()
         print(
             f"serving: grpc={args.host}:{grpc_port} rest={args.host}:{rest_port} "
@@ -143,6 +200,27 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         drained.wait()
     finally:
         versions.stop()
+
+
+def serve_by_workers(
+    args: argparse.Namespace, argv: Sequence[str] | None, stop: threading.Event
+) -> None:
+    """Serves by `--processes` processes until `stop` is set.
+
+    Raises:
+        StatusError: if a port cannot be had or a worker ends.
+        NoBasePath: if the base path is missing at the start.
+    """
+    from serving import workers
+    from serving.versions import versions_on_disk
+
+    versions_on_disk(args.model_base_path)
+    flags = [*(sys.argv[1:] if argv is None else argv), "--processes=1"]
+    if args.max_requests_per_second:
+        rate = args.max_requests_per_second / args.processes
+        flags.append(f"--max_requests_per_second={rate}")
+    ports = (args.port, args.rest_api_port)
+    workers.serve(flags, args.processes, args.host, ports, stop)
 
 
 def _wait_until_available(versions: VersionManager, stop: threading.Event) -> bool:
@@ -174,10 +252,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    from serving import workers
     from serving.versions import NoBasePath
 
+    if args.share_ports:
+        workers.stop_with_input(stop)
     try:
-        serve(args, stop)
+        if args.processes > 1:
+            serve_by_workers(args, argv, stop)
+        else:
+            serve(args, stop)
     except (StatusError, NoBasePath) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
