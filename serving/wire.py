@@ -25,7 +25,6 @@ _SCALARS = {
     "bytes": _FIELD.TYPE_BYTES,
 }
 
-# message -> field -> (number, type); "*T" is repeated, "{T}" a map from string to T.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Version": {"value": (1, "int64")},
     "Dim": {"size": (1, "int64")},
@@ -66,28 +65,36 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "metadata": (2, "{google.protobuf.Any}"),
     },
 }
-_PACKAGE = "s4rec.wire"
+Declaration = dict[str, tuple[int, str]]
 
 
-def _build_pool() -> descriptor_pool.DescriptorPool:
+def declare(package: str, messages: dict[str, Declaration]) -> dict[str, Any]:
+    """Classes of messages, in a descriptor pool of their own.
+
+    Args:
+        package: of the messages here; it is not on the wire.
+        messages: message -> field -> (number, type); "*T" is repeated, "{T}" a map from
+            string to T.
+    """
     file = descriptor_pb2.FileDescriptorProto(
-        name="s4rec/wire.proto", package=_PACKAGE, syntax="proto3"
+        name=f"{package}.proto", package=package, syntax="proto3"
     )
     file.dependency.append(any_pb2.DESCRIPTOR.name)
-    for name, fields in _MESSAGES.items():
+    for name, fields in messages.items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             if kind.startswith("{"):
-                _add_map(message, field, number, kind.strip("{}"))
+                _add_map(message, field, number, kind.strip("{}"), package)
             else:
-                _add_field(message, field, number, kind)
+                _add_field(message, field, number, kind, package)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
-    return pool
+    found = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in messages}
+    return {name: message_factory.GetMessageClass(own) for name, own in found.items()}
 
 
-def _add_field(message: Any, name: str, number: int, kind: str) -> None:
+def _add_field(message: Any, name: str, number: int, kind: str, package: str) -> None:
     repeated = kind.startswith("*")
     label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
     field = message.field.add(name=name, number=number, label=label)
@@ -96,41 +103,29 @@ def _add_field(message: Any, name: str, number: int, kind: str) -> None:
         field.type = _SCALARS[kind]
     else:
         field.type = _FIELD.TYPE_MESSAGE
-        field.type_name = _full_name(kind)
+        field.type_name = f".{kind}" if "." in kind else f".{package}.{kind}"
 
 
-def _add_map(message: Any, name: str, number: int, kind: str) -> None:
+def _add_map(message: Any, name: str, number: int, kind: str, package: str) -> None:
     """A map on the wire is a repeated pair, named after the field."""
     entry_name = "".join(part.title() for part in name.split("_")) + "Entry"
     entry = message.nested_type.add(name=entry_name)
     entry.options.map_entry = True
-    _add_field(entry, "key", 1, "string")
-    _add_field(entry, "value", 2, kind)
+    _add_field(entry, "key", 1, "string", package)
+    _add_field(entry, "value", 2, kind, package)
     message.field.add(
         name=name,
         number=number,
         label=_FIELD.LABEL_REPEATED,
         type=_FIELD.TYPE_MESSAGE,
-        type_name=f".{_PACKAGE}.{message.name}.{entry_name}",
+        type_name=f".{package}.{message.name}.{entry_name}",
     )
 
 
-def _full_name(kind: str) -> str:
-    return f".{kind}" if "." in kind else f".{_PACKAGE}.{kind}"
-
-
-_POOL = _build_pool()
-
-
-def message_class(name: str) -> Any:
-    """The class of a message declared above."""
-    descriptor = _POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    return message_factory.GetMessageClass(descriptor)
-
-
-PredictRequest = message_class("PredictRequest")
-PredictResponse = message_class("PredictResponse")
-MetadataRequest = message_class("MetadataRequest")
-MetadataResponse = message_class("MetadataResponse")
-SignatureDefMap = message_class("SignatureDefMap")
-Tensor = message_class("Tensor")
+_CLASSES = declare("s4rec.wire", _MESSAGES)
+PredictRequest = _CLASSES["PredictRequest"]
+PredictResponse = _CLASSES["PredictResponse"]
+MetadataRequest = _CLASSES["MetadataRequest"]
+MetadataResponse = _CLASSES["MetadataResponse"]
+SignatureDefMap = _CLASSES["SignatureDefMap"]
+Tensor = _CLASSES["Tensor"]
