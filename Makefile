@@ -26,7 +26,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-flink test-tfserving lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -65,6 +65,10 @@ test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN 
 		echo "TF_SERVING_BIN must name a tensorflow_model_server. Received: '$$TF_SERVING_BIN'" >&2; \
 		exit 2; fi
 	$(RUN) -m pytest -m tfserving $(TESTS)
+
+test-triton: setup ## the export on NVIDIA Triton, in an environment of its own in .cache
+	$(RUN) -c 'from benchmarks.triton import triton_python; print(triton_python())'
+	$(RUN) -m pytest -m triton $(TESTS)
 
 lint: setup ## ruff: rules and formatting
 	$(RUN) -m ruff check .

@@ -39,6 +39,8 @@ SERVE = [
     "grpcio>=1.62,<2",  # the gRPC server and client
     "grpcio-health-checking>=1.62,<1.63",  # grpc.health.v1; newer needs protobuf 5
 ]
+# The approximate index; the last line of ScaNN whose operations fit TensorFlow 2.16.
+SCANN = ["scann>=1.3.2,<1.4"]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 DEV = [
@@ -51,6 +53,7 @@ DEV = [
     "flask>=3,<4",  # moto's server runs on it
     "flask-cors>=5,<7",  # likewise
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
+    *SCANN,
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
@@ -78,6 +81,7 @@ setup(
         "train": TRAIN,
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
+        "scann": SCANN,
         "dev": DEV,
     },
     entry_points={

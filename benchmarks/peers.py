@@ -50,29 +50,46 @@ def choose_peer(asked: str, python: str) -> str | None:
 def recbole_python(cache: Path = CACHE) -> Path:
     """The Python of an environment with RecBole, built at the first call.
 
-    The environment holds exactly what `recbole_requirements.txt` pins. It is marked
-    whole by a file that is written last, and built anew where that is missing.
+    Raises:
+        PeerError: if there is too little space or a package cannot be had.
+    """
+    return environment("recbole", REQUIREMENTS, _NEEDED_GIB, cache)
+
+
+def environment(
+    name: str, requirements: Path, needed_gib: int, cache: Path = CACHE
+) -> Path:
+    """The Python of an environment that holds exactly what a file pins.
+
+    It is marked whole by a file that is written last, and built anew where that is
+    missing.
+
+    Args:
+        name: of its folder.
+        requirements: every package, pinned.
+        needed_gib: space that building it takes.
+        cache: where environments lie.
 
     Raises:
         PeerError: if there is too little space or a package cannot be had.
     """
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = cache / f"recbole-{digest}"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    folder = cache / f"{name}-{digest}"
     python, is_whole = folder / "bin" / "python", folder / ".installed"
     if is_whole.is_file():
         return python
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free / 2**30
-    if free < _NEEDED_GIB:
+    if free < needed_gib:
         raise PeerError(
-            f"RecBole's environment needs {_NEEDED_GIB} GiB in {cache}. "
+            f"the environment of {name} needs {needed_gib} GiB in {cache}. "
             f"Received: {free:.1f} GiB free; `--peer none` leaves the peer out"
         )
-    print(f"building {folder} (5 GiB, minutes)", file=sys.stderr, flush=True)
+    print(f"building {folder} (minutes)", file=sys.stderr, flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     # Everything is pinned: without resolving, what RecBole's SASRec never imports
     # (Ray, Triton) is spared.
-    _run([str(python), "-m", "pip", "install", *_PIP_OPTIONS, "-r", str(REQUIREMENTS)])
+    _run([str(python), "-m", "pip", "install", *_PIP_OPTIONS, "-r", str(requirements)])
     is_whole.touch()
     return python
 

@@ -44,7 +44,7 @@ def run_watched(command: Sequence[str]) -> Finished:
             list(command), stdout=subprocess.DEVNULL, stderr=errors
         )
         while process.poll() is None:
-            peak = max(peak, sum(map(_resident, _family(process.pid))))
+            peak = max(peak, family_bytes(process.pid))
             time.sleep(_SAMPLE_SECONDS)
         seconds = time.perf_counter() - start
         errors.seek(0)
@@ -57,6 +57,21 @@ def run_watched(command: Sequence[str]) -> Finished:
     return Finished(seconds, peak / 2**30, text)
 
 
+def resident_bytes(pid: int | str = "self") -> int:
+    """Resident memory of a process; 0 if it has gone."""
+    return _status_bytes(pid, "VmRSS:")
+
+
+def peak_bytes(pid: int | str = "self") -> int:
+    """The most that a process has had resident; 0 if it has gone."""
+    return _status_bytes(pid, "VmHWM:")
+
+
+def family_bytes(pid: int) -> int:
+    """Resident memory of a process and all its descendants together."""
+    return sum(map(resident_bytes, _family(pid)))
+
+
 def _family(pid: int) -> Iterator[int]:
     """A process and all its descendants."""
     yield pid
@@ -65,10 +80,9 @@ def _family(pid: int) -> Iterator[int]:
             yield from _family(int(child))
 
 
-def _resident(pid: int) -> int:
-    """Bytes of resident memory; 0 if the process has gone."""
+def _status_bytes(pid: int | str, name: str) -> int:
     for line in _read(Path(f"/proc/{pid}/status")).splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
     return 0
 

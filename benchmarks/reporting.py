@@ -56,6 +56,22 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
+def markdown_table(entries: list[dict[str, Any]], names: tuple[str, ...]) -> str:
+    """Some figures of every entry, for a page of Markdown.
+
+    Args:
+        entries: of the report.
+        names: keys of an entry.
+    """
+    lines = [names, ["---"] * len(names)]
+    lines += [[_cell(entry[name]) for name in names] for entry in entries]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def table(rows: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
     """Some figures of every row, for reading.
 

@@ -6,18 +6,22 @@ Everything here is TensorFlow graph code: it is traced into the exported SavedMo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from s4rec_tf import spec
+from s4rec_tf.index_kinds import EXACT, IndexKind, RetrievalError
+from s4rec_tf.item_rows import ItemRows
+from s4rec_tf.item_tables import FloatTable, make_table
+from s4rec_tf.scann_index import ScannIndex
+from s4rec_tf.streaming_index import StreamingIndex
 
 NO_SCORE = tf.float32.min
 """Score of an entry that is no item: the lowest finite float32, never NaN or -inf."""
 
-
-class RetrievalError(RuntimeError):
-    """An index that cannot be built: wrong environment or wrong vectors."""
+PairScores = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Scores of user vectors [..., d] and item vectors [..., e], broadcast, -> [...]."""
 
 
 def _factorized_top_k() -> Any:
@@ -39,137 +43,106 @@ def _factorized_top_k() -> Any:
     return factorized_top_k
 
 
-class ExactIndex:
-    """Exact maximum inner product search over all items.
+class Index(Protocol):
+    """Maximum inner product search over all items.
 
     A plain object on purpose: it keeps the Keras 2 layer of tensorflow-recommenders out
-    of the object graph of a SavedModel. Whoever exports `top` tracks `variables`.
+    of the object graph of a SavedModel. Whoever exports `top` tracks `trackables`.
 
     Attributes:
         num_items: V, the number of items.
+        items: the vectors by themselves, by row.
+        trackables: variables and modules that a SavedModel must track.
     """
 
-    def __init__(
-        self, item_vectors: tf.Tensor, item_ids: tf.Tensor | None = None
-    ) -> None:
-        """Copies the vectors into the index.
-
-        Args:
-            item_vectors: float32 [V, d].
-            item_ids: int32 [V], ascending; None means that row i is item i + 1.
-
-        Raises:
-            RetrievalError: if the vectors are not a finite matrix of at least one row.
-        """
-        vectors = _checked(item_vectors)
-        self.num_items = int(vectors.shape[0])
-        if item_ids is None:
-            item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
-        self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
-        self._item_ids, self._vectors = self._layer.variables
-        lengths = tf.norm(vectors, axis=1)
-        self._inverse_lengths = tf.Variable(
-            tf.math.divide_no_nan(1.0, lengths), trainable=False, name="inverse_lengths"
-        )
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """The index's tables."""
-        return [*self._layer.variables, self._inverse_lengths]
+    num_items: int
+    items: ItemRows
+    trackables: list[Any]
 
     def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k best items by inner product, ties in order of item id.
+        """The k best items by inner product; of the exact kinds, ties by item id.
 
         Args:
             user_vectors: float32 [B, d].
             k: int32 scalar, at most V.
 
         Returns:
-            scores float32 [B, k] in falling order, and item ids int32 [B, k].
+            scores float32 [B, k] in falling order, and item ids int32 [B, k]. An
+            approximate kind may find fewer: the rest is `PAD_ID` with `NO_SCORE`.
         """
+
+
+class ExactIndex:
+    """All scores in one product, by tensorflow-recommenders' BruteForce."""
+
+    def __init__(
+        self, vectors: tf.Tensor, item_ids: tf.Tensor, table_dtype: str
+    ) -> None:
+        """Copies float32 [V, d], as `table_dtype`, and int32 [V] item ids."""
+        vectors = tf.cast(vectors, table_dtype)
+        self.num_items = int(vectors.shape[0])
+        self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
+        stored_ids, stored = self._layer.variables
+        self.items = ItemRows(FloatTable(stored), stored_ids)
+        self.trackables = [*self._layer.variables, *self.items.trackables]
+
+    def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Index`."""
         scores, item_ids = self._layer(user_vectors, k=k)
         return scores, item_ids
 
-    def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
-        """Where items lie in the index.
-
-        Args:
-            item_ids: int32, any shape.
-
-        Returns:
-            int32 of that shape; -1 for an item that the index does not hold.
-        """
-        flat = tf.reshape(item_ids, [-1])
-        row = tf.minimum(tf.searchsorted(self._item_ids, flat), self.num_items - 1)
-        row = tf.where(tf.gather(self._item_ids, row) == flat, row, -1)
-        return tf.reshape(row, tf.shape(item_ids))
-
-    def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
-        """float32 [..., d] for rows [...] of the index; zeros for row -1."""
-        vectors = tf.gather(self._vectors, tf.maximum(rows, 0))
-        return tf.where((rows >= 0)[..., tf.newaxis], vectors, 0.0)
-
-    def similar(self, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k items of the highest cosine to some items, as `top`.
-
-        Args:
-            rows: int32 [B], see `rows_of`.
-            k: int32 scalar, at most V.
-        """
-        lengths = tf.gather(self._inverse_lengths, tf.maximum(rows, 0))
-        unit = self.vectors_at(rows) * lengths[:, tf.newaxis]
-        products = tf.linalg.matmul(unit, self._vectors, transpose_b=True)
-        cosines = products * self._inverse_lengths
-        values, positions = tf.math.top_k(cosines, k=k)
-        return values, tf.gather(self._item_ids, positions)
-
 
 class ScoredIndex:
-    """Exact search where a score is no inner product: every item is scored.
-
-    Attributes:
-        num_items: V.
-        variables: the index's tables.
-    """
+    """Exact search where a score is no inner product: every item is scored."""
 
     def __init__(
-        self,
-        item_vectors: tf.Tensor,
-        item_ids: tf.Tensor,
-        pair_scores: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        self, vectors: tf.Tensor, item_ids: tf.Tensor, pair_scores: PairScores
     ) -> None:
-        """Copies the vectors into the index.
-
-        Args:
-            item_vectors: float32 [V, e].
-            item_ids: int32 [V], ascending.
-            pair_scores: scores [N, n] of vectors [N, 1, d] and [1, n, e].
-
-        Raises:
-            RetrievalError: as `ExactIndex`.
-        """
-        vectors = _checked(item_vectors)
+        """Copies float32 [V, e] and int32 [V] item ids; see `PairScores`."""
         self.num_items = int(vectors.shape[0])
-        self._vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
-        self._item_ids = tf.Variable(item_ids, trainable=False, name="item_ids")
+        table = make_table(vectors, "float32")
+        self.items = ItemRows(table, tf.Variable(item_ids, trainable=False))
         self._pair_scores = pair_scores
-        self.variables = [self._vectors, self._item_ids]
+        self.trackables = self.items.trackables
 
     def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k best items by score, as `ExactIndex.top`."""
+        """See `Index`."""
+        every = self.items.vectors_at(tf.range(self.num_items))[tf.newaxis]
         # One row after the other: a pair may need much more memory than its score.
         scores = tf.map_fn(
-            lambda user: self._pair_scores(
-                user[tf.newaxis, tf.newaxis], self._vectors[tf.newaxis]
-            )[0],
+            lambda user: self._pair_scores(user[tf.newaxis, tf.newaxis], every)[0],
             user_vectors,
         )
         scores = tf.ensure_shape(scores, [None, self.num_items])
         best, rows = tf.math.top_k(scores, k)
-        return best, tf.gather(self._item_ids, rows)
+        return best, self.items.ids_at(rows)
 
 
-def _checked(item_vectors: tf.Tensor) -> tf.Tensor:
+_BUILDERS: dict[str, Callable[[tf.Tensor, tf.Tensor, str], Index]] = {
+    "exact": ExactIndex,
+    "streaming": StreamingIndex,
+    "scann": ScannIndex,
+}
+
+
+def build_index(
+    item_vectors: tf.Tensor,
+    item_ids: tf.Tensor | None = None,
+    kind: IndexKind = EXACT,
+    pair_scores: PairScores | None = None,
+) -> Index:
+    """The index of a kind over copies of the vectors.
+
+    Args:
+        item_vectors: float32 [V, d].
+        item_ids: int32 [V], ascending; None means that row i is item i + 1.
+        kind: how they are searched and stored.
+        pair_scores: what scores are; inner products if None, else `kind` must be exact.
+
+    Raises:
+        RetrievalError: if the vectors are not a finite matrix of at least one row, the
+            kind's package is not installed, or the kind knows products alone.
+    """
     vectors = tf.convert_to_tensor(item_vectors, tf.float32)
     if vectors.shape.rank != 2 or vectors.shape[0] == 0:
         raise RetrievalError(
@@ -177,7 +150,17 @@ def _checked(item_vectors: tf.Tensor) -> tf.Tensor:
         )
     if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
         raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
-    return vectors
+    if item_ids is None:
+        first = spec.PAD_ID + 1
+        item_ids = tf.range(first, first + int(vectors.shape[0]), dtype=tf.int32)
+    if pair_scores is None:
+        return _BUILDERS[kind.name](vectors, item_ids, kind.table_dtype)
+    if kind != EXACT:
+        raise RetrievalError(
+            "a model whose score is no inner product needs the index exact in float32. "
+            f"Received: {kind.name} in {kind.table_dtype}"
+        )
+    return ScoredIndex(vectors, item_ids, pair_scores)
 
 
 def candidates_needed(excluded: tf.Tensor, k: int, num_items: int) -> tf.Tensor:

@@ -18,7 +18,8 @@ from serving import metrics, wire
 from serving.contract import StatusError, invalid_argument
 
 _INT64 = "google.protobuf.Int64Value"
-_CLASSES = wire.message_classes(
+_CLASSES = wire.declare(
+    "s4rec.config",
     {
         "SSLConfig": {
             "server_key": (1, "string"),
@@ -39,7 +40,7 @@ _CLASSES = wire.message_classes(
             "enable_large_batch_splitting": (8, "google.protobuf.BoolValue"),
             "max_execution_batch_size": (9, _INT64),
         },
-    }
+    },
 )
 
 

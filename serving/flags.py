@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=DEFAULT_MAX_BATCH_ROWS,
         help=f"most rows of a request; default {DEFAULT_MAX_BATCH_ROWS}",
     )
+    _add_load(parser)
     _add_security(parser)
     args = parser.parse_args(argv)
     one_model = (args.model_name, args.model_base_path)
@@ -95,6 +97,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         )
     if args.batching_parameters_file is not None and not args.enable_batching:
         parser.error("--batching_parameters_file needs --enable_batching")
+    if args.processes > 1 and (
+        args.enable_reload_config_requests or args.grpc_socket_path
+    ):
+        parser.error(
+            "--enable_reload_config_requests and --grpc_socket_path reach one process: "
+            f"they need --processes=1. Received: {args.processes}"
+        )
     return args
 
 
@@ -124,6 +133,48 @@ def _add_security(parser: argparse.ArgumentParser) -> None:
         help="gRPC's own, such as grpc.max_receive_message_length=1048576",
     )
     add("--grpc_socket_path", default="", help="Unix socket to listen on besides")
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--processes",
+        type=_positive_count,
+        default=1,
+        help="server processes on the same ports, each with the model; default 1",
+    )
+    add(
+        "--share_ports",
+        action="store_true",
+        help="listen where other processes do too, and end with standard input; what "
+        "--processes gives its workers",
+    )
+    add(
+        "--grpc_max_threads",
+        type=_positive_count,
+        default=4 * (os.cpu_count() or 1),
+        help="calls that a process works on at a time; default four a core",
+    )
+    add(
+        "--max_concurrent_requests",
+        type=_positive_count,
+        default=1024,
+        help="calls in work or waiting, of each process; more are shed; default 1024",
+    )
+    add(
+        "--max_requests_per_second",
+        type=_positive,
+        default=None,
+        help="Predict calls over gRPC; more are shed; by default no bound",
+    )
+    for name in ("intra", "inter"):
+        add(
+            f"--tensorflow_{name}_op_parallelism",
+            type=int,
+            default=0,
+            help="threads of a session; 0: one a core"
+            + ("; -1: the calling thread" if name == "inter" else ""),
+        )
 
 
 def _port(text: str) -> int:

@@ -18,22 +18,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving import admission, contract, security
 from serving import api as model_api
-from serving import contract, security
 from serving.api import ModelApi
 from serving.contract import Code, StatusError
 
 log = logging.getLogger(__name__)
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_MAX_CONCURRENT = 1024
-"""Calls in work or waiting for a thread; more are RESOURCE_EXHAUSTED at once."""
 
 _ARGUMENTS: dict[str, int | str] = {
     "grpc.max_receive_message_length": contract.MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": -1,
-    # Two servers on one port must not share its traffic unnoticed.
-    "grpc.so_reuseport": 0,
 }
 
 Request = TypeVar("Request")
@@ -110,7 +106,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
 @dataclasses.dataclass(frozen=True)
 class GrpcOptions:
-    """How the gRPC port is offered.
+    """How the gRPC port is offered, and what a process takes on.
 
     Attributes:
         ssl_config: see `config_files.read_ssl`; None for no TLS.
@@ -118,6 +114,11 @@ class GrpcOptions:
         is_health_offered: whether grpc.health.v1 answers.
         channel_arguments: gRPC's own, over the defaults.
         socket_path: of a Unix socket to listen on besides.
+        threads: calls in work at a time.
+        max_concurrent: calls in work or waiting for a thread; more are
+            RESOURCE_EXHAUSTED at once.
+        max_per_second: Predict calls; more are RESOURCE_EXHAUSTED; None for any number.
+        shares_port: whether other processes listen on the port too.
     """
 
     ssl_config: Any = None
@@ -125,6 +126,10 @@ class GrpcOptions:
     is_health_offered: bool = False
     channel_arguments: tuple[tuple[str, int | str], ...] = ()
     socket_path: str = ""
+    threads: int = 4 * (os.cpu_count() or 1)
+    max_concurrent: int = 1024
+    max_per_second: float | None = None
+    shares_port: bool = False
 
 
 HEALTH_SERVICES = (
@@ -153,10 +158,10 @@ def start(
     """
     options = options or GrpcOptions()
     server = grpc.server(
-        futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1), "grpc"),
+        futures.ThreadPoolExecutor(options.threads, "grpc"),
         interceptors=_interceptors(options),
-        maximum_concurrent_rpcs=_MAX_CONCURRENT,
-        options=list({**_ARGUMENTS, **dict(options.channel_arguments)}.items()),
+        maximum_concurrent_rpcs=options.max_concurrent,
+        options=list(_arguments(options).items()),
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(api), server
@@ -172,9 +177,20 @@ def start(
 
 
 def _interceptors(options: GrpcOptions) -> list[grpc.ServerInterceptor]:
-    if not options.tokens:
-        return []
-    return [security.TokenInterceptor(security.Tokens(options.tokens))]
+    """Who has no token is told so before anything is counted."""
+    found: list[grpc.ServerInterceptor] = []
+    if options.tokens:
+        found.append(security.TokenInterceptor(security.Tokens(options.tokens)))
+    if options.max_per_second is not None:
+        limit = admission.RateLimit(options.max_per_second)
+        found.append(admission.ShedInterceptor(limit))
+    return found
+
+
+def _arguments(options: GrpcOptions) -> dict[str, int | str]:
+    # Two servers on one port must not share its traffic unnoticed.
+    shared = {"grpc.so_reuseport": int(options.shares_port)}
+    return {**_ARGUMENTS, **shared, **dict(options.channel_arguments)}
 
 
 def _add_health(server: grpc.Server) -> None:

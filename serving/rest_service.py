@@ -149,11 +149,13 @@ class RestOptions:
         tokens: of which a request must bring one; none for any request.
         metrics_path: where metrics are read; None for nowhere.
         timeout_seconds: how long a connection may be silent.
+        shares_port: whether other processes listen on the port too.
     """
 
     tokens: tuple[str, ...] = ()
     metrics_path: str | None = None
     timeout_seconds: float = contract.REST_TIMEOUT_SECONDS
+    shares_port: bool = False
 
 
 class RestServer(ThreadingHTTPServer):
@@ -168,12 +170,19 @@ class RestServer(ThreadingHTTPServer):
     ) -> None:
         """Listens, but answers only after `start`.
 
+        Args:
+            api: what answers.
+            host: address to listen on.
+            port: 0 for any free one.
+            options: open by default, without metrics.
+
         Raises:
             StatusError: UNAVAILABLE if the port cannot be had.
         """
         self.rest_api = RestApi(api)
         self.options = options or RestOptions()
         self.tokens = security.Tokens(self.options.tokens)
+        self.allow_reuse_port = self.options.shares_port
         self.draining = False
         self.in_work = 0
         self.idle = threading.Condition()

@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from s4rec_tf import spec
-from serving import contract, metrics, tensors
+from serving import contract, custom_ops, metrics, tensors
 from serving.contract import Code, StatusError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Servable:
         path: Path,
         model_name: str = "",
         batching: BatchingParameters | None = None,
+        threads: tuple[int, int] = (0, 0),
     ) -> None:
         """Checks the files, loads them, runs the warm-up records.
 
@@ -46,6 +47,8 @@ class Servable:
             path: BASE/NAME/N.
             model_name: the name in metrics.
             batching: how requests are joined; None runs each alone.
+            threads: of the session, inside an operation and between operations; 0 for
+                one a core.
 
         Raises:
             StatusError: if any of the three fails, or a weight or a warm-up answer is
@@ -59,7 +62,14 @@ class Servable:
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         verify_digests(path)
         verify_weights(path)
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        custom_ops.load(manifest_of(path))
+        self._session = tf.compat.v1.Session(
+            graph=tf.Graph(),
+            config=tf.compat.v1.ConfigProto(
+                intra_op_parallelism_threads=threads[0],
+                inter_op_parallelism_threads=threads[1],
+            ),
+        )
         try:
             meta_graph = tf.compat.v1.saved_model.loader.load(
                 self._session, [tf.saved_model.SERVING], str(path)
@@ -127,8 +137,9 @@ class Servable:
         response.model_spec.signature_name = name
         response.model_spec.version.value = self.version
         for alias, value in zip(outputs, values, strict=True):
-            proto = tensors.to_proto(value, signature.outputs[alias].dtype)
-            response.outputs[alias].CopyFrom(proto)
+            tensors.write_proto(
+                value, signature.outputs[alias].dtype, response.outputs[alias]
+            )
         return response
 
     def _warm_up(self, path: Path) -> None:
@@ -252,13 +263,18 @@ def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
     return [log.predict_log.request for log in logs if log.HasField("predict_log")]
 
 
+def manifest_of(path: Path) -> Path:
+    """Where the export of a version leaves its manifest."""
+    return path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+
+
 def verify_digests(path: Path) -> None:
     """Compares a version's files with the manifest of its export, if there is one.
 
     Raises:
         StatusError: DATA_LOSS, naming the first file that is missing or differs.
     """
-    manifest = path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+    manifest = manifest_of(path)
     if not manifest.is_file():
         return
     for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():

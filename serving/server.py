@@ -83,6 +83,28 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         models.stop()
 
 
+def serve_by_workers(
+    args: argparse.Namespace, argv: Sequence[str] | None, stop: threading.Event
+) -> None:
+    """Serves by `--processes` processes until `stop` is set.
+
+    Raises:
+        StatusError: if a port cannot be had or a worker ends.
+        NoBasePath: if the base path is missing at the start.
+    """
+    from serving import workers
+    from serving.versions import versions_on_disk
+
+    if args.model_base_path is not None:
+        versions_on_disk(args.model_base_path)
+    flags = [*(sys.argv[1:] if argv is None else argv), "--processes=1"]
+    if args.max_requests_per_second:
+        rate = args.max_requests_per_second / args.processes
+        flags.append(f"--max_requests_per_second={rate}")
+    ports = (args.port, args.rest_api_port)
+    workers.serve(flags, args.processes, args.host, ports, stop)
+
+
 def _entries(args: argparse.Namespace) -> list[ModelEntry]:
     from serving import config_files
     from serving.models import ModelEntry, entries_of
@@ -111,12 +133,17 @@ def _port_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, A
         "is_health_offered": args.enable_grpc_healthcheck_service,
         "channel_arguments": tuple(args.grpc_channel_arguments),
         "socket_path": args.grpc_socket_path,
+        "threads": args.grpc_max_threads,
+        "max_concurrent": args.max_concurrent_requests,
+        "max_per_second": args.max_requests_per_second,
+        "shares_port": args.share_ports,
     }
     monitoring = args.monitoring_config_file
     for_rest = {
         "tokens": tokens,
         "metrics_path": files.read_metrics_path(monitoring) if monitoring else None,
         "timeout_seconds": args.rest_api_timeout_in_ms / 1000,
+        "shares_port": args.share_ports,
     }
     return for_grpc, for_rest
 
@@ -134,12 +161,18 @@ def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManag
             if args.batching_parameters_file
             else config_files.BatchingParameters()
         )
+    threads = (
+        args.tensorflow_intra_op_parallelism,
+        args.tensorflow_inter_op_parallelism,
+    )
 
     def new(name: str, base_path: Path) -> VersionManager:
         return VersionManager(
             name,
             base_path,
-            functools.partial(Servable, model_name=name, batching=batching),
+            functools.partial(
+                Servable, model_name=name, batching=batching, threads=threads
+            ),
             poll_seconds=args.file_system_poll_wait_seconds,
             max_retries=args.max_num_load_retries,
             retry_seconds=args.load_retry_interval_micros / 1e6,
@@ -163,8 +196,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    from serving import workers
+
+    if args.share_ports:
+        workers.stop_with_input(stop)
     try:
-        serve(args, stop)
+        if args.processes > 1:
+            serve_by_workers(args, argv, stop)
+        else:
+            serve(args, stop)
     except (StatusError, NoBasePath) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1

@@ -42,6 +42,10 @@ def to_array(
             f"Received: {_dtype_name(proto.dtype)}"
         )
     check_shape(alias, proto.tensor_shape, info)
+    sizes = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == math.prod(sizes):
+        # What `make_ndarray` does, without its copies.
+        return np.array(proto.string_val, object).reshape(sizes)
     try:
         return tf.make_ndarray(proto)
     except (TypeError, ValueError) as error:
@@ -76,15 +80,21 @@ def check_shape(alias: str, shape: Any, info: meta_graph_pb2.TensorInfo) -> None
         )
 
 
-def to_proto(array: np.ndarray, dtype: int) -> tensor_pb2.TensorProto:
-    """An output as TF Serving writes it: in the typed field of its dtype."""
+def write_proto(array: np.ndarray, dtype: int, proto: tensor_pb2.TensorProto) -> None:
+    """Writes an output as TF Serving does: in the typed field of its dtype.
+
+    Args:
+        array: the values.
+        dtype: `tensorflow.DataType` number.
+        proto: empty; a field of the response, so that nothing is copied.
+    """
     if dtype not in _FIELDS:
-        return tf.make_tensor_proto(array)
-    proto = tensor_pb2.TensorProto(dtype=dtype)
+        proto.CopyFrom(tf.make_tensor_proto(array))
+        return
+    proto.dtype = dtype
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
-    return proto
 
 
 def _dtype_name(dtype: int) -> str:

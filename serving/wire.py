@@ -74,13 +74,18 @@ _MESSAGES: dict[str, Message] = {
         "metadata": (2, "{google.protobuf.Any}"),
     },
 }
-_PACKAGE = "s4rec.wire"
 
 
-def message_classes(messages: Mapping[str, Message]) -> dict[str, Any]:
-    """The classes of declared messages by name, in a descriptor pool of their own."""
+def declare(package: str, messages: Mapping[str, Message]) -> dict[str, Any]:
+    """Classes of messages, in a descriptor pool of their own.
+
+    Args:
+        package: of the messages here; it is not on the wire.
+        messages: message -> field -> (number, type); "*T" is repeated, "{T}" a map from
+            string to T.
+    """
     file = descriptor_pb2.FileDescriptorProto(
-        name="s4rec/wire.proto", package=_PACKAGE, syntax="proto3"
+        name=f"{package}.proto", package=package, syntax="proto3"
     )
     known = (any_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR)
     file.dependency.extend(descriptor.name for descriptor in known)
@@ -88,22 +93,18 @@ def message_classes(messages: Mapping[str, Message]) -> dict[str, Any]:
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             if kind.startswith("{"):
-                _add_map(message, field, number, kind.strip("{}"))
+                _add_map(message, field, number, kind.strip("{}"), package)
             else:
-                _add_field(message, field, number, kind)
+                _add_field(message, field, number, kind, package)
     pool = descriptor_pool.DescriptorPool()
     for descriptor in known:
         pool.AddSerializedFile(descriptor.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(
-            pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-        )
-        for name in messages
-    }
+    found = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in messages}
+    return {name: message_factory.GetMessageClass(own) for name, own in found.items()}
 
 
-def _add_field(message: Any, name: str, number: int, kind: str) -> None:
+def _add_field(message: Any, name: str, number: int, kind: str, package: str) -> None:
     repeated = kind.startswith("*")
     label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
     field = message.field.add(name=name, number=number, label=label)
@@ -112,30 +113,26 @@ def _add_field(message: Any, name: str, number: int, kind: str) -> None:
         field.type = _SCALARS[kind]
     else:
         field.type = _FIELD.TYPE_MESSAGE
-        field.type_name = _full_name(kind)
+        field.type_name = f".{kind}" if "." in kind else f".{package}.{kind}"
 
 
-def _add_map(message: Any, name: str, number: int, kind: str) -> None:
+def _add_map(message: Any, name: str, number: int, kind: str, package: str) -> None:
     """A map on the wire is a repeated pair, named after the field."""
     entry_name = "".join(part.title() for part in name.split("_")) + "Entry"
     entry = message.nested_type.add(name=entry_name)
     entry.options.map_entry = True
-    _add_field(entry, "key", 1, "string")
-    _add_field(entry, "value", 2, kind)
+    _add_field(entry, "key", 1, "string", package)
+    _add_field(entry, "value", 2, kind, package)
     message.field.add(
         name=name,
         number=number,
         label=_FIELD.LABEL_REPEATED,
         type=_FIELD.TYPE_MESSAGE,
-        type_name=f".{_PACKAGE}.{message.name}.{entry_name}",
+        type_name=f".{package}.{message.name}.{entry_name}",
     )
 
 
-def _full_name(kind: str) -> str:
-    return f".{kind}" if "." in kind else f".{_PACKAGE}.{kind}"
-
-
-_CLASSES = message_classes(_MESSAGES)
+_CLASSES = declare("s4rec.wire", _MESSAGES)
 PredictRequest = _CLASSES["PredictRequest"]
 PredictResponse = _CLASSES["PredictResponse"]
 MetadataRequest = _CLASSES["MetadataRequest"]

@@ -23,9 +23,11 @@ DRIVERS = {
         "s4rec_tf.models",
     ),
     *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
+    "s4rec_tf.index_kinds",
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
     *("s4rec_tf.analyze", "s4rec_tf.probe", "s4rec_tf.embedding_map"),
 }
+ITEMS = {"s4rec_tf.item_rows", "s4rec_tf.item_tables"}
 MAY_IMPORT = {
     "s4rec_tf": set(),
     "s4rec_tf.spec": set(),
@@ -42,7 +44,15 @@ MAY_IMPORT = {
     "s4rec_tf.encoding": {
         *("s4rec_tf.spec", "s4rec_tf.backend", "s4rec_tf.data", "s4rec_tf.models")
     },
-    "s4rec_tf.retrieval": {"s4rec_tf.spec"},
+    "s4rec_tf.index_kinds": set(),
+    "s4rec_tf.item_tables": set(),
+    "s4rec_tf.item_rows": {"s4rec_tf.item_tables"},
+    "s4rec_tf.streaming_index": ITEMS,
+    "s4rec_tf.scann_index": {"s4rec_tf.spec", "s4rec_tf.index_kinds", *ITEMS},
+    "s4rec_tf.retrieval": {
+        *("s4rec_tf.spec", "s4rec_tf.index_kinds", *ITEMS),
+        *("s4rec_tf.streaming_index", "s4rec_tf.scann_index"),
+    },
     "s4rec_tf.train": DRIVERS,
     "s4rec_tf.train_arrays": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
@@ -56,6 +66,7 @@ MAY_IMPORT = {
     "pipelines": {"beam_jobs", "serving", *DRIVERS},
     "benchmarks": {
         *("beam_jobs", "pipelines", "serving", "s4rec_tf.train_arrays"),
+        "s4rec_tf.testing",
         *DRIVERS,
     },
 }
@@ -65,6 +76,7 @@ ONLY_IN = {
     "tensorflow_recommenders": ("s4rec_tf.retrieval",),
     "tensorflow_data_validation": ("beam_jobs.validation",),
     "apache_beam": ("beam_jobs",),
+    "scann": ("s4rec_tf.scann_index", "serving.custom_ops"),
     "tf_keras": (),
     "jax": (
         *("s4rec_tf.train", "s4rec_tf.encoding"),
@@ -94,6 +106,8 @@ WITHOUT_TENSORFLOW = (
 COMMANDS = (
     "beam_jobs.prepare_dataset",
     "beam_jobs.show",
+    "benchmarks.retrieval",
+    "benchmarks.serving",
     "benchmarks.train_speed",
     "benchmarks.train_speed_jax",
     "s4rec_tf.train",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s4rec_tf import spec
+from s4rec_tf import index_kinds, spec
 from s4rec_tf.export import protocol
 
 TEST_METRICS = Path("evaluation") / "test.json"
@@ -41,7 +41,25 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="train the chosen epochs again on all data, validation and test items "
         "included, and export that model",
     )
+    add(
+        "--index",
+        choices=list(index_kinds.TABLE_DTYPES),
+        default="exact",
+        help="exact: one product; streaming: exact, in parts, for many items; scann: "
+        "approximate, needs ScaNN's operations in the server; default exact",
+    )
+    add(
+        "--table_dtype",
+        choices=index_kinds.all_dtypes(),
+        default="float32",
+        help="of the item vectors in the index: bfloat16 (streaming) and int8 "
+        "(streaming, scann) take a half and a quarter; default float32",
+    )
     args = parser.parse_args(argv)
+    try:
+        args.index = index_kinds.IndexKind(args.index, args.table_dtype)
+    except index_kinds.RetrievalError as error:
+        parser.error(str(error))
     if args.max_k < 1:
         parser.error(f"--max_k must be at least 1. Received: {args.max_k}")
     return args
@@ -97,6 +115,7 @@ def export(args: argparse.Namespace) -> Path:
 
     Raises:
         ExportError: if the run cannot be used or its model cannot be served.
+        RetrievalError: if the index cannot be built.
         DatasetError: if the dataset cannot be used.
     """
     dataset = spec.DatasetDir(args.dataset)
@@ -113,6 +132,7 @@ def export(args: argparse.Namespace) -> Path:
         popularity=counts(dataset),
         card=card,
         without_validation=chosen if args.refit else None,
+        index=args.index,
     )
 
 
@@ -121,7 +141,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         version = export(args)
-    except (protocol.ExportError, spec.DatasetError, OSError) as error:
+    except (
+        protocol.ExportError,
+        index_kinds.RetrievalError,
+        spec.DatasetError,
+        OSError,
+    ) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     print(version)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from s4rec_tf import retrieval, spec
 from s4rec_tf.export import protocol
+from s4rec_tf.index_kinds import EXACT, IndexKind
 
 Answer = dict[str, tf.Tensor]
 
@@ -73,6 +74,7 @@ class ServableRecommender(tf.Module):
         max_k: int,
         is_offered: np.ndarray,
         user_ids: np.ndarray | None = None,
+        index: IndexKind = EXACT,
     ) -> None:
         """Builds the index and the tables.
 
@@ -85,11 +87,13 @@ class ServableRecommender(tf.Module):
                 history and never answered.
             user_ids: raw ids, bytes [N], of the users that a model which knows users
                 shall tell; None for another model.
+            index: how items are searched and stored.
 
         Raises:
             ExportError: if the sizes of model, popularity and `is_offered` differ, no
                 item is offered, or max_k < 1.
-            RetrievalError: if the item vectors are not finite.
+            RetrievalError: if the item vectors are not finite or the index's package
+                is not installed.
         """
         super().__init__(name="s4rec")
         if max_k < 1:
@@ -104,8 +108,13 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        self.index = _index_of(
-            model, tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
+        by_product = model.scores_by_product
+        self._pair_scores = None if by_product else model.pair_scores
+        self.index = retrieval.build_index(
+            tf.gather(item_vectors, rows),
+            tf.constant(rows + 1, tf.int32),
+            index,
+            self._pair_scores,
         )
         self.num_items = self.index.num_items
         self.max_length = int(model.max_length)
@@ -113,7 +122,7 @@ class ServableRecommender(tf.Module):
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[..., tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
-        self.index_variables = self.index.variables
+        self.index_trackables = self.index.trackables
         # Slope and intercept of a score's logit, see `calibration.fit`.
         self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
@@ -182,6 +191,13 @@ class ServableRecommender(tf.Module):
         vectors = tf.cast(self._user_vectors(item_ids, *who), tf.float32)
         vectors = tf.where(is_fallback[:, tf.newaxis], 0.0, vectors)
         return Users(vectors, is_fallback)
+
+    def score(self, user_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
+        """Scores of vectors [..., d] and [..., e], broadcast, -> float32 [...]."""
+        if self._pair_scores is not None:
+            return tf.cast(self._pair_scores(user_vectors, item_vectors), tf.float32)
+        # Not a matrix product: equal vectors must give equal sums wherever they stand.
+        return tf.reduce_sum(user_vectors * item_vectors, axis=-1)
 
     def rank(self, users: Users, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The best max_k items for each user; the popular ones where `is_fallback`.

@@ -139,14 +139,14 @@ class Signatures:
         servable = self._servable
         with _same_rows(item, k, exclude):
             item_ids = servable.to_ids(item)
-            rows = servable.index.rows_of(item_ids)
+            rows = servable.index.items.rows_of(item_ids)
             excluded = tf.concat(
                 [item_ids[:, tf.newaxis], servable.to_ids(exclude)], axis=1
             )
             width = retrieval.candidates_needed(
                 excluded, servable.max_k, servable.num_items
             )
-            scores, candidates = servable.index.similar(rows, width)
+            scores, candidates = servable.index.items.similar(rows, width)
             is_fallback = rows < 0
             scores, top_ids = servable.popular_instead(
                 is_fallback, scores, candidates, excluded
@@ -154,7 +154,7 @@ class Signatures:
             answer = {
                 "item_ids": servable.to_items(top_ids),
                 "scores": scores,
-                "item_embedding": servable.index.vectors_at(rows),
+                "item_embedding": servable.index.items.vectors_at(rows),
                 "is_fallback": is_fallback,
             }
             return _blank_past(answer, k, ("scores", retrieval.NO_SCORE))
@@ -181,16 +181,17 @@ class Signatures:
             item_ids = compact_left_padded(
                 servable.to_ids(history), servable.max_length
             )
-            rows = servable.index.rows_of(servable.to_ids(item))
-            target = servable.index.vectors_at(rows)
+            rows = servable.index.items.rows_of(servable.to_ids(item))
+            target = servable.index.items.vectors_at(rows)
             users = servable.encode(item_ids)
-            score = tf.reduce_sum(users.vectors * target, axis=1)
+            score = servable.score(users.vectors, target)
             # A row after the other: memory then grows with L * L and not with B.
             without = tf.map_fn(
-                lambda row: tf.linalg.matvec(self._without_each(row[0]), row[1]),
+                lambda row: self._scores_without_each(row[0], row[1]),
                 (item_ids, target),
                 fn_output_signature=tf.TensorSpec([servable.max_length], tf.float32),
             )
+            is_fallback = users.is_fallback | (rows < 0)
             is_explained = (item_ids != spec.PAD_ID) & (rows >= 0)[:, tf.newaxis]
             influences = tf.where(is_explained, score[:, tf.newaxis] - without, 0.0)
             order = tf.argsort(
@@ -202,8 +203,8 @@ class Signatures:
             return {
                 "item_ids": servable.to_items(tf.gather(shown, order, batch_dims=1)),
                 "influences": tf.gather(influences, order, batch_dims=1),
-                "score": score,
-                "is_fallback": users.is_fallback | (rows < 0),
+                "score": tf.where(is_fallback, 0.0, score),
+                "is_fallback": is_fallback,
             }
 
     def serving_examples(self, examples: tf.Tensor) -> Answer:
@@ -219,10 +220,9 @@ class Signatures:
         """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
         servable = self._servable
         item_ids = retrieval.distinct_sorted(allowed, excluded)
-        rows = servable.index.rows_of(item_ids)
-        # Not a matrix product: equal vectors must give equal sums wherever they stand.
-        scores = tf.reduce_sum(
-            servable.index.vectors_at(rows) * users.vectors[:, tf.newaxis, :], axis=2
+        rows = servable.index.items.rows_of(item_ids)
+        scores = servable.score(
+            users.vectors[:, tf.newaxis, :], servable.index.items.vectors_at(rows)
         )
         counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
@@ -238,13 +238,18 @@ class Signatures:
         scores, order = tf.math.top_k(scores, k=servable.max_k)
         return scores, tf.gather(item_ids, order, batch_dims=1)
 
-    def _without_each(self, item_ids: tf.Tensor) -> tf.Tensor:
-        """User vectors [L, d]; row i is that of the history [L] without entry i."""
+    def _scores_without_each(self, item_ids: tf.Tensor, item: tf.Tensor) -> tf.Tensor:
+        """Scores [L] of an item's vector [d]; that of the history without entry i.
+
+        Without any entry there is no score: 0.
+        """
         length = self._servable.max_length
         histories = tf.where(
             tf.eye(length, dtype=tf.bool), spec.PAD_ID, item_ids[tf.newaxis, :]
         )
-        return self._servable.encode(histories).vectors
+        users = self._servable.encode(histories)
+        scores = self._servable.score(users.vectors, item[tf.newaxis])
+        return tf.where(users.is_fallback, 0.0, scores)
 
     def _first_k(self, answer: Answer, k: tf.Tensor) -> Answer:
         probabilities = self._servable.probabilities(

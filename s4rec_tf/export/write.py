@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 import s4rec_tf
-from s4rec_tf import spec
+from s4rec_tf import index_kinds, spec
 from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export.popularity import all_counts, training_users
+from s4rec_tf.index_kinds import EXACT, IndexKind
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -29,6 +31,7 @@ def write_version(
     popularity: np.ndarray,
     card: dict[str, Any],
     without_validation: protocol.Recommender | None = None,
+    index: IndexKind = EXACT,
 ) -> Path:
     """Exports the model as the next version.
 
@@ -41,6 +44,7 @@ def write_version(
         card: further facts for the model card, by heading.
         without_validation: the same model before it was trained on validation items,
             for the scores' calibration; `model` itself by default.
+        index: how items are searched and stored.
 
     Returns:
         BASE/NAME/N.
@@ -48,13 +52,14 @@ def write_version(
     Raises:
         ExportError: if model and dataset do not fit, the vocabulary cannot be served or
             an answer is not finite; nothing is left behind.
+        RetrievalError: if the index cannot be built.
     """
     vocabulary = dataset.vocabulary()
     _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
     user_ids = training_users(dataset) if model.knows_users else None
     is_offered = all_counts(dataset) > 0
     shared = (dataset.item_vocab, popularity, max_k, is_offered, user_ids)
-    servable = module.ServableRecommender(model, *shared)
+    servable = module.ServableRecommender(model, *shared, index)
     _check_tables(servable, vocabulary)
     unseeing = servable
     if without_validation is not None:
@@ -84,10 +89,11 @@ def write_version(
                 .structured_outputs["user_embedding"]
                 .shape[1]
             ),
-            card=card,
+            unknown_users=model.unknown_users if model.knows_users else None,
+            card={**card, "Index": dataclasses.asdict(index)},
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")
-        _write_manifest(staging, name, dataset)
+        _write_manifest(staging, name, dataset, index)
     return staging.version_dir
 
 
@@ -123,7 +129,7 @@ def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -
 
 
 def _write_manifest(
-    staging: publish.Staging, name: str, dataset: spec.DatasetDir
+    staging: publish.Staging, name: str, dataset: spec.DatasetDir, index: IndexKind
 ) -> None:
     manifest = {
         "format_version": protocol.FORMAT_VERSION,
@@ -131,6 +137,8 @@ def _write_manifest(
         "version": staging.number,
         "code_version": s4rec_tf.__version__,
         "dataset_fingerprint": dataset.fingerprint(),
+        "index": dataclasses.asdict(index),
+        "custom_ops": [name for name in index_kinds.CUSTOM_OPS if name == index.name],
         "files": _digests(staging.model),
         "meta_files": _digests(staging.meta),
     }

@@ -9,7 +9,7 @@ from s4rec_tf import retrieval
 
 def test_index_orders_by_inner_product_and_ties_by_item_id():
     vectors = np.asarray([[1.0, 0], [0, 2], [1, 0], [3, 0]], np.float32)
-    index = retrieval.ExactIndex(vectors)
+    index = retrieval.build_index(vectors)
     scores, item_ids = index.top(tf.constant([[1.0, 0.0], [0.0, 1.0]]), k=3)
     assert item_ids.numpy().tolist() == [[4, 1, 3], [2, 1, 3]]
     assert scores.numpy().tolist() == [[3, 1, 1], [2, 0, 0]]
@@ -18,12 +18,12 @@ def test_index_orders_by_inner_product_and_ties_by_item_id():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_vectors_that_are_not_finite_are_refused(bad):
     with pytest.raises(retrieval.RetrievalError, match="NaN or inf"):
-        retrieval.ExactIndex(np.asarray([[1.0, bad]], np.float32))
+        retrieval.build_index(np.asarray([[1.0, bad]], np.float32))
 
 
 def test_vectors_of_another_rank_are_refused():
     with pytest.raises(retrieval.RetrievalError, match=r"\(3,\)"):
-        retrieval.ExactIndex(np.zeros(3, np.float32))
+        retrieval.build_index(np.zeros(3, np.float32))
 
 
 def test_drop_excluded_keeps_order_and_fills_up():
@@ -65,4 +65,4 @@ def test_library_that_refuses_keras_3_is_explained(monkeypatch):
     # What an import gives after TensorFlow was imported without the variable.
     monkeypatch.setitem(sys.modules, "tensorflow_recommenders.layers", None)
     with pytest.raises(retrieval.RetrievalError, match="TF_USE_LEGACY_KERAS=1"):
-        retrieval.ExactIndex(np.ones([2, 2], np.float32))
+        retrieval.build_index(np.ones([2, 2], np.float32))

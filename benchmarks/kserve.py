@@ -1,0 +1,80 @@
+"""The few messages of the KServe v2 protocol that a query needs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from serving import wire
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+_CLASSES = wire.declare(
+    "s4rec.kserve",
+    {
+        "InputTensor": {
+            "name": (1, "string"),
+            "datatype": (2, "string"),
+            "shape": (3, "*int64"),
+        },
+        "RequestedOutput": {"name": (1, "string")},
+        "InferRequest": {
+            "model_name": (1, "string"),
+            "inputs": (5, "*InputTensor"),
+            "outputs": (6, "*RequestedOutput"),
+            "raw_input_contents": (7, "*bytes"),
+        },
+        "OutputTensor": {
+            "name": (1, "string"),
+            "datatype": (2, "string"),
+            "shape": (3, "*int64"),
+        },
+        "InferResponse": {
+            "model_name": (1, "string"),
+            "model_version": (2, "string"),
+            "outputs": (5, "*OutputTensor"),
+            "raw_output_contents": (6, "*bytes"),
+        },
+    },
+)
+InferRequest = _CLASSES["InferRequest"]
+InferResponse = _CLASSES["InferResponse"]
+
+_FORMATS = {"FP32": "<f", "INT32": "<i", "BOOL": "<?"}
+
+
+def history_request(model_name: str, rows: Sequence[Sequence[str]]) -> Any:
+    """Asks for answers to histories of one length."""
+    request = InferRequest(model_name=model_name)
+    shape = [len(rows), len(rows[0])]
+    request.inputs.add(name="history", datatype="BYTES", shape=shape)
+    items = [item.encode() for row in rows for item in row]
+    request.raw_input_contents.append(
+        b"".join(struct.pack("<I", len(item)) + item for item in items)
+    )
+    return request
+
+
+def outputs_of(response: Any) -> dict[str, list[list[Any]]]:
+    """The outputs of an answer as rows, by name."""
+    found = {}
+    for tensor, content in zip(
+        response.outputs, response.raw_output_contents, strict=True
+    ):
+        values = _values(tensor.datatype, content)
+        width = len(values) // max(tensor.shape[0], 1)
+        starts = range(0, len(values), width or 1)
+        found[tensor.name] = [values[start : start + width] for start in starts]
+    return found
+
+
+def _values(datatype: str, content: bytes) -> list[Any]:
+    if datatype != "BYTES":
+        return [value for (value,) in struct.iter_unpack(_FORMATS[datatype], content)]
+    values, at = [], 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<I", content, at)
+        values.append(content[at + 4 : at + 4 + length].decode())
+        at += 4 + length
+    return values

@@ -1,0 +1,81 @@
+"""The export on another server, NVIDIA Triton, through KServe v2: the same answers."""
+
+import grpc
+import numpy as np
+import pytest
+
+from benchmarks import kserve, triton
+from serving import triton_repository
+from tests.s4rec_tf.export.standin import MAX_LENGTH
+from tests.serving.test_client_suite import golden
+
+pytestmark = pytest.mark.triton
+
+
+@pytest.fixture(scope="module")
+def infer(served_export, tmp_path_factory):
+    """Calls a running Triton: rows of histories to outputs by name."""
+    folder = tmp_path_factory.mktemp("triton")
+    triton_repository.write(folder / "models", "demo", served_export.version)
+    with triton.running(folder / "models", folder / "log") as (address, _):
+        with grpc.insecure_channel(address) as channel:
+            call = channel.unary_unary(
+                kserve.INFER,
+                request_serializer=lambda request: request.SerializeToString(),
+                response_deserializer=kserve.InferResponse.FromString,
+            )
+
+            def ask(rows, name="demo"):
+                request = kserve.history_request(name, rows)
+                return kserve.outputs_of(call(request, timeout=60))
+
+            yield ask
+
+
+def test_golden_requests(infer, served_export):
+    lines = [
+        line
+        for line in golden(served_export)
+        if line["signature_name"] == "serving_default"
+    ]
+    assert [len(line["inputs"]["history"]) for line in lines] == [1, 5]
+    for line in lines:
+        outputs = infer(line["inputs"]["history"])
+        assert outputs["item_ids"] == line["outputs"]["item_ids"]
+        flags = [flag for (flag,) in outputs["is_fallback"]]
+        assert flags == line["outputs"]["is_fallback"]
+        np.testing.assert_allclose(
+            outputs["scores"], line["outputs"]["scores"], rtol=1e-4, atol=1e-5
+        )
+
+
+def test_many_at_a_time_are_each_answered_as_alone(infer, served_export):
+    from concurrent import futures
+
+    histories = [[""] * (MAX_LENGTH - 1) + [f"item-{n}"] for n in range(1, 31)]
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda history: infer([history]), histories))
+    for number, answer in enumerate(answers, start=1):
+        expected, _ = served_export.expected([number], [number])
+        assert answer["item_ids"] == [[f"item-{item}" for item in expected]]
+
+
+BAD = {
+    "unknown model": ("nobody", [[""] * MAX_LENGTH], "NOT_FOUND"),
+    "too narrow": ("demo", [["item-1"]], "INVALID_ARGUMENT"),
+    "more rows than a batch": ("demo", [[""] * MAX_LENGTH] * 65, "INVALID_ARGUMENT"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_wrong_requests_are_refused_and_the_next_answered(infer, case):
+    name, rows, code = BAD[case]
+    with pytest.raises(grpc.RpcError) as caught:
+        infer(rows, name)
+    assert caught.value.code().name == code
+    assert infer([[""] * MAX_LENGTH])["is_fallback"] == [[True]]
+
+
+def test_scores_of_nobody_are_finite(infer):
+    scores = infer([[""] * MAX_LENGTH, ["nope"] * MAX_LENGTH])["scores"]
+    assert np.isfinite(scores).all()
