@@ -6,9 +6,10 @@ Networks with Top-k Gains for Session-based Recommendations", CIKM 2018.
 
 Not reproduced: session-parallel mini-batches, which cut back-propagation after a step;
 here a batch holds whole sequences, and the negatives are the other next items of all
-their positions. Additional negatives are drawn by popularity to the power of 1. The
-item table is tied ("constrained embedding"); the optimizer is Adam. The default loss is
-the cross-entropy over all items, of which that over session negatives is a sample.
+their positions (on several devices: of the same device). Additional negatives are drawn
+by popularity to the power of 1. The item table is tied ("constrained embedding"); the
+optimizer is Adam. The default loss is the cross-entropy over all items, of which that
+over session negatives is a sample.
 """
 
 from __future__ import annotations

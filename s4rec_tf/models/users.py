@@ -75,8 +75,13 @@ class UserRecommender(SequenceRecommender):
         return pairs.view(np.int64)[:, 0]
 
     def take_users(self, before: SequenceRecommender) -> list[Any]:
-        """Copies the rows of users that `before`, of the same class, knows too."""
+        """Copies the rows of users that `before`, of the same class, knows too.
+
+        Nothing is copied from a table of another width.
+        """
         assert isinstance(before, UserRecommender)
+        if before.user_width != self.user_width:
+            return []
         rows = _positions(before._known_digests(), self._known_digests())
         table = np.array(self.users.table)
         table[rows >= 0] = np.asarray(before.users.table)[rows[rows >= 0]]

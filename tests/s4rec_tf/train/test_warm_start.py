@@ -120,3 +120,23 @@ def test_a_folder_without_a_checkpoint_is_refused(
 ) -> None:
     with pytest.raises(runs.RunError, match="has no checkpoint"):
         loop.train(resolved(), today, tmp_path / "run", warm_start=tmp_path / "none")
+
+
+def test_users_of_yesterday_keep_their_vectors(tmp_path: Path) -> None:
+    old_days = [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 8]] * 8
+    older = testing.write_dataset(tmp_path / "old", old_days, BEFORE)
+    newer = testing.write_dataset(tmp_path / "new", [*old_days, [2, 3, 4]], AFTER)
+    chosen = config.resolve("bpr", None, ["dim=4", "epochs=1", "batch_size=8"])
+    loop.train(chosen, spec.DatasetDir(older), tmp_path / "run")
+    before, _ = runs.restore_best(tmp_path / "run", spec.DatasetDir(older))
+    model = new_model(chosen, spec.DatasetDir(newer))
+    fresh = np.array(model.users.table)
+    start_from(model, tmp_path / "run", spec.DatasetDir(newer))
+    found = np.array(model.users.table)
+    np.testing.assert_array_equal(found[:-1], np.array(before.users.table))
+    np.testing.assert_array_equal(found[-1], fresh[-1])
+    assert model.index_of_users(np.array([b"user-00024"], object)).tolist() == [24]
+    wider = config.resolve("bpr", None, ["dim=5"])
+    with pytest.raises(runs.RunError, match=r"has shape .* there\. Asked for"):
+        other = new_model(wider, spec.DatasetDir(newer))
+        start_from(other, tmp_path / "run", spec.DatasetDir(newer))
