@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.bert4rec import BERT4Rec
+from s4rec_tf.models.cl4srec import CL4SRec
+from s4rec_tf.models.coserec import CoSeRec
+from s4rec_tf.models.dssrec import DSSRec
+from s4rec_tf.models.grec import GREC
+from s4rec_tf.models.iclrec import ICLRec
 from s4rec_tf.models.popularity import Popularity
+from s4rec_tf.models.s3rec import S3Rec
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.models.sasrec import SASRec
+from s4rec_tf.models.ssi import SSI
 
 MODELS: dict[str, type[SequenceRecommender]] = {
+    "bert4rec": BERT4Rec,
+    "cl4srec": CL4SRec,
+    "coserec": CoSeRec,
+    "dssrec": DSSRec,
+    "grec": GREC,
+    "iclrec": ICLRec,
     "popularity": Popularity,
+    "s3rec": S3Rec,
     "s4rec": S4Rec,
     "sasrec": SASRec,
+    "ssi": SSI,
 }
 
 

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from s4rec_tf import config, spec, testing
 from s4rec_tf.data import records
+from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.registry import MODELS, model_class
 from s4rec_tf.train import loop, runs
 
 NUM_ITEMS = 24
 GRADIENT_MODELS = sorted(set(MODELS) - {"popularity"})
 SMALL = {"max_length": 10, "dim": 16, "num_intents": 6, "dropout": 0.1}
+SMALL |= {"pretrain_epochs": 1}
 
 
 def build(name, **settings):
@@ -53,6 +55,7 @@ def batch():
         "target_ids": generator.integers(1, NUM_ITEMS + 1, (9, 1)).astype(np.int32),
         "user_index": np.arange(9, dtype=np.int32),
         "is_head": np.arange(9) < 2,
+        "future_ids": items[::-1],
         "view_1": np.where(items > 0, np.maximum(items - 1, -1), 0) - (items == 1),
         "view_2": np.where(items > 0, items % NUM_ITEMS + 1, 0),
     }
@@ -80,14 +83,14 @@ def test_company_in_the_batch_changes_no_score(name):
 @pytest.mark.parametrize("name", GRADIENT_MODELS)
 def test_every_weight_gets_a_gradient(name, batch):
     model = build(name, dropout=0.0)
-    with tf.GradientTape() as tape:
-        loss = model.compute_loss(batch, y_pred=model(batch, training=True))
-    gradients = tape.gradient(loss, model.trainable_weights)
-    missing = [
-        weight.path
-        for weight, gradient in zip(model.trainable_weights, gradients, strict=True)
-        if gradient is None
-    ]
+    missing = {weight.path for weight in model.trainable_weights}
+    for stage in (*model.early_stages(), LAST_STAGE):
+        model.begin_stage(stage)
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(batch, y_pred=model(batch, training=True))
+        gradients = tape.gradient(loss, model.trainable_weights)
+        found = zip(model.trainable_weights, gradients, strict=True)
+        missing -= {weight.path for weight, gradient in found if gradient is not None}
     # The mask vector only learns from a view that hides an item.
     assert [path for path in missing if "mask_vector" not in path] == []
 
@@ -127,7 +130,9 @@ def chance(tmp_path_factory):
 
 def train(name, dataset, run_dir):
     overrides = ["epochs=4", "dim=16", "max_length=10", "learning_rate=0.01"]
-    overrides += ["num_intents=8"] if name == "s4rec" else []
+    known = model_class(name).Settings.__dataclass_fields__
+    smaller = {"num_intents": 8, "pretrain_epochs": 1, "teacher_epochs": 2}
+    overrides += [f"{key}={smaller[key]}" for key in smaller if key in known]
     resolved = config.resolve(name, None, [*overrides, "dropout=0.1"])
     return loop.train(resolved, dataset, run_dir)
 
@@ -162,5 +167,5 @@ def test_popularity_ranks_by_training_actions():
 
 
 def test_an_unknown_model_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"popularity, s4rec, sasrec.*'gru'"):
+    with pytest.raises(ValueError, match=r"popularity, s3rec, s4rec, sasrec.*'gru'"):
         model_class("gru")
