@@ -49,7 +49,7 @@ def evaluate_model(
     """Ranks all items for every user of a split.
 
     Args:
-        model: scores items by the dot product of its vectors.
+        model: as trained.
         sequences: a split with targets, N users.
         sampling_counts: training actions on item n at index n - 1, int [V]; if given,
             ranks among sampled negatives are added.
@@ -58,12 +58,14 @@ def evaluate_model(
     from s4rec_tf import encoding
 
     users = encoding.encode_users(model, sequences)
-    items = np.asarray(model.item_vectors())
-    ranked = ranking.full_ranks(users, items, sequences, top_k=list_length)
+    items, scorer = np.asarray(model.item_vectors()), encoding.pair_scorer(model)
+    ranked = ranking.full_ranks(
+        users, items, sequences, top_k=list_length, pair_scores=scorer
+    )
     found = ranking.ranking_metrics(ranked.ranks, ranked.unfiltered_ranks, sequences)
     if sampling_counts is not None:
         found |= sampled_ranking.sampled_metrics(
-            users, items, sequences, sampling_counts
+            users, items, sequences, sampling_counts, pair_scores=scorer
         )
     return Evaluation(found, ranked.ranks, ranked.top_ids)
 

@@ -9,6 +9,7 @@ left in, is reported beside it, since published tables mix the two.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from s4rec_tf.data.sequences import Sequences
 
 CELLS_IN_MEMORY = 1 << 23
 """Bound on the elements of a score matrix in memory at once; 32 MiB of float32."""
+
+
+PairScores = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Scores [N, n] of user vectors [N, 1, d] and item vectors [1 or N, n, e]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +45,16 @@ def full_ranks(
     item_vectors: np.ndarray,
     sequences: Sequences,
     top_k: int = 0,
+    pair_scores: PairScores | None = None,
 ) -> FullRanking:
-    """Ranks every user's target among all items, by dot product.
+    """Ranks every user's target among all items.
 
     Args:
         user_vectors: [N, d], row n of user n of `sequences`.
         item_vectors: [V, d], row n - 1 of item n.
         sequences: histories and targets.
         top_k: length of the lists of best items; 0 leaves them out, which is faster.
+        pair_scores: what scores are; dot products if None.
 
     Raises:
         ValueError: if there is not one vector a user, or a target or an item of a
@@ -61,7 +68,10 @@ def full_ranks(
     seen_above = np.zeros(len(sequences), np.int64)
     top_ids = np.full((len(sequences), top_k), spec.PAD_ID, np.int32)
     for part in user_chunks(len(sequences), num_items):
-        scores = user_vectors[part] @ item_vectors.T
+        if pair_scores is None:
+            scores = user_vectors[part] @ item_vectors.T
+        else:
+            scores = pair_scores(user_vectors[part, None], item_vectors[None])
         targets = sequences.target_ids[part]
         unfiltered[part] = metrics.rank_of_target(scores, targets)
         first, last = np.searchsorted(rows, [part.start, part.stop])

@@ -5,6 +5,7 @@ Everything here is TensorFlow graph code: it is traced into the exported SavedMo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -60,13 +61,7 @@ class ExactIndex:
         Raises:
             RetrievalError: if the vectors are not a finite matrix of at least one row.
         """
-        vectors = tf.convert_to_tensor(item_vectors, tf.float32)
-        if vectors.shape.rank != 2 or vectors.shape[0] == 0:
-            raise RetrievalError(
-                f"`item_vectors` must be [V, d] with V > 0. Received: {vectors.shape}"
-            )
-        if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
-            raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
+        vectors = _checked(item_vectors)
         self.num_items = int(vectors.shape[0])
         if item_ids is None:
             item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
@@ -89,6 +84,60 @@ class ExactIndex:
         """
         scores, item_ids = self._layer(user_vectors, k=k)
         return scores, item_ids
+
+
+class ScoredIndex:
+    """Exact search where a score is no inner product: every item is scored.
+
+    Attributes:
+        num_items: V.
+        variables: the index's tables.
+    """
+
+    def __init__(
+        self,
+        item_vectors: tf.Tensor,
+        item_ids: tf.Tensor,
+        pair_scores: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    ) -> None:
+        """Copies the vectors into the index.
+
+        Args:
+            item_vectors: float32 [V, e].
+            item_ids: int32 [V], ascending.
+            pair_scores: scores of vectors [..., d] and [..., e], broadcast.
+
+        Raises:
+            RetrievalError: as `ExactIndex`.
+        """
+        vectors = _checked(item_vectors)
+        self.num_items = int(vectors.shape[0])
+        self._vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        self._item_ids = tf.Variable(item_ids, trainable=False, name="item_ids")
+        self._pair_scores = pair_scores
+        self.variables = [self._vectors, self._item_ids]
+
+    def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The k best items by score, as `ExactIndex.top`."""
+        # One row after the other: a pair may need much more memory than its score.
+        scores = tf.map_fn(
+            lambda user: self._pair_scores(user[tf.newaxis], self._vectors),
+            user_vectors,
+        )
+        scores = tf.ensure_shape(scores, [None, self.num_items])
+        best, rows = tf.math.top_k(scores, k)
+        return best, tf.gather(self._item_ids, rows)
+
+
+def _checked(item_vectors: tf.Tensor) -> tf.Tensor:
+    vectors = tf.convert_to_tensor(item_vectors, tf.float32)
+    if vectors.shape.rank != 2 or vectors.shape[0] == 0:
+        raise RetrievalError(
+            f"`item_vectors` must be [V, d] with V > 0. Received: {vectors.shape}"
+        )
+    if not bool(tf.reduce_all(tf.math.is_finite(vectors))):
+        raise RetrievalError("`item_vectors` must be finite. Received: NaN or inf")
+    return vectors
 
 
 def candidates_needed(excluded: tf.Tensor, k: int, num_items: int) -> tf.Tensor:

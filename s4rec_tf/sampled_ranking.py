@@ -11,7 +11,13 @@ import numpy as np
 
 from s4rec_tf import metrics
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.ranking import check_vectors, seen_items, user_chunks, with_prefix
+from s4rec_tf.ranking import (
+    PairScores,
+    check_vectors,
+    seen_items,
+    user_chunks,
+    with_prefix,
+)
 
 UNIFORM_NEGATIVES = 99
 POPULAR_NEGATIVES = 100
@@ -23,6 +29,7 @@ def sampled_metrics(
     sequences: Sequences,
     item_counts: np.ndarray,
     seed: int = 0,
+    pair_scores: PairScores | None = None,
 ) -> dict[str, float | None]:
     """Metrics under `sampled_uniform_99/` and `sampled_popular_100/`.
 
@@ -32,6 +39,7 @@ def sampled_metrics(
         sequences: histories and targets of the N users.
         item_counts: training actions on item n at index n - 1, int [V].
         seed: of both draws.
+        pair_scores: what scores are; dot products if None.
     """
     check_vectors(user_vectors, item_vectors, sequences)
     result: dict[str, float | None] = {}
@@ -39,8 +47,9 @@ def sampled_metrics(
         ("uniform", UNIFORM_NEGATIVES, np.ones(len(item_vectors))),
         ("popular", POPULAR_NEGATIVES, item_counts),
     ):
+        negatives = sample_negatives(sequences, weights, count, seed)
         ranks = _sampled_ranks(
-            user_vectors, item_vectors, sequences, weights, count, seed
+            user_vectors, item_vectors, sequences, negatives, pair_scores
         )
         prefix = f"sampled_{name}_{count}"
         result |= with_prefix(prefix, metrics.metrics_of_ranks(ranks))
@@ -87,18 +96,19 @@ def _sampled_ranks(
     user_vectors: np.ndarray,
     item_vectors: np.ndarray,
     sequences: Sequences,
-    weights: np.ndarray,
-    count: int,
-    seed: int,
+    negatives: np.ndarray,
+    pair_scores: PairScores | None,
 ) -> np.ndarray:
     """1 plus the number of negatives not scoring strictly less, int64 [N]."""
-    negatives = sample_negatives(sequences, weights, count, seed)
     candidates = np.concatenate([sequences.target_ids[:, None], negatives], axis=1)
     ranks = np.zeros(len(sequences), np.int64)
     width = candidates.shape[1] * item_vectors.shape[1]
     for part in user_chunks(len(sequences), width):
         vectors = item_vectors[np.maximum(candidates[part] - 1, 0)]
-        scores = np.einsum("nd,ncd->nc", user_vectors[part], vectors)
+        if pair_scores is None:
+            scores = np.einsum("nd,ncd->nc", user_vectors[part], vectors)
+        else:
+            scores = pair_scores(user_vectors[part, None], vectors)
         is_above = ~(scores < scores[:, :1]) & (candidates[part] > 0)
         ranks[part] = np.count_nonzero(is_above, axis=1)
     return ranks

@@ -68,6 +68,10 @@ class DamagedFile(DatasetError):
         self.path = path
 
 
+Sampling = Literal["uniform", "popularity"]
+"""How negatives are drawn: every item alike, or by training actions."""
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchNeeds:
     """What a batch must hold beyond the items.
@@ -89,7 +93,7 @@ class BatchNeeds:
     num_views: int = 0
     num_negatives: int = 0
     negatives_by_position: bool = False
-    negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    negative_sampling: Sampling = "uniform"
     head_tail_by: Literal["user", "prefix"] = "user"
     num_correlated: int = 0
     future: bool = False

@@ -18,7 +18,7 @@ Inputs are raw item ids, oldest first; {length} a row, left-padded with "".
 | `recommend_with_history` | the same | the history's own items may be answered |
 | `serving_examples` | `examples` [B]: tf.Example with bytes `history` of any length | \
 as `serving_default` |
-
+{user_signature}
 Outputs: `item_ids` and `scores` [B, {max_k}], `user_embedding` [B, {width}],
 `is_fallback` [B].
 
@@ -27,14 +27,24 @@ Outputs: `item_ids` and `scores` [B, {max_k}], `user_embedding` [B, {width}],
   scored by their number of training actions, and `user_embedding` is zero.
 - `k` below 0 is taken as 0 and above {max_k} as {max_k}. Entries past k, or past the
   items that remain, are "" with the score -3.4028235e+38.
-- Scores are inner products: they order the items of one row, and are no probabilities.
+- Scores order the items of one row, and are no probabilities.
 
 ## Limits
 
-- It knows no user; two equal histories get equal answers.
+{users}
 - Items that are not in the vocabulary can be neither understood nor recommended.
 - Recommendations follow what was logged, its popularity bias included.
 """
+
+_USER_SIGNATURE = """\
+| `recommend_for_user` | `user_id` [B] and the inputs of `recommend` | as `recommend`, \
+by the vector of a user it was trained on |
+"""
+_NO_USERS = "- It knows no user; two equal histories get equal answers."
+_USERS = """\
+- It has a vector of every user that it was trained on, which changes with no action
+  since. Raw user ids are stored in it. Other users, and all users of the signatures
+  without `user_id`, are served {unknown_users}."""
 
 
 def render(
@@ -46,6 +56,7 @@ def render(
     length: int,
     max_k: int,
     width: int,
+    unknown_users: str | None,
     card: dict[str, Any],
 ) -> str:
     """The card as Markdown.
@@ -58,6 +69,8 @@ def render(
         length: L.
         max_k: width of an answer.
         width: d.
+        unknown_users: how users without a vector are served, in words; None if the
+            model has no vectors of users.
         card: further facts by heading; a dictionary becomes a table.
     """
     parts = [f"# {name}, version {version}\n"]
@@ -71,7 +84,19 @@ def render(
         "fingerprint": fingerprint,
     }
     parts.append(f"## Data\n\n{_render_content(facts)}\n")
-    parts.append(_USE.format(length=length, max_k=max_k, width=width))
+    users, user_signature = _NO_USERS, ""
+    if unknown_users is not None:
+        users = _USERS.format(unknown_users=unknown_users)
+        user_signature = _USER_SIGNATURE
+    parts.append(
+        _USE.format(
+            length=length,
+            max_k=max_k,
+            width=width,
+            users=users,
+            user_signature=user_signature,
+        )
+    )
     return "\n".join(parts)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -55,6 +56,7 @@ class ServableRecommender(tf.Module):
         popularity: np.ndarray,
         max_k: int,
         is_offered: np.ndarray,
+        user_ids: np.ndarray | None = None,
     ) -> None:
         """Builds the index and the tables.
 
@@ -65,6 +67,8 @@ class ServableRecommender(tf.Module):
             max_k: width of an answer; cut to the number of items that are offered.
             is_offered: bool [V]; False marks a retired item, which is known in a
                 history and never answered.
+            user_ids: raw ids, bytes [N], of the users that a model which knows users
+                shall tell; None for another model.
 
         Raises:
             ExportError: if the sizes of model, popularity and `is_offered` differ, no
@@ -84,18 +88,21 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        self._index = retrieval.ExactIndex(
-            tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
+        self._index = _index_of(
+            model, tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
         )
         self.num_items = self._index.num_items
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
-        self._user_vectors: Callable[[tf.Tensor], tf.Tensor] = model.user_vectors
+        self._user_vectors: Callable[..., tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
         self.index_variables = self._index.variables
         self._track_popularity(popularity, rows)
         self._track_tables(item_vocab)
+        self.row_of_user: Any = None
+        if user_ids is not None:
+            self._track_users(user_ids, model.index_of_users(user_ids))
 
     def _track_popularity(self, counts: np.ndarray, rows: np.ndarray) -> None:
         order = rows[np.argsort(-counts[rows].astype(np.int64), kind="stable")]
@@ -119,6 +126,16 @@ class ServableRecommender(tf.Module):
             tf.lookup.TextFileInitializer(path, tf.int64, number, tf.string, whole), ""
         )
 
+    def _track_users(self, user_ids: np.ndarray, rows: np.ndarray) -> None:
+        known = rows >= 0
+        self.row_of_user = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(user_ids[known].tolist(), tf.string),
+                tf.constant(rows[known], tf.int32),
+            ),
+            default_value=-1,
+        )
+
     def to_ids(self, items: tf.Tensor) -> tf.Tensor:
         """Item ids int32 of raw ids; `PAD_ID` for "" and for unknown items."""
         return tf.cast(self.line_of_item.lookup(items) + 1, tf.int32)
@@ -127,19 +144,26 @@ class ServableRecommender(tf.Module):
         """Raw ids of item ids; "" for `PAD_ID`."""
         return self.item_of_line.lookup(tf.cast(item_ids, tf.int64) - 1)
 
-    def answer(self, history: tf.Tensor, excluded: tf.Tensor) -> Answer:
+    def answer(
+        self, history: tf.Tensor, excluded: tf.Tensor, users: tf.Tensor | None = None
+    ) -> Answer:
         """The best max_k items for each history.
 
         Args:
             history: int32 [B, W] item ids, oldest first, `PAD_ID` anywhere is no item.
             excluded: int32 [B, E] item ids that must not be answered.
+            users: rows of known users, int32 [B], -1 for others; None if all are.
 
         Returns:
             The outputs of the signatures, see `signatures`.
         """
         item_ids = compact_left_padded(history, self.max_length)
         is_fallback = tf.reduce_all(item_ids == spec.PAD_ID, axis=1)
-        vectors = tf.cast(self._user_vectors(item_ids), tf.float32)
+        who = []
+        if users is not None:
+            is_fallback = tf.logical_and(is_fallback, users < 0)
+            who = [users]
+        vectors = tf.cast(self._user_vectors(item_ids, *who), tf.float32)
         vectors = tf.where(is_fallback[:, tf.newaxis], 0.0, vectors)
         width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
         scores, candidates = self._index.top(vectors, width)
@@ -162,7 +186,9 @@ class ServableRecommender(tf.Module):
         """The traced signatures by name.
 
         `serving_default(history)`, `recommend(history, k, exclude)`,
-        `recommend_with_history(history, k, exclude)`, `serving_examples(examples)`.
+        `recommend_with_history(history, k, exclude)`, `serving_examples(examples)`;
+        and `recommend_for_user(user_id, history, k, exclude)` of a model that knows
+        users.
 
         Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k],
         `user_embedding` float32 [B, d] (zeros where is_fallback), `is_fallback` bool
@@ -174,7 +200,7 @@ class ServableRecommender(tf.Module):
         k = tf.TensorSpec([None], tf.int32, name="k")
         exclude = tf.TensorSpec([None, None], tf.string, name="exclude")
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        return {
+        signatures = {
             protocol.SERVING_DEFAULT: _trace(self._serving_default, [history]),
             protocol.RECOMMEND: _trace(self._recommend, [history, k, exclude]),
             protocol.RECOMMEND_WITH_HISTORY: _trace(
@@ -182,6 +208,12 @@ class ServableRecommender(tf.Module):
             ),
             protocol.SERVING_EXAMPLES: _trace(self._serving_examples, [examples]),
         }
+        if self.row_of_user is not None:
+            user_id = tf.TensorSpec([None], tf.string, name=spec.USER_ID)
+            signatures[protocol.RECOMMEND_FOR_USER] = _trace(
+                self._recommend_for_user, [user_id, history, k, exclude]
+            )
+        return signatures
 
     def _serving_default(self, history: tf.Tensor) -> Answer:
         item_ids = self.to_ids(history)
@@ -202,11 +234,28 @@ class ServableRecommender(tf.Module):
             answer = self.answer(self.to_ids(history), self.to_ids(exclude))
             return _first_k(answer, k)
 
+    def _recommend_for_user(
+        self, user_id: tf.Tensor, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
+    ) -> Answer:
+        with _same_rows(history, user_id, k, exclude):
+            item_ids = self.to_ids(history)
+            excluded = tf.concat([item_ids, self.to_ids(exclude)], axis=1)
+            users = self.row_of_user.lookup(user_id)
+            return _first_k(self.answer(item_ids, excluded, users), k)
+
     def _serving_examples(self, examples: tf.Tensor) -> Answer:
         features = {spec.SERVING_HISTORY: tf.io.RaggedFeature(tf.string)}
         parsed = tf.io.parse_example(examples, features)
         history = parsed[spec.SERVING_HISTORY].to_tensor(default_value="")
         return self._serving_default(history)
+
+
+def _index_of(
+    model: protocol.Recommender, item_vectors: tf.Tensor, item_ids: tf.Tensor
+) -> retrieval.ExactIndex | retrieval.ScoredIndex:
+    if model.scores_by_product:
+        return retrieval.ExactIndex(item_vectors, item_ids)
+    return retrieval.ScoredIndex(item_vectors, item_ids, model.pair_scores)
 
 
 def _trace(

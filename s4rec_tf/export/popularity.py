@@ -1,4 +1,4 @@
-"""Actions per item: the order of the fallback answers."""
+"""What an export takes from the splits: actions per item, and users."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def training_counts(dataset: spec.DatasetDir) -> np.ndarray:
 def all_counts(dataset: spec.DatasetDir) -> np.ndarray:
     """Number of actions on each item in all splits, as `training_counts`."""
     return np.loadtxt(dataset.item_counts, np.int64, ndmin=1)
+
+
+def training_users(dataset: spec.DatasetDir) -> np.ndarray:
+    """Raw ids of the training part's users, bytes [N], in the order of the shards."""
+    paths = [str(path) for path in dataset.shards("train")]
+    records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(1024)
+    features = {spec.USER_ID: tf.io.FixedLenFeature([], tf.string)}
+    parts = [
+        tf.io.parse_example(batch, features)[spec.USER_ID].numpy() for batch in records
+    ]
+    return np.concatenate(parts)

@@ -9,6 +9,7 @@ FORMAT_VERSION = 1
 SERVING_DEFAULT = "serving_default"
 RECOMMEND = "recommend"
 RECOMMEND_WITH_HISTORY = "recommend_with_history"
+RECOMMEND_FOR_USER = "recommend_for_user"
 SERVING_EXAMPLES = "serving_examples"
 
 META_FOLDER = ".meta"
@@ -23,21 +24,34 @@ class Recommender(Protocol):
 
     Attributes:
         max_length: L, the number of items the encoder sees.
-        variables: every variable that `user_vectors` reads.
+        variables: every variable that `user_vectors` and `pair_scores` read.
+        knows_users: whether it has vectors of users.
+        unknown_users: how other users are served then, in words.
+        scores_by_product: whether a score is the dot product of the vectors.
     """
 
     max_length: int
+    knows_users: bool
+    unknown_users: str
+    scores_by_product: bool
 
     @property
     def variables(self) -> list[Any]:
         """Keras variables."""
 
+    def index_of_users(self, user_ids: Any) -> Any:
+        """Row of each raw user id, int32 [N], -1 if unknown; None if it knows none."""
+
     def user_vectors(self, item_ids: Any) -> Any:
         """float32 [B, d] from int32 [B, L] item ids, left-padded with `PAD_ID`.
 
+        A model that knows users takes their rows as well, int32 [B], -1 for unknown.
         Written in `keras.ops`, so that a `tf.function` can trace it for [None, L]. Rows
         without items give finite values.
         """
 
     def item_vectors(self) -> Any:
         """float32 [V, d]; row i is the vector of item id i + 1."""
+
+    def pair_scores(self, user_vectors: Any, item_vectors: Any) -> Any:
+        """Scores of vectors [..., d], broadcast; asked if they are no products."""

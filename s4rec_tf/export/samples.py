@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -17,6 +18,7 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 GOLDEN_FILE = "golden_requests.jsonl"
 UNKNOWN_ITEM = "\N{REPLACEMENT CHARACTER}no such item"
+UNKNOWN_USER = "\N{REPLACEMENT CHARACTER}no such user"
 
 Inputs = dict[str, Any]
 Request = tuple[str, Inputs]
@@ -45,9 +47,22 @@ def sample_histories(vocabulary: list[str], length: int) -> list[list[str]]:
     return [[""] * (length - len(items)) + items[-length:] for items in histories]
 
 
-def sample_requests(vocabulary: list[str], length: int, max_k: int) -> list[Request]:
-    """Two requests a signature: one row, and one row per sample history."""
+def sample_requests(
+    vocabulary: list[str],
+    length: int,
+    max_k: int,
+    user_ids: np.ndarray | None = None,
+) -> list[Request]:
+    """Two requests a signature: one row, and one row per sample history.
+
+    Args:
+        vocabulary: V raw ids.
+        length: L.
+        max_k: width of an answer.
+        user_ids: raw ids of users that the model knows, bytes [N], if it knows any.
+    """
     requests: list[Request] = []
+    users = _sample_users(user_ids)
     every = sample_histories(vocabulary, length)
     for histories in ([every[-1]], every):
         rows = len(histories)
@@ -66,7 +81,20 @@ def sample_requests(vocabulary: list[str], length: int, max_k: int) -> list[Requ
             ),
             (protocol.SERVING_EXAMPLES, {"examples": histories}),
         ]
+        if users:
+            who = {spec.USER_ID: (users * rows)[:rows]}
+            inputs = {**who, spec.SERVING_HISTORY: histories, **extra}
+            requests.append((protocol.RECOMMEND_FOR_USER, inputs))
     return requests
+
+
+def _sample_users(user_ids: np.ndarray | None) -> list[str]:
+    """A known user and an unknown one; ids that are no text cannot be written down."""
+    if user_ids is None:
+        return []
+    texts = (user.decode("utf-8", "replace") for user in user_ids)
+    known = (text for text in texts if "\N{REPLACEMENT CHARACTER}" not in text)
+    return [next(known, UNKNOWN_USER), UNKNOWN_USER]
 
 
 def to_tensors(request: Request) -> dict[str, tf.Tensor]:

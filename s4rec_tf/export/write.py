@@ -13,7 +13,7 @@ import s4rec_tf
 from s4rec_tf import spec
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export import module, protocol, publish, samples
-from s4rec_tf.export.popularity import all_counts
+from s4rec_tf.export.popularity import all_counts, training_users
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -47,12 +47,15 @@ def write_version(
     """
     vocabulary = dataset.vocabulary()
     _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
+    user_ids = training_users(dataset) if model.knows_users else None
     servable = module.ServableRecommender(
-        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0
+        model, dataset.item_vocab, popularity, max_k, all_counts(dataset) > 0, user_ids
     )
     _check_tables(servable, vocabulary)
     name = export_dir.resolve().name
-    requests = samples.sample_requests(vocabulary, servable.max_length, servable.max_k)
+    requests = samples.sample_requests(
+        vocabulary, servable.max_length, servable.max_k, user_ids
+    )
     with publish.new_version(export_dir) as staging:
         signatures = servable.signatures()
         tf.saved_model.save(servable, str(staging.model), signatures=signatures)
@@ -72,6 +75,7 @@ def write_version(
                 .structured_outputs["user_embedding"]
                 .shape[1]
             ),
+            unknown_users=model.unknown_users if model.knows_users else None,
             card=card,
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")

@@ -18,6 +18,20 @@ Tensor = Any
 _LEFT_OUT = -1e9
 
 
+def score_items(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
+    """Scores of one item a position.
+
+    Args:
+        states: h [B, T, d].
+        item_vectors: e [V, d].
+        item_ids: int32 [B, T], or [B, 1] for the same item at all positions.
+
+    Returns:
+        h . e, [B, T].
+    """
+    return ops.sum(states * _row(item_vectors, item_ids), axis=-1)
+
+
 @backend.compiled
 def softmax(states: Tensor, item_vectors: Tensor, target_ids: Tensor) -> Tensor:
     """Cross-entropy over all items.
@@ -82,7 +96,7 @@ def sampled_softmax(
     Returns:
         [B, T].
     """
-    positive = _score(states, item_vectors, target_ids) - _row(
+    positive = score_items(states, item_vectors, target_ids) - _row(
         log_expected_count, target_ids
     )
     negative = (
@@ -111,8 +125,8 @@ def binary_cross_entropy(
     Returns:
         [B, T].
     """
-    positive = ops.softplus(-_score(states, item_vectors, target_ids))
-    negative = ops.softplus(_score(states, item_vectors, negative_ids))
+    positive = ops.softplus(-score_items(states, item_vectors, target_ids))
+    negative = ops.softplus(score_items(states, item_vectors, negative_ids))
     has_negative = ops.cast(ops.not_equal(negative_ids, spec.PAD_ID), negative.dtype)
     return positive + negative * has_negative
 
@@ -142,7 +156,7 @@ def generalized_binary_cross_entropy(
     num_items, num_negatives = item_vectors.shape[0], negative_ids.shape[1]
     alpha = num_negatives / (num_items - 1)
     beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
-    positive = ops.softplus(-_score(states, item_vectors, target_ids))
+    positive = ops.softplus(-score_items(states, item_vectors, target_ids))
     negative = ops.softplus(_score_shared(states, item_vectors, negative_ids))
     is_other = ops.not_equal(negative_ids[:, None, :], target_ids[:, :, None])
     negative = ops.sum(negative * ops.cast(is_other, negative.dtype), axis=-1)
@@ -151,11 +165,6 @@ def generalized_binary_cross_entropy(
 
 def _row(values: Tensor, item_ids: Tensor) -> Tensor:
     return backend.gather_rows(values, ops.maximum(item_ids - 1, 0))
-
-
-def _score(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
-    """One item a position: [B, T, d] and [B, T] -> [B, T]."""
-    return ops.sum(states * _row(item_vectors, item_ids), axis=-1)
 
 
 def _score_shared(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:

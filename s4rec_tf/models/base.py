@@ -37,7 +37,7 @@ class ModelSettings:
 
 
 class SequenceRecommender(keras.Model):
-    """Scores every item for a user by a dot product.
+    """Scores every item for a user, by a dot product unless the model says otherwise.
 
     A model implements `user_vectors` and `item_vectors`, and, to be trained by
     gradient, `call` (a batch -> whatever its losses need), `loss_terms` and
@@ -59,6 +59,25 @@ class SequenceRecommender(keras.Model):
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings of data and training whose default is another for this model."""
+    knows_users: ClassVar[bool] = False
+    """Whether it has vectors of the users it was trained on; see `models/users.py`."""
+    unknown_users: ClassVar[str] = ""
+    """How users without a vector are served then, in words, for the model card."""
+    scores_by_product: ClassVar[bool] = True
+    """Whether a score is the dot product of the vectors; else `pair_scores` says it."""
+
+    @classmethod
+    def of_sizes(
+        cls, settings: ModelSettings, num_items: int, num_users: int
+    ) -> SequenceRecommender:
+        """A new model.
+
+        Args:
+            settings: the model's settings.
+            num_items: V.
+            num_users: users in the train split.
+        """
+        return cls(settings, num_items)
 
     def __init__(
         self, settings: ModelSettings | dict[str, Any], num_items: int, **kwargs: Any
@@ -112,6 +131,26 @@ class SequenceRecommender(keras.Model):
         """
         self.item_counts.assign(item_counts.astype(np.float32))
 
+    def know_users(self, user_ids: np.ndarray) -> None:
+        """Takes the raw ids of the train split's users; called before training.
+
+        Args:
+            user_ids: bytes [N]; `user_index` n of a batch is row n.
+        """
+        return
+
+    def index_of_users(self, user_ids: np.ndarray) -> np.ndarray | None:
+        """`user_index` of raw ids, int32 [N], -1 if unknown; None if it knows none."""
+        return None
+
+    def take_users(self, before: SequenceRecommender) -> list[Any]:
+        """Copies what an earlier model of the same class knows of this one's users.
+
+        Returns:
+            the weights that are hereby as they should be.
+        """
+        return []
+
     def begin_epoch(
         self, embed_users: Callable[[], np.ndarray], generator: np.random.Generator
     ) -> None:
@@ -134,6 +173,14 @@ class SequenceRecommender(keras.Model):
     def item_vectors(self) -> Tensor:
         """Item vectors [V, d]; row i is item i + 1."""
         raise NotImplementedError
+
+    def pair_scores(self, user_vectors: Tensor, item_vectors: Tensor) -> Tensor:
+        """Scores of users and items [..., d] each -> [...], broadcast against another.
+
+        Ranking, evaluation and export of a model that does not score by a product go
+        through this alone; item vectors need not be as wide as user vectors then.
+        """
+        return ops.sum(user_vectors * item_vectors, axis=-1)
 
     @property
     def embeds_with_user_vectors(self) -> bool:

@@ -11,7 +11,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the run folder and the configuration."""
     add = parser.add_argument
     add("--run_dir", type=Path, required=True, help="run folder, created if missing")
-    add("--model", help="model to train: popularity, sasrec, s4rec")
+    add("--model", help="model to train, such as s4rec; a wrong name lists all")
     add("--config", help="name of a shipped configuration, or a YAML or JSON file")
     add(
         "--set",

@@ -83,7 +83,9 @@ def _train(config: ExperimentConfig, dataset: ArrayDataset, run: RunDir) -> None
         print(f"resuming {run.root} after epoch {progress.epochs_done}")
     forget_unfinished_epochs(run, progress)
     valid = dataset.splits["valid"]
-    rank = DeviceRanks(valid, dataset.info.num_items)
+    # What ranks on the device knows products alone.
+    by_product = model.scores_by_product
+    rank = DeviceRanks(valid, dataset.info.num_items) if by_product else None
     epoch_end = EpochEnd(model, run, valid, progress, rank)
     if not model.trainable_variables:
         epoch_end({}, time.monotonic())

@@ -24,7 +24,7 @@ from s4rec_tf.models.registry import model_class
 from s4rec_tf.train import checkpoints
 
 VOCABULARY = "vocabulary"
-"""Key of the manifest: number and digest of the items that a run knows."""
+"""Key of the manifest: how many items and users a run knows, digest of the items."""
 
 _WARM_START = "warm_start"
 
@@ -206,9 +206,11 @@ def _vocabulary_of(dataset: Dataset) -> dict[str, Any]:
     """What a warm start must know of the items; arrays have no raw ids."""
     if not isinstance(dataset, spec.DatasetDir):
         return {}
-    num_items = dataset.info().num_items
-    digest = dataset.vocabulary_digest(num_items)
-    return {VOCABULARY: {"num_items": num_items, "sha256": digest}}
+    info = dataset.info()
+    digest = dataset.vocabulary_digest(info.num_items)
+    num_users = info.split_examples["train"]
+    sizes = {"num_items": info.num_items, "num_users": num_users}
+    return {VOCABULARY: {**sizes, "sha256": digest}}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -225,7 +227,9 @@ def build_model(
     config: configuration.ExperimentConfig, info: spec.DatasetInfo
 ) -> SequenceRecommender:
     """A new model with every weight created."""
-    return model_class(config.model)(config.model_settings, info.num_items)
+    return model_class(config.model).of_sizes(
+        config.model_settings, info.num_items, info.split_examples["train"]
+    )
 
 
 def build_for_training(
@@ -246,6 +250,7 @@ def build_for_training(
     keras.utils.set_random_seed(settings.seed)
     model = build_model(config, info)
     model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
+    model.know_users(sequences.user_ids)
     num_steps = 0
     if settings.schedule == "cosine" and model.trainable_variables:
         num_steps = settings.epochs * steps_an_epoch(config, sequences, num_replicas)

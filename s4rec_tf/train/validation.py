@@ -114,7 +114,9 @@ class EpochEnd:
         return found
 
     def _full_ranks(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return ranking.full_ranks(users, items, self.sequences).ranks
+        scorer = encoding.pair_scorer(self.model)
+        ranked = ranking.full_ranks(users, items, self.sequences, pair_scores=scorer)
+        return ranked.ranks
 
     def _log(self, entry: dict[str, Any]) -> None:
         line: dict[str, float] = {"epoch": self.progress.epochs_done}

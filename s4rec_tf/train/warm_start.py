@@ -31,8 +31,8 @@ def start_from(
 ) -> None:
     """Copies a run's best weights into a new model.
 
-    Rows of items that the run did not know stay as they were initialised, and so does
-    what the model knows of the items' popularity.
+    Rows of items and users that the run did not know stay as they were initialised, and
+    so does what the model knows of the items' popularity.
 
     Args:
         model: of the new run.
@@ -59,10 +59,13 @@ def start_from(
             f"`--warm_start` {source} holds another model: {config.model}. "
             f"Asked for: {type(model).__name__}"
         )
-    before = type(model)(config.model_settings, known["num_items"])
+    # Runs of before there were models that know users do not say how many.
+    sizes = known["num_items"], known.get("num_users", 0)
+    before = type(model).of_sizes(config.model_settings, *sizes)
     checkpoints.read_checkpoint(run.best, before.weights)
+    done = {id(weight) for weight in (model.item_counts, *model.take_users(before))}
     for weight, old in zip(model.weights, before.weights, strict=True):
-        if weight is not model.item_counts:
+        if id(weight) not in done:
             weight.assign(_grown(weight, old, source))
 
 

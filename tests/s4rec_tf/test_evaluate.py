@@ -17,10 +17,18 @@ from s4rec_tf.train import checkpoints, runs
 NUM_ITEMS = 40
 
 
-class Successor(keras.Model):
-    """Scores item i + 1 highest, and then by nearness to it; counts its traces."""
+class StandIn(keras.Model):
+    """What evaluation asks of a model that knows no users."""
 
     max_length = 5
+    scores_by_product = True
+
+    def index_of_users(self, user_ids):
+        return None
+
+
+class Successor(StandIn):
+    """Scores item i + 1 highest, and then by nearness to it; counts its traces."""
 
     def __init__(self):
         super().__init__()
@@ -40,9 +48,7 @@ class Successor(keras.Model):
         return ops.stack([ops.cos(angles), ops.sin(angles)], axis=1)
 
 
-class Popularity(keras.Model):
-    max_length = 5
-
+class Popularity(StandIn):
     def __init__(self, counts):
         super().__init__()
         self.counts = np.array(counts, np.float32)
