@@ -5,7 +5,8 @@ Imitation", IJCAI 2021, arXiv 2106.14031. Three teachers (`ssi_teacher.py`) are 
 on whole sessions first; then a student, who sees the past alone, learns to predict the
 next item, to predict it as they do, and to see items as they do.
 
-Not reproduced: the student HGN: it is a GRU, as in SSI_GRU4Rec of Table 2. The teachers
+Not reproduced: tables of users and of output items in the student HGN, which takes the
+mean of a history for its user, and has a linear layer behind it instead. The teachers
 have two blocks of width 64 here, not eight of 256 (`teacher_layers`, `teacher_dim`,
 `teacher_heads`). All score by cosine; item vectors are compared as unit vectors, of the
 batch's next items, by their squared distance, not the mean over coordinates, which
@@ -16,15 +17,15 @@ one n-gram a sequence, in half of the sequences.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 from keras import ops
 
 from s4rec_tf import backend, spec
 from s4rec_tf.layers import masks
-from s4rec_tf.layers.gru_encoder import GRUEncoder
 from s4rec_tf.layers.item_embedding import ItemEmbedding
+from s4rec_tf.layers.students import GRUStudent, HGNStudent
 from s4rec_tf.losses import imitation, next_item
 from s4rec_tf.models.base import (
     Batch,
@@ -43,6 +44,8 @@ class SSISettings(ModelSettings):
     """Settings of SSI.
 
     Attributes:
+        student: hgn; or gru, which makes SSI_GRU4Rec of Table 2.
+        window: items that a student hgn gates.
         dim: d, width of the student.
         dropout: rate, of teachers and student.
         score_temperature: of the cosine of state and item vector.
@@ -60,6 +63,8 @@ class SSISettings(ModelSettings):
         encoder_rows: rows that a teacher's encoder packs at once, as in `sasrec`.
     """
 
+    student: Literal["hgn", "gru"] = "hgn"
+    window: int = 5
     dim: int = 64
     dropout: float = 0.3
     score_temperature: float = 0.07
@@ -79,7 +84,7 @@ class SSISettings(ModelSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = ("dim", "teacher_epochs", "teacher_dim", "teacher_layers")
-        for name in (*sizes, "teacher_heads"):
+        for name in (*sizes, "teacher_heads", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {getattr(self, name)}"
@@ -113,7 +118,7 @@ class SSISettings(ModelSettings):
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
 class SSI(SequenceRecommender):
-    """A GRU that imitates three consistent teachers."""
+    """A small student that imitates three consistent teachers."""
 
     Settings: ClassVar[type[ModelSettings]] = SSISettings
 
@@ -124,7 +129,11 @@ class SSI(SequenceRecommender):
         self.item_embedding.build()
         # The student sees no hidden item.
         self.item_embedding.mask_vector.trainable = False
-        self.student = GRUEncoder(chosen.dim, chosen.dropout)
+        self.student: keras.layers.Layer
+        if chosen.student == "gru":
+            self.student = GRUStudent(chosen.dim, chosen.dropout)
+        else:
+            self.student = HGNStudent(chosen.dim, chosen.dropout, chosen.window)
         self.student.build()
         tasks = chosen.teachers if chosen.imitates else ()
         self.teachers = [Teacher(task, num_items, chosen) for task in tasks]

@@ -73,9 +73,45 @@ def test_teachers_of_another_width_are_reached_by_a_projection():
     assert build().projection is None
 
 
+@pytest.mark.parametrize("student", ["gru", "hgn"])
+def test_a_student_sees_no_padding(student):
+    model = build(student=student)
+    short = np.array([[3, 4]], np.int32)
+    long = np.array([[0, 0, 0, 0, 3, 4]], np.int32)
+    vectors = [as_numpy(model.user_vectors(ids)) for ids in (short, long)]
+    np.testing.assert_allclose(*vectors, atol=1e-5)
+
+
+def test_the_student_hgn_by_hand():
+    model = build(window=2)
+    layer = model.student
+    generator = np.random.default_rng(6)
+    for weight in layer.trainable_weights:
+        weight.assign(generator.normal(size=weight.shape))
+    vectors = generator.normal(size=(1, 3, 8)).astype(np.float32)
+    s, user = vectors[0, 1:], vectors[0].mean(axis=0)
+
+    def sigmoid(values):
+        return 1 / (1 + np.exp(-values))
+
+    of, gate = layer.feature_gate, layer.instance_gate
+    inner = s @ as_numpy(of.of_items) + user @ as_numpy(of.of_user) + as_numpy(of.bias)
+    gated = s * sigmoid(inner)
+    weights = gated @ as_numpy(gate.of_items)[:, 0] + user @ as_numpy(gate.of_user)
+    weights = sigmoid(weights)
+    pooled = weights @ gated / weights.sum()
+    state = user + pooled + s.sum(axis=0)
+    kernel, bias = (
+        as_numpy(layer.output_layer.kernel),
+        as_numpy(layer.output_layer.bias),
+    )
+    found = as_numpy(layer(vectors, np.ones((1, 3), bool)))[0]
+    np.testing.assert_allclose(found, state @ kernel + bias, rtol=1e-4, atol=1e-4)
+
+
 def test_each_teacher_asks_its_own_question():
     model, given = build(), batch()
-    item_ids = np.array([[0, 0, 1, 2, 3, 4]] * 40 + [[0, 5, 6, 7, 8, 9]] * 40, np.int32)
+    item_ids = np.array([[0, 0, 1, 2, 3, 4], [0, 5, 6, 7, 8, 9]] * 40, np.int32)
     users = np.arange(80, dtype=np.int32)
     temporal, persona, _ = model.teachers
     for teacher in (temporal, persona):
@@ -129,6 +165,7 @@ def test_every_ablation_is_one_change():
         "temporal": {"teachers": ["temporal"]},
         "persona": {"teachers": ["persona"]},
         "session": {"teachers": ["session"]},
+        "gru": {"student": "gru"},
     }
     for name, change in expected.items():
         flat = config.resolve(None, f"ssi_beauty_{name}").flat()
