@@ -105,7 +105,8 @@ class IntentionDisentanglement(keras.layers.Layer):
         Returns:
             [B, L].
         """
-        placed = states + ops.cast(self.positions, states.dtype)[None]
+        positions = ops.cast(self.positions, states.dtype)
+        placed = states + positions[self.max_length - states.shape[1] :]
         keys = self.norms[2](placed)
         keys = keys + self.key(keys)
         query = placed[:, -1] + ops.cast(self.query_bias, placed.dtype)

@@ -105,11 +105,11 @@ class BERT4Rec(SASRec):
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """The state of a gap behind the history, [B, d]."""
-        return super().user_vectors(with_gap(item_ids))
+        return super().user_vectors(with_gap(item_ids, self.max_length))
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
         """The same, as it stands; or the mean state, the gap's too."""
-        return super().sequence_embeddings(with_gap(item_ids))
+        return super().sequence_embeddings(with_gap(item_ids, self.max_length))
 
 
 def whole_sequences(batch: Batch) -> Tensor:
@@ -118,10 +118,17 @@ def whole_sequences(batch: Batch) -> Tensor:
     return ops.concatenate(parts, axis=1)
 
 
-def with_gap(item_ids: Tensor) -> Tensor:
-    """The last L - 1 items and a gap; int32 [B, L] -> [B, L]."""
+def with_gap(item_ids: Tensor, max_length: int) -> Tensor:
+    """The last L - 1 items, or fewer if there are, and a gap behind them.
+
+    Args:
+        item_ids: int32 [B, l], left-padded.
+        max_length: L.
+    """
     gap = ops.full_like(item_ids[:, :1], spec.MASK_ID)
-    return ops.concatenate([item_ids[:, 1:], gap], axis=1)
+    if max_length == 1:
+        return gap
+    return ops.concatenate([item_ids[:, 1 - max_length :], gap], axis=1)
 
 
 def make_gaps(

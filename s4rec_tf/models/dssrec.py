@@ -124,7 +124,7 @@ class DSSRec(SASRec):
         )
 
     def _intentions(self, item_ids: Tensor, training: bool = False) -> Tensor:
-        states = self.encode(item_ids, self.max_length, training)
+        states = self.encode(item_ids, item_ids.shape[1], training)
         return self.intentions(states, masks.is_real(item_ids))
 
     def loss_weights(self) -> dict[str, float]:

@@ -46,8 +46,11 @@ class GRECSettings(BERT4RecSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width < 2:
-            raise ValueError(f"`width` must be at least 2. Received: {self.width}")
+        for name in ("width", "max_length"):
+            if getattr(self, name) < 2:
+                raise ValueError(
+                    f"`{name}` must be at least 2. Received: {getattr(self, name)}"
+                )
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
@@ -93,7 +96,8 @@ class GREC(BERT4Rec):
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
         """The same, as it stands."""
-        return self.encode(with_gap(item_ids), num_positions=2)[:, 0]
+        asked = with_gap(item_ids, self.max_length)
+        return self.encode(asked, num_positions=2)[:, 0]
 
 
 def _marked(item_ids: Tensor, hidden_ids: Tensor) -> Tensor:

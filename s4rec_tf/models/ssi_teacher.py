@@ -161,7 +161,7 @@ class Teacher(keras.layers.Layer):
         states = encode_packed(
             self._embed,
             self.encoder,
-            with_gap(item_ids),
+            with_gap(item_ids, self.settings.max_length),
             1,
             self.settings.encoder_rows,
             packs=True,

@@ -98,3 +98,9 @@ def test_ablations_differ_from_the_full_model_in_one_setting():
 def test_impossible_settings_are_refused(wrong, received):
     with pytest.raises(ValueError, match=f"Received: {received}"):
         build(**wrong)
+
+
+def test_a_narrower_row_is_the_same_history():
+    model, items = build(), np.array([[0, 0, 0, 4, 5, 6]], np.int32)
+    wide, narrow = model.user_vectors(items), model.user_vectors(items[:, 3:])
+    np.testing.assert_allclose(as_numpy(wide), as_numpy(narrow), atol=1e-4)

@@ -24,6 +24,8 @@ COMMON |= {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 24}
 CASES = {
     "sasrec": {"model": "sasrec", **COMMON, "num_layers": 2, "samples": "sequence"},
     "s4rec": {"model": "s4rec", **COMMON, "num_intents": 6},
+    "iclrec": {"model": "iclrec", **COMMON, "num_intents": 6},
+    "dssrec": {"model": "dssrec", **COMMON, "num_intents": 2},
 }
 
 
@@ -96,7 +98,7 @@ def outcomes(dataset, tmp_path_factory):
 def test_a_step_is_the_same_on_both_backends(outcomes):
     given, expected, found, _ = outcomes
     terms = [key for key in expected if "/term/" in key and not key.endswith("/loss")]
-    assert len(terms) == 2 * (1 + 5)
+    assert len(terms) == 2 * (1 + 5 + 3 + 2)
     weights = [key for key in expected if "/weight_" in key]
     for key in terms + weights:
         np.testing.assert_allclose(
