@@ -92,12 +92,9 @@ class GapFillingNetwork(keras.layers.Layer):
         if seed is not None and self.rate:
             dropout = HashDropout(self.rate, seed)
         rows = ops.reshape(vectors, (-1, 2 * self.dim))
-        encoded, whole = (
-            dropout(norm(part))
-            for norm, part in zip(
-                self.input_norms, ops.split(rows, 2, axis=-1), strict=True
-            )
-        )
+        encoded, whole = ops.split(rows, 2, axis=-1)
+        encoded = dropout(self.input_norms[0](encoded))
+        whole = dropout(self.input_norms[1](whole))
         for block in self.encoder_blocks:
             encoded = block(encoded, segments, dropout=dropout)
         projected = encoded + self.narrowing(self.widening(encoded))

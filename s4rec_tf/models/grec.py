@@ -82,10 +82,8 @@ class GREC(BERT4Rec):
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:
         """Vectors of the items with gaps and of the whole, side by side."""
-        with_gaps, whole = (
-            [packing._replace(item_ids=ids(packing.item_ids)) for packing in packings]
-            for ids in (_gaps_of, _whole_of)
-        )
+        with_gaps = [p._replace(item_ids=_gaps_of(p.item_ids)) for p in packings]
+        whole = [p._replace(item_ids=_whole_of(p.item_ids)) for p in packings]
         parts = embed_parts(self.item_embedding, [*with_gaps, *whole])
         pairs = zip(parts[: len(packings)], parts[len(packings) :], strict=True)
         return [ops.concatenate(pair, axis=-1) for pair in pairs]

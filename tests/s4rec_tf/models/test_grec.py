@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.layers.dilated_convolution import DilatedConvolution, ResidualBlock
@@ -114,4 +115,12 @@ def test_it_is_asked_as_it_was_trained():
         as_numpy(model.sequence_embeddings(given["item_ids"])),
         as_numpy(states)[:, -1],
         atol=1e-5,
+    )
+
+
+def test_a_graph_gives_what_eager_execution_does():
+    model, items = build(), batch()["item_ids"]
+    traced = tf.function(lambda ids: model.user_vectors(ids))
+    np.testing.assert_allclose(
+        as_numpy(traced(items)), as_numpy(model.user_vectors(items)), atol=1e-4
     )
