@@ -154,9 +154,10 @@ def from_flat(values: dict[str, Any]) -> ExperimentConfig:
     values = dict(values)
     name = values.pop("model")
     try:
-        settings_class = model_class(name).Settings
+        model = model_class(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    settings_class, values = model.Settings, {**model.defaults, **values}
     groups = (settings_class, DataSettings, TrainSettings)
     known = {field.name: group for group in groups for field in _fields(group)}
     for key in values:

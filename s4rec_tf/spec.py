@@ -84,6 +84,9 @@ class BatchNeeds:
         negative_sampling: uniform over items, or by training actions.
         head_tail_by: a row is head if its user is, or if its own input, uncut, is as
             long as the shortest head user's full sequence.
+        num_correlated: what a view inserts before an item, or puts in its place, is one
+            of this many items that go with it most; 0 draws it by popularity.
+        future: all that follows the input, in reverse.
     """
 
     max_length: int
@@ -92,6 +95,8 @@ class BatchNeeds:
     negatives_by_position: bool = False
     negative_sampling: Sampling = "uniform"
     head_tail_by: Literal["user", "prefix"] = "user"
+    num_correlated: int = 0
+    future: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

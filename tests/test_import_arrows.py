@@ -91,6 +91,7 @@ WITHOUT_TENSORFLOW = (
     "s4rec_tf.metrics",
     "s4rec_tf.data.array_file",
     "s4rec_tf.data.augment",
+    "s4rec_tf.data.correlation",
     "s4rec_tf.data.samples",
     "s4rec_tf.data.sequences",
     "s4rec_tf.spec",
@@ -98,7 +99,10 @@ WITHOUT_TENSORFLOW = (
     "s4rec_tf.ranking",
     "s4rec_tf.evaluate",
     "s4rec_tf.train_arrays",
-    *(f"s4rec_tf.train.{name}" for name in ("checkpoints", "runs", "validation")),
+    *(
+        f"s4rec_tf.train.{name}"
+        for name in ("checkpoints", "runs", "stages", "validation")
+    ),
     *(f"s4rec_tf.train.jax_{name}" for name in ("batches", "loop", "ranking")),
     *("benchmarks.train_speed_jax", "benchmarks.jax_worker", "benchmarks.jax_device"),
     *("benchmarks.to_best_worker", "benchmarks.torch_worker", "benchmarks.costs"),

@@ -1,5 +1,8 @@
 """Random views of a sequence: mask, crop, reorder, insert (S4Rec, Eqs. 15-18).
 
+`substitute` is CoSeRec's, and its own only where the items that it brings, and those
+of `insert`, are correlated ones (`data/correlation.py`).
+
 Pure functions of item ids and noise. Shapes are static and no generator is called, so
 they run inside `tf.data` and inside a compiled step alike, and equal noise gives equal
 views. `item_ids` is int32 [B, L], left-padded with `PAD_ID`; so is every result.
@@ -24,7 +27,7 @@ Tensor = Any
 OPERATORS = ("mask", "crop", "reorder", "insert")
 # Leaves the sequence as it is: dropout alone tells the views apart (SimCSE, DuoRec).
 IDENTITY = "identity"
-_KNOWN = (*OPERATORS, IDENTITY)
+_KNOWN = (*OPERATORS, "substitute", IDENTITY)
 CROP_MODES = ("remove", "keep")
 
 
@@ -39,6 +42,7 @@ class AugmentationSettings:
         crop_kept: share of items left by crop, in either mode.
         reorder_ratio: share of items in the shuffled window.
         insert_ratio: inserted items as a share of the sequence's length.
+        substitute_ratio: share of items that others take the place of.
         operators: the operators that a view is drawn from, each equally likely;
             "identity" leaves the sequence as it is, for dropout alone to make a view.
         short_length: sequences with fewer items than this draw from `short_operators`
@@ -54,12 +58,14 @@ class AugmentationSettings:
     crop_kept: float = 0.6
     reorder_ratio: float = 0.2
     insert_ratio: float = 0.2
+    substitute_ratio: float = 0.2
     operators: tuple[str, ...] = OPERATORS
     short_length: int = 0
     short_operators: tuple[str, ...] = ("mask", "insert")
 
     def __post_init__(self) -> None:
-        for name in ("mask_ratio", "crop_kept", "reorder_ratio", "insert_ratio"):
+        ratios = ("mask_ratio", "crop_kept", "reorder_ratio", "insert_ratio")
+        for name in (*ratios, "substitute_ratio"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"`{name}` must lie in [0, 1]. Received: {value}")
@@ -86,9 +92,10 @@ class AugmentationNoise(NamedTuple):
     Attributes:
         operator: which operator, uniform in [0, 1), [B].
         position: where a crop or a reorder begins, uniform in [0, 1), [B].
-        order: which items are hidden, shuffled or preceded by an insertion, uniform in
-            [0, 1), [B, L].
-        inserted_ids: items of other users' histories, int32 [B, L]; never `PAD_ID`.
+        order: which items are hidden, shuffled, substituted or preceded by an
+            insertion, uniform in [0, 1), [B, L].
+        inserted_ids: the item that comes before, or in the place of, the one in this
+            slot, int32 [B, L]; never `PAD_ID`.
     """
 
     operator: Tensor
@@ -198,6 +205,25 @@ def insert(
     return _gather(doubled, compacted[:, max_length:])
 
 
+def substitute(
+    item_ids: Tensor, order_noise: Tensor, substitute_ids: Tensor, ratio: float
+) -> Tensor:
+    """Puts other items in the place of randomly chosen ones (CoSeRec, section 3.2).
+
+    Args:
+        item_ids: left-padded item ids, int32 [B, L].
+        order_noise: uniform in [0, 1), [B, L]; the lowest are substituted.
+        substitute_ids: what would take the place of each item, int32 [B, L].
+        ratio: share to substitute; at least one item is, and one is not.
+
+    Returns:
+        item ids, int32 [B, L].
+    """
+    count = _share_of(_lengths(item_ids), ratio, lowest=1, spared=1)
+    is_chosen = _lowest(order_noise, item_ids != spec.PAD_ID, count)
+    return ops.where(is_chosen, substitute_ids, item_ids)
+
+
 def augment(
     item_ids: Tensor, noise: AugmentationNoise, settings: AugmentationSettings
 ) -> Tensor:
@@ -250,6 +276,9 @@ def _apply(
     if name == "reorder":
         ratio = settings.reorder_ratio
         return reorder(item_ids, noise.position, noise.order, ratio)
+    if name == "substitute":
+        ratio = settings.substitute_ratio
+        return substitute(item_ids, noise.order, noise.inserted_ids, ratio)
     return insert(item_ids, noise.order, noise.inserted_ids, settings.insert_ratio)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
+from s4rec_tf.data.correlation import correlated_items
 from s4rec_tf.data.samples import Samples, head_flags
 from s4rec_tf.data.sequences import Sequences
 
@@ -78,6 +79,10 @@ class _BatchMaker:
         self.starts = tf.constant(samples.starts)
         self.ends = tf.constant(samples.ends)
         self.users = tf.constant(samples.users)
+        self.user_ends = tf.constant(sequences.offsets[1:])
+        if needs.num_correlated:
+            table = correlated_items(sequences, needs.num_correlated)
+            self.correlated = tf.constant(table)
         self.num_targets = samples.num_targets
         self.needs, self.augmentation = needs, augmentation
         self.num_items, self.seed = num_items, seed
@@ -100,6 +105,8 @@ class _BatchMaker:
             "user_index": users,
             "is_head": tf.gather(self.is_head, rows),
         }
+        if self.needs.future:
+            batch["future_ids"] = self._futures(ends, tf.gather(self.user_ends, users))
         for view in range(1, self.needs.num_views + 1):
             batch[f"view_{view}"] = self._view(item_ids, targets[:, -1:], seeds[view])
         if self.needs.negatives_by_position:
@@ -121,12 +128,22 @@ class _BatchMaker:
         items = tf.gather(self.values, tf.where(is_real, positions, 0))
         return tf.where(is_real, items, spec.PAD_ID)
 
+    def _futures(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+        """What follows the input, reversed: the next item last."""
+        length = self.needs.max_length
+        positions = starts[:, None] + tf.range(length - 1, -1, -1, dtype=tf.int64)
+        is_real = positions < ends[:, None]
+        items = tf.gather(self.values, tf.where(is_real, positions, 0))
+        return tf.where(is_real, items, spec.PAD_ID)
+
     def _view(
         self, item_ids: tf.Tensor, next_item: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         shape = tf.shape(item_ids)
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, num=4))
         inserted_ids = self._draw(shape, seeds[3], sampling="popularity")
+        if self.needs.num_correlated:
+            inserted_ids = self._correlated(item_ids, inserted_ids, seeds[3])
         # A view must not tell what is to be predicted.
         inserted_ids = tf.where(inserted_ids == next_item, item_ids, inserted_ids)
         noise = AugmentationNoise(
@@ -137,6 +154,16 @@ class _BatchMaker:
         )
         view = augment(item_ids, noise, self.augmentation)
         return tf.ensure_shape(view, item_ids.shape)
+
+    def _correlated(
+        self, item_ids: tf.Tensor, otherwise: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """For every item one that goes with it; `otherwise` where none does."""
+        choice = tf.random.stateless_uniform(
+            tf.shape(item_ids), seed, 0, self.needs.num_correlated, dtype=tf.int32
+        )
+        found = tf.gather_nd(self.correlated, tf.stack([item_ids, choice], axis=-1))
+        return tf.where(found == spec.PAD_ID, otherwise, found)
 
     def _draw(
         self, shape: tf.Tensor, seed: tf.Tensor, sampling: str | None = None

@@ -107,8 +107,8 @@ class TransformerBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
-class CausalTransformer(keras.layers.Layer):
-    """Position embedding and a stack of causal blocks (SASRec, ICDM 2018).
+class Transformer(keras.layers.Layer):
+    """Position embedding and a stack of blocks (SASRec, ICDM 2018).
 
     Positions are counted from the end of the sequence, so that the last item stands at
     the same position whatever the length, and a narrower input needs no other weights.
@@ -119,6 +119,8 @@ class CausalTransformer(keras.layers.Layer):
         num_layers: blocks.
         num_heads: heads of each block.
         dropout: rate, on the embedding, attention weights and every part's output.
+        is_causal: whether a state knows of no later item (SASRec); or the whole
+            sequence (BERT4Rec). Holds for what is traced after it is set.
     """
 
     def __init__(
@@ -128,9 +130,11 @@ class CausalTransformer(keras.layers.Layer):
         num_layers: int,
         num_heads: int,
         dropout: float,
+        is_causal: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.is_causal = is_causal
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
         self.seed_generator = keras.random.SeedGenerator()
@@ -179,7 +183,7 @@ class CausalTransformer(keras.layers.Layer):
         where = ops.take(self.positions, positions, axis=0)
         states = ops.reshape(vectors + ops.cast(where, vectors.dtype), (-1, self.dim))
         states = dropout(self.input_norm(states))
-        may_attend = masks.may_attend(segments)
+        may_attend = masks.may_attend(segments, self.is_causal)
         for block in self.blocks:
             of_last = wanted if block is self.blocks[-1] else None
             states = block(states, may_attend, dropout=dropout, wanted=of_last)
@@ -194,4 +198,5 @@ class CausalTransformer(keras.layers.Layer):
             "num_layers": self.num_layers,
             "num_heads": self.num_heads,
             "dropout": self.rate,
+            "is_causal": self.is_causal,
         }

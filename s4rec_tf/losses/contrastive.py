@@ -1,4 +1,4 @@
-"""Intent-aware contrastive learning (S4Rec, Eqs. 8-10)."""
+"""Contrastive learning between views (S4Rec, Eqs. 8-10) and intents (ICLRec)."""
 
 from __future__ import annotations
 
@@ -62,6 +62,63 @@ def intent_info_nce(
     if not decoupled:
         denominator.append(positive)
     normalizer = ops.logsumexp(ops.concatenate(denominator, axis=1), axis=1)
+    return ops.mean(normalizer - positive[:, 0])
+
+
+def intent_contrast(
+    view: Tensor, centroids: Tensor, intent: Tensor, tau: float
+) -> Tensor:
+    """Draws a sequence's view to its intent, away from the batch's other intents.
+
+    Definition (ICLRec, Eqs. 8-9), s = cosine similarity / tau:
+    -log exp(s(h_u, c_i(u))) / (exp(s(h_u, c_i(u))) + sum_v exp(s(h_u, c_i(v)))), where
+    v runs over the rows of the global batch whose intent is another; mean over u.
+
+    Args:
+        view: h [B, d].
+        centroids: c [K, d].
+        intent: i(u), int [B].
+        tau: temperature.
+
+    Returns:
+        scalar.
+    """
+    similarities = _similarity(backend.unit(view), backend.unit(centroids)) / tau
+    num_intents = ops.shape(centroids)[0]
+    is_own = ops.one_hot(intent, num_intents, dtype=similarities.dtype)
+    # An intent weighs as much as it has rows, its own row's by one alone.
+    rows = ops.one_hot(backend.gather_batch(intent), num_intents, dtype=is_own.dtype)
+    counts = ops.where(is_own > 0, 1.0, ops.sum(rows, axis=0, keepdims=True))
+    log_counts = ops.where(counts > 0, ops.log(ops.maximum(counts, 1.0)), _LEFT_OUT)
+    normalizer = ops.logsumexp(similarities + log_counts, axis=1)
+    return ops.mean(normalizer - ops.sum(similarities * is_own, axis=1))
+
+
+def matching(
+    anchors: Tensor, matches: Tensor, labels: Sequence[Tensor], tau: float
+) -> Tensor:
+    """Tells which of the batch's vectors belongs to an anchor.
+
+    A bound on their mutual information (S3-Rec, Eq. 3; SSI, Eq. 3).
+
+    Definition, s = cosine similarity / tau: -log exp(s(a_u, m_u)) / (exp(s(a_u, m_u)) +
+    sum_n exp(s(a_u, m_n))), where n runs over the rows of the global batch that share
+    no label with u; mean over u.
+
+    Args:
+        anchors: a [B, d].
+        matches: m [B, d], row by row.
+        labels: int [B] each.
+        tau: temperature.
+
+    Returns:
+        scalar.
+    """
+    anchors, matches = backend.unit(anchors), backend.unit(matches)
+    positive = ops.sum(anchors * matches, axis=-1, keepdims=True) / tau
+    others = _similarity(anchors, backend.gather_batch(matches)) / tau
+    others = ops.where(_all_differ(labels), others, _LEFT_OUT)
+    normalizer = ops.logsumexp(ops.concatenate([positive, others], axis=1), axis=1)
     return ops.mean(normalizer - positive[:, 0])
 
 

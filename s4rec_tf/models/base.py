@@ -15,6 +15,9 @@ from s4rec_tf import backend, spec
 Tensor = Any
 Batch = dict[str, Tensor]
 
+LAST_STAGE = "last"
+"""The stage of training after which a model recommends; most have no other."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
@@ -45,6 +48,7 @@ class SequenceRecommender(keras.Model):
     * `user_index` int32 [B], equal for rows of one user;
     * `is_head` bool [B];
     * `view_1` .. int32 [B, L], augmented sequences;
+    * `future_ids` int32 [B, L], what follows the input, the next item last;
     * `negative_ids` int32 [B, n], or [B, T] where they are drawn by position.
 
     Args:
@@ -53,6 +57,8 @@ class SequenceRecommender(keras.Model):
     """
 
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
+    defaults: ClassVar[dict[str, Any]] = {}
+    """Settings of data and training whose default is another for this model."""
     knows_users: ClassVar[bool] = False
     """Whether it has vectors of the users it was trained on; see `models/users.py`."""
     unknown_users: ClassVar[str] = ""
@@ -87,15 +93,31 @@ class SequenceRecommender(keras.Model):
         # Constructors create every weight: Keras need not trace the model to build it.
         self.built = True
         self._term_trackers: dict[str, keras.metrics.Mean] = {}
-        for name in self.loss_weights():
-            for suffix in ("", "_weighted"):
-                tracker = keras.metrics.Mean(name=f"{name}{suffix}")
-                self._term_trackers[name + suffix] = tracker
+        for stage in (*self.early_stages(), LAST_STAGE):
+            self.stage = stage
+            for name in self._term_names():
+                if name not in self._term_trackers:
+                    self._term_trackers[name] = keras.metrics.Mean(name=name)
 
     @property
     def max_length(self) -> int:
         """L, how many of a user's last items the model sees."""
         return int(self.settings.max_length)
+
+    def early_stages(self) -> dict[str, int]:
+        """Epochs of every stage of training before the last, in their order, by name.
+
+        They are not validated. Each stage has an optimizer of its own; all stages train
+        the same weights, those that no term of a stage looks at staying as they are.
+        """
+        return {}
+
+    def begin_stage(self, stage: str) -> None:
+        """Goes over to a stage; `loss_terms` and `batch_needs` may differ by `stage`.
+
+        Also called where a training goes on in mid-stage, so it must change no weight.
+        """
+        self.stage = stage
 
     def batch_needs(self) -> spec.BatchNeeds:
         """What a training batch must hold."""
@@ -174,6 +196,19 @@ class SequenceRecommender(keras.Model):
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
         """What a history is clustered and probed by: int32 [B, L] -> [B, d]."""
         return self.user_vectors(item_ids)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras' metrics: of the terms, those of this stage alone."""
+        others = set(self._term_trackers) - set(self._term_names())
+        return [metric for metric in super().metrics if metric.name not in others]
+
+    def _term_names(self) -> list[str]:
+        """What is logged of every term: its value, and that times its weight."""
+        suffixes = ("", "_weighted")
+        return [
+            f"{name}{suffix}" for name in self.loss_weights() for suffix in suffixes
+        ]
 
     def loss_weights(self) -> dict[str, float]:
         """Weight of each term of the loss; empty if nothing is trained by gradient."""

@@ -15,8 +15,9 @@ from keras import ops
 from s4rec_tf import backend, spec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.item_embedding import ItemEmbedding
-from s4rec_tf.layers.packing import Packing, in_place, pack
-from s4rec_tf.layers.transformer import CausalTransformer
+from s4rec_tf.layers.packed_encoding import embed_parts, encode_packed
+from s4rec_tf.layers.packing import Packing
+from s4rec_tf.layers.transformer import Transformer
 from s4rec_tf.losses import next_item
 from s4rec_tf.losses.softmax_sums import HIGHEST_BOUND
 from s4rec_tf.models.base import (
@@ -105,15 +106,19 @@ class SASRec(SequenceRecommender):
     def __init__(self, settings: Any, num_items: int, **kwargs: Any) -> None:
         super().__init__(settings, num_items, **kwargs)
         self.item_embedding = ItemEmbedding(num_items, self.settings.dim)
-        self.encoder = CausalTransformer(
+        self.encoder = self.make_encoder()
+        self.item_embedding.build()
+        self.encoder.build()
+
+    def make_encoder(self) -> keras.layers.Layer:
+        """What makes states of item vectors; see `encode_packed`."""
+        return Transformer(
             self.settings.max_length,
             self.settings.dim,
             self.settings.num_layers,
             self.settings.num_heads,
             self.settings.dropout,
         )
-        self.item_embedding.build()
-        self.encoder.build()
 
     def batch_needs(self) -> spec.BatchNeeds:
         """Negatives, if the loss samples any."""
@@ -138,36 +143,18 @@ class SASRec(SequenceRecommender):
         Returns:
             [B, T, d].
         """
-        if training and backend.IS_TENSORFLOW and self.settings.encoder_rows:
-            parts = backend.split_rows(item_ids, self.settings.encoder_rows)
-            packings = [pack(part) for part in parts]
-        else:
-            rows = backend.without_padding(item_ids, num_positions)
-            packings = [in_place(rows, self.max_length)]
-        seed = self.encoder.seed_generator.next() if training else None
-        # Anew in every trace: it captures this replica's weights.
-        encoder = backend.compiled_layer(self.encoder) if training else self.encoder
-        states = []
-        for number, vectors in enumerate(self._embed(packings)):
-            _, positions, segments, slots = packings[number]
-            wanted = slots[:, -1] if num_positions == 1 else None
-            part_seed = None if seed is None else seed + number
-            found = encoder(vectors, positions, segments, wanted, part_seed)
-            if wanted is None:
-                found = ops.take(found, slots[:, -num_positions:], axis=0)
-            states.append(ops.reshape(found, (-1, num_positions, self.settings.dim)))
-        is_real = masks.is_real(item_ids)[:, -num_positions:]
-        return ops.concatenate(states) * ops.cast(is_real, states[0].dtype)[..., None]
+        return encode_packed(
+            self._embed,
+            self.encoder,
+            item_ids,
+            num_positions,
+            self.settings.encoder_rows,
+            training,
+        )
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:
-        """Item vectors of all parts, by one lookup."""
-        flat = [ops.reshape(packing.item_ids, (-1,)) for packing in packings]
-        vectors = self.item_embedding(ops.concatenate(flat)[None])[0]
-        parts = backend.split_sizes(vectors, [ops.shape(ids)[0] for ids in flat])
-        return [
-            ops.reshape(part, (-1, ops.shape(packing.item_ids)[1], self.settings.dim))
-            for part, packing in zip(parts, packings, strict=True)
-        ]
+        """What the encoder reads of each part."""
+        return embed_parts(self.item_embedding, packings)
 
     def pool(self, states: Tensor, item_ids: Tensor) -> Tensor:
         """A sequence's embedding z [B, d] from its states."""
@@ -250,12 +237,11 @@ class SASRec(SequenceRecommender):
 
     def next_item_loss(self, batch: Batch, states: Tensor) -> Tensor:
         """Eq. 1 in the form that the settings name."""
+        if self.settings.loss == "softmax":
+            return self.softmax_loss(batch, states)
         target_ids, items = batch["target_ids"], self.item_vectors()
         states = self._to_score(states)
-        if self.settings.loss == "softmax":
-            states, target_ids = backend.rows_with_target(states, target_ids)
-            losses = next_item.softmax(states, items, target_ids, self._score_bound)
-        elif self.settings.loss == "bce":
+        if self.settings.loss == "bce":
             losses = next_item.binary_cross_entropy(
                 states, items, target_ids, batch["negative_ids"]
             )
@@ -275,6 +261,16 @@ class SASRec(SequenceRecommender):
                 batch["negative_ids"],
                 self._log_expected_count(),
             )
+        return next_item.mean_over_targets(losses, target_ids)
+
+    def softmax_loss(self, batch: Batch, states: Tensor) -> Tensor:
+        """-log softmax of the targets' scores among all items', mean over targets."""
+        states, target_ids = backend.rows_with_target(
+            self._to_score(states), batch["target_ids"]
+        )
+        losses = next_item.softmax(
+            states, self.item_vectors(), target_ids, self._score_bound
+        )
         return next_item.mean_over_targets(losses, target_ids)
 
     def _log_expected_count(self) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 
 from s4rec_tf import spec
 from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
+from s4rec_tf.data.correlation import correlated_items
 from s4rec_tf.data.samples import Samples, head_flags
 from s4rec_tf.data.sequences import Sequences
 
@@ -30,8 +31,9 @@ def device_data(sequences: Sequences, samples: Samples, needs: spec.BatchNeeds) 
         needs: what a batch must hold.
 
     Returns:
-        `values` int32 [sum of lengths]; `starts`, `ends`, `users` int32 [N] and
-        `is_head` bool [N] of the samples.
+        `values` int32 [sum of lengths]; `starts`, `ends`, `users`, `user_ends` int32
+        [N] and `is_head` bool [N] of the samples; `correlated` int32 [M + 1, k] if
+        needed, of `correlated_items`.
 
     Raises:
         ValueError: if the split has more actions than int32 can count.
@@ -41,7 +43,14 @@ def device_data(sequences: Sequences, samples: Samples, needs: spec.BatchNeeds) 
             f"the train split must have less than 2^31 actions. "
             f"Received: {len(sequences.values)}"
         )
+    correlated = {}
+    if needs.num_correlated:
+        table = correlated_items(sequences, needs.num_correlated)
+        correlated["correlated"] = jnp.asarray(table)
+    user_ends = sequences.offsets[1:][samples.users]
     return {
+        **correlated,
+        "user_ends": jnp.asarray(user_ends, jnp.int32),
         "values": jnp.asarray(sequences.values, jnp.int32),
         "starts": jnp.asarray(samples.starts, jnp.int32),
         "ends": jnp.asarray(samples.ends, jnp.int32),
@@ -88,6 +97,8 @@ class BatchMaker:
             "user_index": data["users"][rows],
             "is_head": data["is_head"][rows],
         }
+        if self.needs.future:
+            batch["future_ids"] = self._futures(data, ends, data["user_ends"][rows])
         for view in range(1, self.needs.num_views + 1):
             made = self._view(data, item_ids, targets[:, -1:], keys[view])
             batch[f"view_{view}"] = made
@@ -105,9 +116,22 @@ class BatchMaker:
         items = data["values"][jnp.where(is_real, positions, 0)]
         return jnp.where(is_real, items, spec.PAD_ID)
 
+    def _futures(self, data: Data, starts: Array, ends: Array) -> Array:
+        """What follows the input, reversed: the next item last."""
+        positions = starts[:, None] + jnp.arange(self.needs.max_length - 1, -1, -1)
+        is_real = positions < ends[:, None]
+        items = data["values"][jnp.where(is_real, positions, 0)]
+        return jnp.where(is_real, items, spec.PAD_ID)
+
     def _view(self, data: Data, item_ids: Array, next_item: Array, key: Array) -> Array:
         keys = jax.random.split(key, 4)
         inserted_ids = self._draw(data, item_ids.shape, keys[3], "popularity")
+        if self.needs.num_correlated:
+            choice = jax.random.randint(
+                keys[3], item_ids.shape, 0, self.needs.num_correlated
+            )
+            found = data["correlated"][item_ids, choice]
+            inserted_ids = jnp.where(found == spec.PAD_ID, inserted_ids, found)
         # A view must not tell what is to be predicted.
         inserted_ids = jnp.where(inserted_ids == next_item, item_ids, inserted_ids)
         noise = AugmentationNoise(

@@ -29,8 +29,10 @@ from s4rec_tf.train.runs import (
     RunDir,
     build_for_training,
     build_model,
+    steps_an_epoch,
     training_sequences,
 )
+from s4rec_tf.train.stages import begin_stages
 from s4rec_tf.train.validation import (
     EpochEnd,
     Progress,
@@ -102,15 +104,29 @@ def _run_epochs(
     model: SequenceRecommender,
     epoch_end: EpochEnd,
 ) -> None:
-    settings, progress = config.train, epoch_end.progress
-    trainer = EpochTrainer(config, sequences, model)
-    print(
-        f"{config.model}: {trainer.num_samples} samples, batch {trainer.batch_size}, "
-        f"{trainer.steps} steps an epoch, on {jax.devices()[0].device_kind}",
-        flush=True,
-    )
-    while progress.epochs_done < settings.epochs:
-        started, epoch = time.monotonic(), progress.epochs_done
+    settings, steps = config.train, steps_an_epoch(config, sequences)
+    for start, end in begin_stages(
+        model, settings, steps, epoch_end.progress.epochs_done
+    ):
+        trainer = EpochTrainer(config, sequences, model)
+        print(
+            f"{config.model}: {trainer.num_samples} samples, batch "
+            f"{trainer.batch_size}, {trainer.steps} steps an epoch, on "
+            f"{jax.devices()[0].device_kind}",
+            flush=True,
+        )
+        _run_stage(trainer, start, end, epoch_end)
+        if epoch_end.progress.is_over(settings.patience):
+            break
+
+
+def _run_stage(
+    trainer: EpochTrainer, start: int, end: int, epoch_end: EpochEnd
+) -> None:
+    model, sequences, progress = trainer.model, trainer.sequences, epoch_end.progress
+    settings = trainer.settings
+    for epoch in range(start, end):
+        started = time.monotonic()
         model.begin_epoch(
             lambda: encoding.embed_users(model, sequences),
             np.random.default_rng([settings.seed, epoch]),
@@ -171,6 +187,7 @@ class EpochTrainer:
         )
         needs = model.batch_needs()
         self.model, self.num_samples = model, len(samples)
+        self.settings, self.sequences = config.train, sequences
         self.batch_size = global_batch_size(
             config.train.batch_size, len(samples), num_replicas=1
         )

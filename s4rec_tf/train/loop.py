@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from s4rec_tf.train.runs import (
     build_for_training,
     training_sequences,
 )
+from s4rec_tf.train.stages import begin_stages
 from s4rec_tf.train.validation import (
     EpochEnd,
     FitCallback,
@@ -227,16 +229,22 @@ class Session:
             np.random.default_rng([self.config.train.seed, epoch]),
         )
 
-    def fit(self, first: int, last: int, callbacks: list[Any]) -> None:
-        """Trains epochs `first` to `last` (excluded) by Keras' `fit`."""
-        self.model.fit(
-            self.batches(first),
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=self.steps,
-            callbacks=[*callbacks, _BeginEpoch(self)],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+    def stages(self, first: int, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Begins stage after stage, as `begin_stages` does."""
+        train, scope = self.config.train, self.strategy.scope
+        return begin_stages(self.model, train, self.steps, first, last, scope)
+
+    def fit(self, first: int, last: int | None, callbacks: list[Any]) -> None:
+        """Trains epochs `first` to `last` (excluded), or all, by Keras' `fit`."""
+        for start, end in self.stages(first, last):
+            self.model.fit(
+                self.batches(start),
+                initial_epoch=start,
+                epochs=end,
+                steps_per_epoch=self.steps,
+                callbacks=[*callbacks, _BeginEpoch(self)],
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
 
 
 class _BeginEpoch(keras.callbacks.Callback):
@@ -300,26 +308,27 @@ def _run_epochs(session: Session, epoch_end: EpochEnd) -> None:
         str(epoch_end.run.tensorboard), write_graph=False
     )
     callbacks = [FitCallback(epoch_end, settings.patience), board]
-    session.fit(first, settings.epochs, callbacks)
+    session.fit(first, None, callbacks)
 
 
 def _run_worker_epochs(session: Session, epoch_end: EpochEnd) -> None:
     """The same epochs where several workers share them; only the chief validates."""
     settings, progress = session.config.train, epoch_end.progress
     is_chief = strategies.is_chief(session.strategy)
-    worker_loop = strategies.WorkerLoop(
-        session.strategy, session.model, session.batches(progress.epochs_done)
-    )
-    while progress.epochs_done < settings.epochs:
-        started = time.monotonic()
-        session.begin_epoch(progress.epochs_done)
-        logs = worker_loop.train_epoch(session.steps)
-        stop = False
-        if is_chief:
-            validation = epoch_end(logs, started)
-            print(f"epoch {progress.epochs_done}: {logs | validation}", flush=True)
-            stop = progress.is_over(settings.patience)
-        else:
-            progress.epochs_done += 1
-        if worker_loop.from_chief(float(stop), is_chief):
-            break
+    for start, end in session.stages(progress.epochs_done):
+        worker_loop = strategies.WorkerLoop(
+            session.strategy, session.model, session.batches(start)
+        )
+        while progress.epochs_done < end:
+            started = time.monotonic()
+            session.begin_epoch(progress.epochs_done)
+            logs = worker_loop.train_epoch(session.steps)
+            stop = False
+            if is_chief:
+                validation = epoch_end(logs, started)
+                print(f"epoch {progress.epochs_done}: {logs | validation}", flush=True)
+                stop = progress.is_over(settings.patience)
+            else:
+                progress.epochs_done += 1
+            if worker_loop.from_chief(float(stop), is_chief):
+                return

@@ -152,7 +152,8 @@ class RunDir:
     def _check_same(
         self, config: configuration.ExperimentConfig, fingerprint: str
     ) -> None:
-        here, asked = json.loads(self.config.read_text("utf-8")), config.flat()
+        # What an earlier version did not ask for had its default.
+        here, asked = self.read_config().flat(), config.flat()
         differences = [
             f"{key}: {here.get(key)!r} there, {asked.get(key)!r} asked for"
             for key in sorted({*here, *asked})
@@ -266,13 +267,29 @@ def build_for_training(
     model = build_model(config, info)
     model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
     model.know_users(sequences.user_ids)
+    num_steps = 0
+    if settings.schedule == "cosine" and model.trainable_variables:
+        num_steps = settings.epochs * steps_an_epoch(config, sequences, num_replicas)
+    compile_model(model, settings, num_steps)
+    return model
+
+
+def compile_model(
+    model: SequenceRecommender, settings: configuration.TrainSettings, num_steps: int
+) -> None:
+    """Gives a model a new optimizer.
+
+    Args:
+        model: the model.
+        settings: say which.
+        num_steps: optimizer steps of its schedule, if it follows one.
+    """
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine" and model.trainable_variables:
-        rate = _cosine(settings, _num_steps(config, sequences, num_replicas))
+        rate = _cosine(settings, num_steps)
     optimizer = _optimizer(settings.optimizer, rate)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, jit_compile=False)
-    return model
 
 
 def _optimizer(name: str, rate: Any) -> Any:
@@ -283,14 +300,14 @@ def _optimizer(name: str, rate: Any) -> Any:
     return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
 
 
-def _num_steps(
-    config: configuration.ExperimentConfig, sequences: Sequences, num_replicas: int
+def steps_an_epoch(
+    config: configuration.ExperimentConfig, sequences: Sequences, num_replicas: int = 1
 ) -> int:
-    """Optimizer steps of all epochs."""
+    """Optimizer steps of an epoch."""
     max_length = config.model_settings.max_length
     num_samples = len(training_samples(sequences, config.data.samples, max_length))
     batch_size = global_batch_size(config.train.batch_size, num_samples, num_replicas)
-    return config.train.epochs * (num_samples // batch_size)
+    return num_samples // batch_size
 
 
 def _cosine(settings: configuration.TrainSettings, num_steps: int) -> Any:

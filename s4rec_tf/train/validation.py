@@ -13,7 +13,7 @@ import numpy as np
 
 from s4rec_tf import encoding, metrics, ranking
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.base import LAST_STAGE, SequenceRecommender
 from s4rec_tf.train import checkpoints
 from s4rec_tf.train.runs import RunDir
 
@@ -27,7 +27,8 @@ class Progress:
     Attributes:
         epochs_done: whole epochs behind.
         best_value: best validation NDCG@20 so far.
-        best_epoch: the epoch it came from, counted from 1; 0 before the first.
+        best_epoch: the epoch it came from, counted from 1; 0 before the first of the
+            last stage.
     """
 
     epochs_done: int = 0
@@ -36,7 +37,7 @@ class Progress:
 
     def is_over(self, patience: int) -> bool:
         """Whether the best epoch lies `patience` epochs back."""
-        return self.epochs_done - self.best_epoch >= patience
+        return bool(self.best_epoch) and self.epochs_done - self.best_epoch >= patience
 
 
 class EpochEnd:
@@ -71,14 +72,17 @@ class EpochEnd:
             started: when the epoch began, seconds of `time.monotonic`.
 
         Returns:
-            what validation gave, names beginning with "val_".
+            what validation gave, names beginning with "val_"; nothing in early stages.
         """
         train_seconds = time.monotonic() - started
-        validation = self._validate()
+        is_last_stage = self.model.stage == LAST_STAGE
+        validation = self._validate() if is_last_stage else {}
         progress = self.progress
         progress.epochs_done += 1
-        is_better = validation[f"val_{SELECTION_METRIC}"] > progress.best_value
-        if is_better:
+        if (
+            is_last_stage
+            and validation[f"val_{SELECTION_METRIC}"] > progress.best_value
+        ):
             progress.best_value = validation[f"val_{SELECTION_METRIC}"]
             progress.best_epoch = progress.epochs_done
             checkpoints.write_checkpoint(

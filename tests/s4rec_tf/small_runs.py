@@ -29,16 +29,16 @@ def arrays(path):
         return {name: stored[name] for name in stored.files}
 
 
-def train_with_a_break(resolved, dataset, run_dir):
-    """Trains a run that breaks off in its second epoch, after validation."""
+def train_with_a_break(resolved, dataset, run_dir, epoch=2):
+    """Trains a run that breaks off in an epoch, after validation."""
     write_last = validation.write_last
 
-    def breaks_in_second_epoch(run, model, progress):
-        if progress.epochs_done == 2:
+    def breaks(run, model, progress):
+        if progress.epochs_done == epoch:
             raise KeyboardInterrupt
         write_last(run, model, progress)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation, "write_last", breaks_in_second_epoch)
+        patch.setattr(validation, "write_last", breaks)
         with pytest.raises(KeyboardInterrupt):
             loop.train(resolved, dataset, run_dir)

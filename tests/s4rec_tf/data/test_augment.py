@@ -53,6 +53,15 @@ def test_mask_hides_one_item_at_least_and_spares_one():
     assert everything == [[MASK_ID, MASK_ID, 3]]
 
 
+def test_substitute_replaces_the_items_with_the_lowest_noise():
+    item_ids = padded([1, 2, 3, 4, 5], [6, 7], [8])
+    noise = order_noise([0.5, 0.1, 0.9, 0.2, 0.7], [0.8, 0.3], [0.4])
+    others = padded([11, 12, 13, 14, 15], [16, 17], [18])
+    # 0.4 * 5 = 2 items; one at least; and one stays.
+    found = unpadded(augment.substitute(item_ids, noise, others, ratio=0.4))
+    assert found == [[1, 12, 3, 14, 5], [6, 17], [8]]
+
+
 def test_a_hidden_item_may_be_hidden_again():
     item_ids = padded([1, MASK_ID, 3])
     noise = order_noise([0.9, 0.1, 0.5])

@@ -155,3 +155,21 @@ def test_an_item_outside_the_vocabulary_is_named(tmp_path):
     dataset = spec.DatasetDir(write_dataset(tmp_path / "dataset", [[1, 2, 9]], 5))
     with pytest.raises(spec.DatasetError, match=r"`target_id`.*\[1, 5\]. Received: 9"):
         records.read_split(dataset, "test")
+
+
+def test_the_future_is_all_that_follows_in_reverse():
+    needs = spec.BatchNeeds(max_length=2, future=True)
+    (batch,) = epoch(TINY, "prefix", needs, batch_size=5)
+    futures = {
+        (int(items[-1]), int(target[0])): tuple(future)
+        for items, target, future in zip(
+            batch["item_ids"], batch["target_ids"], batch["future_ids"], strict=True
+        )
+    }
+    assert futures == {
+        (5, 6): (7, 6),
+        (6, 7): (8, 7),
+        (7, 8): (0, 8),
+        (1, 2): (3, 2),
+        (2, 3): (0, 3),
+    }

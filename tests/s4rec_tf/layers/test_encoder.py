@@ -7,7 +7,7 @@ from s4rec_tf import spec
 from s4rec_tf.layers.dropout import HashDropout
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.packing import in_place, pack
-from s4rec_tf.layers.transformer import CausalTransformer, TransformerBlock
+from s4rec_tf.layers.transformer import Transformer, TransformerBlock
 from s4rec_tf.models.sasrec import SASRec
 
 SETTINGS = {"max_length": 8, "dim": 16, "num_layers": 2, "dropout": 0.0}
@@ -177,7 +177,7 @@ def test_heads_must_divide_the_width():
     [
         ItemEmbedding(5, 4, name="items"),
         TransformerBlock(8, 2, name="block"),
-        CausalTransformer(6, 8, 1, 2, 0.1, name="encoder"),
+        Transformer(6, 8, 1, 2, 0.1, name="encoder"),
     ],
 )
 def test_layers_serialise(layer):

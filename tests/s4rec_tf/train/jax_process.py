@@ -76,6 +76,7 @@ def batches(dataset_path, output):
             negative_sampling="popularity",
             head_tail_by="prefix",
         ),
+        "correlated": spec.BatchNeeds(6, num_views=1, num_correlated=2, future=True),
     }
     for name, needs in kinds.items():
         samples = training_samples(

@@ -12,6 +12,7 @@ import pytest
 from s4rec_tf import arrays, config, spec
 from s4rec_tf.data import records
 from s4rec_tf.data.batches import training_batches
+from s4rec_tf.data.correlation import correlated_items
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.testing import markov_sequences, write_dataset
 from s4rec_tf.train.runs import build_for_training
@@ -32,6 +33,8 @@ CASES = {
     "gru4rec": {"model": "gru4rec", **OF_USERS, "dropout": 0.0, "loss": "bpr_max"},
     "caser": {"model": "caser", **OF_USERS, "dropout": 0.0, "num_horizontal": 2},
     "hgn": {"model": "hgn", **OF_USERS},
+    "iclrec": {"model": "iclrec", **COMMON, "num_intents": 6},
+    "dssrec": {"model": "dssrec", **COMMON, "num_intents": 2},
 }
 
 
@@ -104,7 +107,7 @@ def outcomes(dataset, tmp_path_factory):
 def test_a_step_is_the_same_on_both_backends(outcomes):
     given, expected, found, _ = outcomes
     terms = [key for key in expected if "/term/" in key and not key.endswith("/loss")]
-    assert len(terms) == 2 * (1 + 5 + 2 + 1 + 2 + 1 + 1 + 1)
+    assert len(terms) == 2 * (1 + 5 + 2 + 1 + 2 + 1 + 1 + 1 + 3 + 2)
     weights = [key for key in expected if "/weight_" in key]
     for key in terms + weights:
         np.testing.assert_allclose(
@@ -179,3 +182,16 @@ def test_views_are_drawn_anew_and_never_bring_the_target(made_batches):
     assert np.any(found["prefix/0/view_1"] != found["prefix/0/view_2"])
     assert np.any(found["prefix/0/view_1"] != found["prefix/1/view_1"])
     np.testing.assert_array_equal(items, found["prefix/1/item_ids"])
+
+
+def test_views_bring_correlated_items_and_futures_are_reversed(made_batches):
+    train, found = made_batches
+    table = correlated_items(train, 2)
+    items, views = found["correlated/0/item_ids"], found["correlated/0/view_1"]
+    for row, view in zip(items, views, strict=True):
+        # Every item but the first of a full row is preceded by one that it goes with.
+        for item, before in zip(row[:2:-1], view[-2::-2], strict=False):
+            assert item == 0 or before in (*table[item], item) or 0 in table[item]
+    rows = [train.items(user) for user in range(len(train))]
+    futures = [row[n:][:6][::-1] for row in rows for n in range(1, len(row))]
+    np.testing.assert_array_equal(found["correlated/0/future_ids"], windows(futures, 6))

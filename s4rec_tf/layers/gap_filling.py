@@ -1,0 +1,116 @@
+"""GREC's encoder, projector and decoder as one layer over packed sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from s4rec_tf.layers.dilated_convolution import ResidualBlock
+from s4rec_tf.layers.dropout import HashDropout
+from s4rec_tf.layers.rows import Dense, LayerNormalization
+
+Tensor = Any
+Dropout = Callable[[Tensor], Tensor]
+
+
+@keras.saving.register_keras_serializable(package="s4rec_tf")
+class GapFillingNetwork(keras.layers.Layer):
+    """The encoder sees sequences with gaps, on both sides; the decoder whole ones.
+
+    The state at a position is what the decoder knows of it and those before, and of
+    all that the encoder tells there: it has to name the item behind it, if that is a
+    gap. In place of `Transformer` in `encode_packed`.
+
+    Args:
+        max_length: L.
+        dim: d.
+        num_blocks: residual blocks of the encoder, and as many of the decoder, their
+            dilations 1, 4, 1, 4 ..
+        width: of the convolutions.
+        dropout: rate, on the embedding and every block's output.
+    """
+
+    def __init__(
+        self,
+        max_length: int,
+        dim: int,
+        num_blocks: int,
+        width: int,
+        dropout: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_length, self.dim, self.rate = max_length, dim, dropout
+        self.num_blocks, self.width = num_blocks, width
+        self.seed_generator = keras.random.SeedGenerator()
+        self.encoder_blocks, self.decoder_blocks = (
+            [
+                ResidualBlock(dim, width, (1, 4)[n % 2], is_causal, name=f"{name}_{n}")
+                for n in range(num_blocks)
+            ]
+            for name, is_causal in (("encoder", False), ("decoder", True))
+        )
+        self.widening = Dense(2 * dim, activation="relu", name="widening")
+        self.narrowing = Dense(dim, name="narrowing")
+        self.input_norms = [LayerNormalization(epsilon=1e-6) for _ in range(2)]
+        self.output_norm = LayerNormalization(epsilon=1e-6)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every weight."""
+        for block in (*self.encoder_blocks, *self.decoder_blocks):
+            block.build()
+        self.widening.build((None, self.dim))
+        self.narrowing.build((None, 2 * self.dim))
+        for norm in (*self.input_norms, self.output_norm):
+            norm.build((None, self.dim))
+        self.built = True
+
+    def call(
+        self,
+        vectors: Tensor,
+        positions: Tensor,
+        segments: Tensor,
+        wanted: Tensor | None = None,
+        seed: Tensor | None = None,
+    ) -> Tensor:
+        """Encodes and decodes embedded sequences.
+
+        Args:
+            vectors: of the items with gaps and, behind, of the whole, [G, C, 2 d].
+            positions: not looked at: convolutions know what is near.
+            segments: number of the sequence that a slot belongs to, int32 [G, C].
+            wanted: slots whose states are wanted, int32 [N]; None for all.
+            seed: of dropout, uint32 [2]; None turns it off.
+
+        Returns:
+            states [G C, d], or [N, d]; those of empty slots mean nothing.
+        """
+        dropout: Dropout = lambda values: values  # noqa: E731
+        if seed is not None and self.rate:
+            dropout = HashDropout(self.rate, seed)
+        rows = ops.reshape(vectors, (-1, 2 * self.dim))
+        encoded, whole = ops.split(rows, 2, axis=-1)
+        encoded = dropout(self.input_norms[0](encoded))
+        whole = dropout(self.input_norms[1](whole))
+        for block in self.encoder_blocks:
+            encoded = block(encoded, segments, dropout=dropout)
+        projected = encoded + self.narrowing(self.widening(encoded))
+        states = whole + projected
+        for block in self.decoder_blocks:
+            states = block(states, segments, dropout=dropout)
+        states = self.output_norm(states)
+        return states if wanted is None else ops.take(states, wanted, axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "max_length": self.max_length,
+            "dim": self.dim,
+            "num_blocks": self.num_blocks,
+            "width": self.width,
+            "dropout": self.rate,
+        }
