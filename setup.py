@@ -40,6 +40,8 @@ SERVE = [
 ]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
+# Of `make fuzz` alone, in an environment of its own.
+FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 DEV = [
     JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
@@ -77,6 +79,7 @@ setup(
         "train": TRAIN,
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
+        "fuzz": FUZZ,
         "dev": DEV,
     },
     entry_points={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import logging
 import signal
 import sys
@@ -45,6 +46,10 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     from serving.api import ModelApi
 
     models = Models(_new_manager(args))
+    # What is imported stays: looking through it for garbage at each swap would hold up
+    # requests for half a second.
+    gc.collect()
+    gc.freeze()
     try:
         models.replace(_entries(args), stop)
         if stop.is_set():

@@ -72,7 +72,11 @@ class Signatures:
             protocol.SERVING_EXAMPLES: (self.serving_examples, [examples]),
         }
         return {
-            name: tf.function(function, input_signature=inputs).get_concrete_function()
+            # No Python branch depends on a tensor: converting the code would be vain,
+            # and takes most of the time.
+            name: tf.function(
+                function, input_signature=inputs, autograph=False
+            ).get_concrete_function()
             for name, (function, inputs) in questions.items()
         }
 
