@@ -129,7 +129,7 @@ class Load:
 
 def request_of(version: Path) -> bytes:
     """The first one-row request among a version's warm-up records, for `MODEL`."""
-    from serving.servable import warmup_requests
+    from serving.version_files import warmup_requests
 
     request = warmup_requests(version)[0]
     request.model_spec.name = MODEL

@@ -116,7 +116,7 @@ class OneModel:
         return 3
 
     def statuses(self):
-        from serving.versions import State, Status
+        from serving.version_states import State, Status
 
         return {3: Status(State.AVAILABLE)}
 
