@@ -46,6 +46,8 @@ class ExactIndex:
 
     Attributes:
         num_items: V, the number of items.
+        item_ids: int32 [V], ascending.
+        vectors: float32 [V, d].
     """
 
     def __init__(
@@ -71,16 +73,12 @@ class ExactIndex:
         if item_ids is None:
             item_ids = tf.range(spec.PAD_ID + 1, self.num_items + 1, dtype=tf.int32)
         self._layer = _factorized_top_k().BruteForce().index(vectors, item_ids)
-        self._item_ids, self._vectors = self._layer.variables
-        lengths = tf.norm(vectors, axis=1)
-        self._inverse_lengths = tf.Variable(
-            tf.math.divide_no_nan(1.0, lengths), trainable=False, name="inverse_lengths"
-        )
+        self.item_ids, self.vectors = self._layer.variables
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The index's tables."""
-        return [*self._layer.variables, self._inverse_lengths]
+        return list(self._layer.variables)
 
     def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The k best items by inner product, ties in order of item id.
@@ -94,39 +92,6 @@ class ExactIndex:
         """
         scores, item_ids = self._layer(user_vectors, k=k)
         return scores, item_ids
-
-    def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
-        """Where items lie in the index.
-
-        Args:
-            item_ids: int32, any shape.
-
-        Returns:
-            int32 of that shape; -1 for an item that the index does not hold.
-        """
-        flat = tf.reshape(item_ids, [-1])
-        row = tf.minimum(tf.searchsorted(self._item_ids, flat), self.num_items - 1)
-        row = tf.where(tf.gather(self._item_ids, row) == flat, row, -1)
-        return tf.reshape(row, tf.shape(item_ids))
-
-    def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
-        """float32 [..., d] for rows [...] of the index; zeros for row -1."""
-        vectors = tf.gather(self._vectors, tf.maximum(rows, 0))
-        return tf.where((rows >= 0)[..., tf.newaxis], vectors, 0.0)
-
-    def similar(self, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k items of the highest cosine to some items, as `top`.
-
-        Args:
-            rows: int32 [B], see `rows_of`.
-            k: int32 scalar, at most V.
-        """
-        lengths = tf.gather(self._inverse_lengths, tf.maximum(rows, 0))
-        unit = self.vectors_at(rows) * lengths[:, tf.newaxis]
-        products = tf.linalg.matmul(unit, self._vectors, transpose_b=True)
-        cosines = products * self._inverse_lengths
-        values, positions = tf.math.top_k(cosines, k=k)
-        return values, tf.gather(self._item_ids, positions)
 
 
 def candidates_needed(excluded: tf.Tensor, k: int, num_items: int) -> tf.Tensor:

@@ -23,6 +23,7 @@ DRIVERS = {
         "s4rec_tf.models",
     ),
     *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
+    "s4rec_tf.item_lookup",
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
     *("s4rec_tf.analyze", "s4rec_tf.probe"),
 }
@@ -43,6 +44,7 @@ MAY_IMPORT = {
         *("s4rec_tf.spec", "s4rec_tf.backend", "s4rec_tf.data", "s4rec_tf.models")
     },
     "s4rec_tf.retrieval": {"s4rec_tf.spec"},
+    "s4rec_tf.item_lookup": set(),
     "s4rec_tf.train": DRIVERS,
     "s4rec_tf.train_arrays": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,

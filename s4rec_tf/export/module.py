@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from s4rec_tf import retrieval, spec
+from s4rec_tf import item_lookup, retrieval, spec
 from s4rec_tf.export import protocol
 
 Answer = dict[str, tf.Tensor]
@@ -62,6 +62,7 @@ class ServableRecommender(tf.Module):
         num_items: items that may be answered; V without the retired ones.
         max_length: L.
         max_k: width of every answer, at most V.
+        items: vectors of the items that may be answered.
     """
 
     def __init__(
@@ -100,16 +101,18 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        self.index = retrieval.ExactIndex(
+        self._index = retrieval.ExactIndex(
             tf.gather(item_vectors, rows), tf.constant(rows + 1, tf.int32)
         )
-        self.num_items = self.index.num_items
+        self.num_items = self._index.num_items
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[[tf.Tensor], tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
-        self.index_variables = self.index.variables
+        self.items = item_lookup.ItemLookup(self._index.item_ids, self._index.vectors)
+        self.index_variables = self._index.variables
+        self.item_variables = self.items.variables
         # Slope and intercept of a score's logit, see `calibration.fit`.
         self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
@@ -172,7 +175,7 @@ class ServableRecommender(tf.Module):
             scores float32 and item ids int32 [B, max_k], see `drop_excluded`.
         """
         width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
-        scores, candidates = self.index.top(users.vectors, width)
+        scores, candidates = self._index.top(users.vectors, width)
         return self.popular_instead(users.is_fallback, scores, candidates, excluded)
 
     def popular_instead(

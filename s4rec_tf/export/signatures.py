@@ -124,14 +124,14 @@ class Signatures:
         servable = self._servable
         with _same_rows(item, k, exclude):
             item_ids = servable.to_ids(item)
-            rows = servable.index.rows_of(item_ids)
+            rows = servable.items.rows_of(item_ids)
             excluded = tf.concat(
                 [item_ids[:, tf.newaxis], servable.to_ids(exclude)], axis=1
             )
             width = retrieval.candidates_needed(
                 excluded, servable.max_k, servable.num_items
             )
-            scores, candidates = servable.index.similar(rows, width)
+            scores, candidates = servable.items.similar(rows, width)
             is_fallback = rows < 0
             scores, top_ids = servable.popular_instead(
                 is_fallback, scores, candidates, excluded
@@ -139,7 +139,7 @@ class Signatures:
             answer = {
                 "item_ids": servable.to_items(top_ids),
                 "scores": scores,
-                "item_embedding": servable.index.vectors_at(rows),
+                "item_embedding": servable.items.vectors_at(rows),
                 "is_fallback": is_fallback,
             }
             return _blank_past(answer, k, ("scores", retrieval.NO_SCORE))
@@ -166,8 +166,8 @@ class Signatures:
             item_ids = compact_left_padded(
                 servable.to_ids(history), servable.max_length
             )
-            rows = servable.index.rows_of(servable.to_ids(item))
-            target = servable.index.vectors_at(rows)
+            rows = servable.items.rows_of(servable.to_ids(item))
+            target = servable.items.vectors_at(rows)
             users = servable.encode(item_ids)
             score = tf.reduce_sum(users.vectors * target, axis=1)
             # A row after the other: memory then grows with L * L and not with B.
@@ -204,10 +204,10 @@ class Signatures:
         """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
         servable = self._servable
         item_ids = retrieval.distinct_sorted(allowed, excluded)
-        rows = servable.index.rows_of(item_ids)
+        rows = servable.items.rows_of(item_ids)
         # Not a matrix product: equal vectors must give equal sums wherever they stand.
         scores = tf.reduce_sum(
-            servable.index.vectors_at(rows) * users.vectors[:, tf.newaxis, :], axis=2
+            servable.items.vectors_at(rows) * users.vectors[:, tf.newaxis, :], axis=2
         )
         counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
