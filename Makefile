@@ -11,6 +11,7 @@ COLUMNS ?=
 OUTPUT ?= demo_output
 SET ?=
 TESTS ?=
+FUZZ_RUNS ?= 1000000
 
 # What an outer environment says about Python must not reach ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX UV_PROJECT_ENVIRONMENT
@@ -26,7 +27,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving fuzz lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -70,6 +71,14 @@ test-triton: setup ## the export on NVIDIA Triton, in an environment of its own 
 	$(RUN) -c 'from benchmarks.triton import triton_python; print(triton_python())'
 	$(RUN) -m pytest -m triton $(TESTS)
 
+fuzz: setup ## FUZZ_RUNS inputs (a million) through the server's decoding of requests
+	@test -x .venv-fuzz/bin/python || $(RUN) -m venv .venv-fuzz
+	@$(VENV)/bin/uv pip install --quiet --python .venv-fuzz/bin/python \
+		-c constraints.txt -e '.[serve,fuzz]'
+	@mkdir -p .cache/fuzz
+	.venv-fuzz/bin/python tests/fuzz/decode_requests.py .cache/fuzz \
+		-runs=$(FUZZ_RUNS) -max_len=2048 -artifact_prefix=.cache/fuzz-
+
 lint: setup ## ruff: rules and formatting
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -87,5 +96,5 @@ demo: setup ## raw logs to recommendations over gRPC, on synthetic logs or LOGS=
 		$(if $(SET),--set $(SET))
 
 clean: ## remove .venv, caches and build leftovers; data, runs and exports stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-fuzz build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

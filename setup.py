@@ -43,6 +43,8 @@ SERVE = [
 SCANN = ["scann>=1.3.2,<1.4"]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
+# Of `make fuzz` alone, in an environment of its own.
+FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 DEV = [
     JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
@@ -82,6 +84,7 @@ setup(
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
         "scann": SCANN,
+        "fuzz": FUZZ,
         "dev": DEV,
     },
     entry_points={

@@ -6,8 +6,6 @@ Importing it takes a fraction of a second: it imports gRPC and protobuf, no Tens
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import struct
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +13,9 @@ from typing import Any
 import grpc
 
 from serving import client_channel, wire
+from serving import client_messages as messages
 from serving.client_flags import DEFAULT_TIMEOUT_SECONDS, parse_args
+from serving.client_messages import Explanation, QueryError, Recommendations
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
@@ -24,47 +24,6 @@ _FALLBACK = {
     False: "nothing that was given is known: popular items",
     True: "the item or the whole history is unknown: nothing to explain",
 }
-
-
-class QueryError(RuntimeError):
-    """A query that got no answer, or one that is not a recommender's."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Recommendations:
-    """What was answered.
-
-    Attributes:
-        items: raw item ids with their scores, best first; at most k.
-        is_fallback: True where no item of the history is known and the items are the
-            popular ones.
-        version: the model's version that answered.
-        probabilities: how likely each of the items is the next one, in their order;
-            empty for similar items.
-    """
-
-    items: list[tuple[str, float]]
-    is_fallback: bool
-    version: int
-    probabilities: list[float] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True)
-class Explanation:
-    """What the items of a history add to an item's score.
-
-    Attributes:
-        score: the item's score after the history.
-        influences: the history's known items, each with the score less the score
-            without it; that of the largest effect first.
-        is_fallback: True where the item or the whole history is unknown.
-        version: the model's version that answered.
-    """
-
-    score: float
-    influences: list[tuple[str, float]]
-    is_fallback: bool
-    version: int
 
 
 class Client:
@@ -148,11 +107,13 @@ class Client:
             # The model sees, and so excludes, only the last L.
             exclude = [*history[:-length], *exclude]
         request = self._request(name, "item_ids", "scores", "probabilities")
-        request.inputs["history"].CopyFrom(_padded(history, length))
-        _fill_lists(request, k, exclude)
+        request.inputs["history"].CopyFrom(messages.padded(history, length))
+        messages.fill_lists(request, k, exclude)
         if allow is not None:
-            request.inputs["allow"].CopyFrom(_strings([["", *allow]]))
-        return _to_recommendations(self._call(PREDICT, request, wire.PredictResponse))
+            request.inputs["allow"].CopyFrom(messages.strings([["", *allow]]))
+        return messages.to_recommendations(
+            self._call(PREDICT, request, wire.PredictResponse)
+        )
 
     def similar_items(
         self, item: str, k: int = 10, exclude: Sequence[str] = ()
@@ -168,9 +129,11 @@ class Client:
             QueryError: if the server does not answer.
         """
         request = self._request("similar_items", "item_ids", "scores")
-        request.inputs["item"].CopyFrom(_strings([[item]], rank=1))
-        _fill_lists(request, k, exclude)
-        return _to_recommendations(self._call(PREDICT, request, wire.PredictResponse))
+        request.inputs["item"].CopyFrom(messages.strings([[item]], rank=1))
+        messages.fill_lists(request, k, exclude)
+        return messages.to_recommendations(
+            self._call(PREDICT, request, wire.PredictResponse)
+        )
 
     def explain(self, history: Sequence[str], item: str) -> Explanation:
         """What the last L items of a history add to an item's score.
@@ -180,14 +143,14 @@ class Client:
         """
         length = self.history_length("explain")
         request = self._request("explain", "item_ids", "influences", "score")
-        request.inputs["history"].CopyFrom(_padded(history, length))
-        request.inputs["item"].CopyFrom(_strings([[item]], rank=1))
+        request.inputs["history"].CopyFrom(messages.padded(history, length))
+        request.inputs["item"].CopyFrom(messages.strings([[item]], rank=1))
         response = self._call(PREDICT, request, wire.PredictResponse)
-        (score,) = _floats(response.outputs["score"])
+        (score,) = messages.floats(response.outputs["score"])
         return Explanation(
             score=score,
-            influences=_pairs(response, "influences"),
-            is_fallback=_is_fallback(response),
+            influences=messages.pairs_of(response, "influences"),
+            is_fallback=messages.is_fallback_of(response),
             version=response.model_spec.version.value,
         )
 
@@ -230,75 +193,6 @@ def recommend(
     """
     with Client(target, model_name, timeout) as client:
         return client.recommend(history, k, exclude, include_history, allow)
-
-
-def _padded(history: Sequence[str], length: int) -> Any:
-    recent = list(history[-length:])
-    return _strings([[""] * (length - len(recent)) + recent])
-
-
-def _fill_lists(request: Any, k: int, exclude: Sequence[str]) -> None:
-    # Led by "": where TF Serving pads a batch's rows, it does so with the first value,
-    # which must then mean nothing.
-    request.inputs["exclude"].CopyFrom(_strings([["", *exclude]]))
-    request.inputs["k"].CopyFrom(_int32([k]))
-
-
-def _strings(rows: list[list[str]], rank: int = 2) -> Any:
-    tensor = wire.Tensor(dtype=wire.DT_STRING)
-    for size in (len(rows), len(rows[0]))[:rank]:
-        tensor.tensor_shape.dim.add(size=size)
-    # An argument of the shell that is no UTF-8 arrives with surrogates.
-    tensor.string_val.extend(
-        item.encode("utf-8", "surrogateescape") for row in rows for item in row
-    )
-    return tensor
-
-
-def _int32(values: list[int]) -> Any:
-    tensor = wire.Tensor(dtype=wire.DT_INT32, int_val=values)
-    tensor.tensor_shape.dim.add(size=len(values))
-    return tensor
-
-
-def _to_recommendations(response: Any) -> Recommendations:
-    items = _pairs(response, "scores")
-    probabilities = []
-    if "probabilities" in response.outputs:
-        probabilities = _floats(response.outputs["probabilities"])[: len(items)]
-    return Recommendations(
-        items=items,
-        is_fallback=_is_fallback(response),
-        version=response.model_spec.version.value,
-        probabilities=probabilities,
-    )
-
-
-def _pairs(response: Any, values: str) -> list[tuple[str, float]]:
-    """The items that are no blanks, which stand last, each with its value."""
-    outputs = response.outputs
-    missing = {"item_ids", values, "is_fallback"} - set(outputs)
-    if missing:
-        raise QueryError(f"the answer lacks {', '.join(sorted(missing))}")
-    item_ids = [
-        item.decode("utf-8", "surrogateescape")
-        for item in outputs["item_ids"].string_val
-    ]
-    pairs = zip(item_ids, _floats(outputs[values]), strict=True)
-    return [pair for pair in pairs if pair[0]]
-
-
-def _floats(tensor: Any) -> list[float]:
-    # A server may write numbers as a list or as raw bytes.
-    return list(tensor.float_val) or [
-        value for (value,) in struct.iter_unpack("<f", tensor.tensor_content)
-    ]
-
-
-def _is_fallback(response: Any) -> bool:
-    fallback = response.outputs["is_fallback"]
-    values = list(fallback.bool_val) or [bool(b) for b in fallback.tensor_content]
-    return any(values)
 
 
 def _ask(client: Client, args: argparse.Namespace) -> tuple[list[str], bool]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from serving.contract import Code, StatusError, invalid_argument
-from serving.versions import NoBasePath, Policy, VersionManager, versions_on_disk
+from serving.version_states import Policy
+from serving.versions import NoBasePath, VersionManager, versions_on_disk
 
 log = logging.getLogger(__name__)
 

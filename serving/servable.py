@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -13,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import predict_pb2
 
-from s4rec_tf import spec
-from serving import contract, custom_ops, metrics, tensors
+from serving import contract, custom_ops, metrics, tensors, version_files
 from serving.contract import Code, StatusError
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
-
-WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-META_FOLDER = ".meta"
 
 
 class Servable:
@@ -60,9 +55,9 @@ class Servable:
         self._users = 0
         self._retired = False
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
-        verify_digests(path)
-        verify_weights(path)
-        custom_ops.load(manifest_of(path))
+        version_files.verify_digests(path)
+        version_files.verify_weights(path)
+        custom_ops.load(version_files.manifest_of(path))
         self._session = tf.compat.v1.Session(
             graph=tf.Graph(),
             config=tf.compat.v1.ConfigProto(
@@ -144,7 +139,7 @@ class Servable:
 
     def _warm_up(self, path: Path) -> None:
         """Runs the warm-up records; their answers must be finite."""
-        for request in warmup_requests(path):
+        for request in version_files.warmup_requests(path):
             start = time.perf_counter()
             response = self.predict(request)
             micros = 1e6 * (time.perf_counter() - start)
@@ -242,71 +237,6 @@ def output_names(
 
 def _braces(names: Iterable[str]) -> str:
     return "{" + ",".join(sorted(names)) + "}"
-
-
-def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
-    """The Predict requests among a version's warm-up records; none without a file.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT if there are too many.
-    """
-    file = path / WARMUP_FILE
-    if not file.is_file():
-        return []
-    records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
-    if len(records) > contract.MAX_WARMUP_RECORDS:
-        raise contract.invalid_argument(
-            f"{file}: {contract.MAX_WARMUP_RECORDS} warm-up records at most. "
-            f"Received: {len(records)}"
-        )
-    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
-    return [log.predict_log.request for log in logs if log.HasField("predict_log")]
-
-
-def manifest_of(path: Path) -> Path:
-    """Where the export of a version leaves its manifest."""
-    return path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
-
-
-def verify_digests(path: Path) -> None:
-    """Compares a version's files with the manifest of its export, if there is one.
-
-    Raises:
-        StatusError: DATA_LOSS, naming the first file that is missing or differs.
-    """
-    manifest = manifest_of(path)
-    if not manifest.is_file():
-        return
-    for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():
-        file = path / name
-        if not file.is_file():
-            raise StatusError(Code.DATA_LOSS, f"{file} is missing")
-        if spec.sha256_of_file(file) != entry["sha256"]:
-            raise StatusError(Code.DATA_LOSS, f"{file} differs from its manifest")
-
-
-def verify_weights(path: Path) -> None:
-    """Refuses a version with a weight that is NaN or infinite.
-
-    Warm-up answers alone would not tell: they hold a few items' scores.
-
-    Raises:
-        StatusError: DATA_LOSS, naming the variable.
-    """
-    if not (path / "variables" / "variables.index").is_file():
-        return
-    try:
-        reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-        for name, dtype in reader.get_variable_to_dtype_map().items():
-            if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
-                raise StatusError(
-                    Code.DATA_LOSS, f"{path}: variable {name} is not finite"
-                )
-    except StatusError:
-        raise
-    except Exception as error:
-        # The reader raises what it likes, an IndexError for a file cut short.
-        raise StatusError(Code.DATA_LOSS, f"{path}: {error}") from error
 
 
 def _load_error(path: Path, error: Exception) -> StatusError:

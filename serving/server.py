@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 20.0
 """How long requests in work may go on after SIGTERM; Kubernetes kills after 30."""
+
+_CONNECTIONS = 65536
 
 log = logging.getLogger("serving")
 
@@ -45,6 +49,10 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     from serving.api import ModelApi
 
     models = Models(_new_manager(args))
+    # What is imported stays: looking through it for garbage at each swap would hold up
+    # requests for half a second.
+    gc.collect()
+    gc.freeze()
     try:
         models.replace(_entries(args), stop)
         if stop.is_set():
@@ -181,6 +189,14 @@ def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManag
     return new
 
 
+def _allow_connections() -> None:
+    """A crowd of idle clients must not use up the files that a process may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, _CONNECTIONS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
@@ -193,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # gRPC writes a traceback for every message that is no protobuf.
     logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
+    _allow_connections()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

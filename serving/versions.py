@@ -9,8 +9,7 @@ newest folder.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import enum
+import gc
 import logging
 import threading
 import time
@@ -20,52 +19,12 @@ from typing import TYPE_CHECKING
 
 from serving import metrics
 from serving.contract import Code, StatusError
+from serving.version_states import Failure, Policy, State, Status
 
 if TYPE_CHECKING:
     from serving.servable import Servable
 
 log = logging.getLogger(__name__)
-
-
-class State(enum.IntEnum):
-    """States of a version, numbered as in TF Serving's GetModelStatus."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """Where a version stands and, after a failed load, why."""
-
-    state: State
-    code: Code = Code.OK
-    message: str = ""
-
-
-@dataclasses.dataclass
-class _Failure:
-    """Failed loads of one folder; another inode or time is another folder."""
-
-    identity: tuple[int, int]
-    loads: int
-    retry_at: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Policy:
-    """Which versions are wanted.
-
-    Attributes:
-        newest: how many, the newest first; None for all.
-        only: the numbers that count; None for every number.
-    """
-
-    newest: int | None = 1
-    only: frozenset[int] | None = None
 
 
 class NoBasePath(Exception):
@@ -137,7 +96,7 @@ class VersionManager:
         self._served: dict[int, Servable] = {}
         self._polling = threading.Lock()
         self._statuses: dict[int, Status] = {}
-        self._failures: dict[int, _Failure] = {}
+        self._failures: dict[int, Failure] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._watch, name="versions", daemon=True
@@ -301,6 +260,10 @@ class VersionManager:
                 self._statuses[servable.version] = Status(State.END)
         for servable in gone:
             servable.retire()
+        if gone:
+            # TensorFlow's graphs are cycles, of hundreds of MiB if they are let stand.
+            del gone, servable
+            gc.collect()
 
     def _note_failure(
         self, version: int, identity: tuple[int, int], error: StatusError
@@ -308,7 +271,7 @@ class VersionManager:
         before = self._failures.get(version)
         loads = 1 + (before.loads if before and before.identity == identity else 0)
         retry_at = time.monotonic() + self._retry_seconds
-        self._failures[version] = _Failure(identity, loads, retry_at)
+        self._failures[version] = Failure(identity, loads, retry_at)
         self._set(version, Status(State.END, error.code, error.message))
         metrics.REJECTED.add(self.model_name, str(version), error.code.name)
         log.error(

@@ -64,6 +64,7 @@ class ServableRecommender(tf.Module):
         num_items: items that may be answered; V without the retired ones.
         max_length: L.
         max_k: width of every answer, at most V.
+        items: vectors of the items that may be answered.
     """
 
     def __init__(
@@ -110,19 +111,20 @@ class ServableRecommender(tf.Module):
             raise protocol.ExportError("every item of the dataset is retired")
         by_product = model.scores_by_product
         self._pair_scores = None if by_product else model.pair_scores
-        self.index = retrieval.build_index(
+        self._index = retrieval.build_index(
             tf.gather(item_vectors, rows),
             tf.constant(rows + 1, tf.int32),
             index,
             self._pair_scores,
         )
-        self.num_items = self.index.num_items
+        self.num_items = self._index.num_items
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The bound method alone: the Keras model itself stays out of the object graph.
         self._user_vectors: Callable[..., tf.Tensor] = model.user_vectors
         self.model_variables = [variable.value for variable in model.variables]
-        self.index_trackables = self.index.trackables
+        self.index_trackables = self._index.trackables
+        self.items = self._index.items
         # Slope and intercept of a score's logit, see `calibration.fit`.
         self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
@@ -210,7 +212,7 @@ class ServableRecommender(tf.Module):
             scores float32 and item ids int32 [B, max_k], see `drop_excluded`.
         """
         width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
-        scores, candidates = self.index.top(users.vectors, width)
+        scores, candidates = self._index.top(users.vectors, width)
         return self.popular_instead(users.is_fallback, scores, candidates, excluded)
 
     def popular_instead(

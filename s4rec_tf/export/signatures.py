@@ -81,7 +81,11 @@ class Signatures:
                 [user_id, history, k, exclude],
             )
         return {
-            name: tf.function(function, input_signature=inputs).get_concrete_function()
+            # No Python branch depends on a tensor: converting the code would be vain,
+            # and takes most of the time.
+            name: tf.function(
+                function, input_signature=inputs, autograph=False
+            ).get_concrete_function()
             for name, (function, inputs) in questions.items()
         }
 
@@ -139,14 +143,14 @@ class Signatures:
         servable = self._servable
         with _same_rows(item, k, exclude):
             item_ids = servable.to_ids(item)
-            rows = servable.index.items.rows_of(item_ids)
+            rows = servable.items.rows_of(item_ids)
             excluded = tf.concat(
                 [item_ids[:, tf.newaxis], servable.to_ids(exclude)], axis=1
             )
             width = retrieval.candidates_needed(
                 excluded, servable.max_k, servable.num_items
             )
-            scores, candidates = servable.index.items.similar(rows, width)
+            scores, candidates = servable.items.similar(rows, width)
             is_fallback = rows < 0
             scores, top_ids = servable.popular_instead(
                 is_fallback, scores, candidates, excluded
@@ -154,7 +158,7 @@ class Signatures:
             answer = {
                 "item_ids": servable.to_items(top_ids),
                 "scores": scores,
-                "item_embedding": servable.index.items.vectors_at(rows),
+                "item_embedding": servable.items.vectors_at(rows),
                 "is_fallback": is_fallback,
             }
             return _blank_past(answer, k, ("scores", retrieval.NO_SCORE))
@@ -181,8 +185,8 @@ class Signatures:
             item_ids = compact_left_padded(
                 servable.to_ids(history), servable.max_length
             )
-            rows = servable.index.items.rows_of(servable.to_ids(item))
-            target = servable.index.items.vectors_at(rows)
+            rows = servable.items.rows_of(servable.to_ids(item))
+            target = servable.items.vectors_at(rows)
             users = servable.encode(item_ids)
             score = servable.score(users.vectors, target)
             # A row after the other: memory then grows with L * L and not with B.
@@ -220,9 +224,9 @@ class Signatures:
         """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
         servable = self._servable
         item_ids = retrieval.distinct_sorted(allowed, excluded)
-        rows = servable.index.items.rows_of(item_ids)
+        rows = servable.items.rows_of(item_ids)
         scores = servable.score(
-            users.vectors[:, tf.newaxis, :], servable.index.items.vectors_at(rows)
+            users.vectors[:, tf.newaxis, :], servable.items.vectors_at(rows)
         )
         counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)

@@ -10,8 +10,10 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving import metrics
 from serving.contract import Code, StatusError
 from serving.models import entries_of
-from serving.servable import WARMUP_FILE, Servable
-from serving.versions import Policy, VersionManager
+from serving.servable import Servable
+from serving.version_files import WARMUP_FILE
+from serving.version_states import Policy
+from serving.versions import VersionManager
 from tests.serving import inside
 from tests.serving.test_lifecycle import remove_graph, truncate
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from serving import config_files, metrics
 from serving.config_files import BatchingParameters
 from serving.contract import Code, StatusError
-from serving.servable import Servable, warmup_requests
+from serving.servable import Servable
+from serving.version_files import warmup_requests
 from tests.serving.test_client_suite import HISTORY, predict_request
 
 PARAMETERS = BatchingParameters(

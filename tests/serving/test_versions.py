@@ -3,7 +3,8 @@
 import pytest
 
 from serving.contract import Code, StatusError
-from serving.versions import NoBasePath, State, VersionManager, versions_on_disk
+from serving.version_states import State
+from serving.versions import NoBasePath, VersionManager, versions_on_disk
 
 
 class FakeServable:

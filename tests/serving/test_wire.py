@@ -7,7 +7,7 @@ import pytest
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from serving import client, wire
+from serving import client, client_messages, wire
 
 
 def test_request_reads_as_tensorflow_serving_reads_it():
@@ -51,7 +51,7 @@ def response(as_content):
 @pytest.mark.parametrize("as_content", [True, False])
 def test_answer_is_read_in_either_encoding(as_content):
     body = response(as_content).SerializeToString()
-    answer = client._to_recommendations(wire.PredictResponse.FromString(body))
+    answer = client_messages.to_recommendations(wire.PredictResponse.FromString(body))
     assert answer.items == [("a", 1.5), ("b", -2.0)]
     assert answer.is_fallback is True
     assert answer.version == 9
@@ -62,7 +62,7 @@ def test_answer_of_another_model_is_refused():
     theirs.outputs["predictions"].float_val.append(1)
     body = theirs.SerializeToString()
     with pytest.raises(client.QueryError, match="is_fallback, item_ids, scores"):
-        client._to_recommendations(wire.PredictResponse.FromString(body))
+        client_messages.to_recommendations(wire.PredictResponse.FromString(body))
 
 
 def test_metadata_reads_alike():

@@ -1,0 +1,200 @@
+"""Coverage-guided fuzzing of request decoding: `make fuzz`, which is libFuzzer's rules.
+
+    python tests/fuzz/decode_requests.py [CORPUS] -runs=1000000 -max_len=2048
+
+Everything that a server does with bytes of a request runs, but for the model itself:
+protobuf, JSON, paths, keys, shapes, tensors and the answer's encoding. What is raised
+must be a `StatusError`, or protobuf's own error; anything else ends the run.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+)
+
+with atheris.instrument_imports(include=["serving"]):
+    from serving import api as model_api
+    from serving import rest_service, servable
+    from serving.contract import Code, StatusError
+
+LENGTH, MAX_K = 8, 4
+STRING, INT, FLOAT, BOOL = (
+    *(types_pb2.DT_STRING, types_pb2.DT_INT32),
+    *(types_pb2.DT_FLOAT, types_pb2.DT_BOOL),
+)
+LISTS = {"k": (INT, [-1]), "exclude": (STRING, [-1, -1])}
+HISTORY = {"history": (STRING, [-1, LENGTH])}
+INPUTS = {
+    "serving_default": HISTORY,
+    "recommend": {**HISTORY, **LISTS},
+    "recommend_among": {**HISTORY, **LISTS, "allow": (STRING, [-1, -1])},
+    "similar_items": {"item": (STRING, [-1]), **LISTS},
+    "serving_examples": {"examples": (STRING, [-1])},
+    # No export has these types; the decoder knows them all the same.
+    "numbers": {
+        "a": (FLOAT, [-1]),
+        "b": (types_pb2.DT_DOUBLE, [-1, 2]),
+        "c": (types_pb2.DT_INT64, []),
+        "d": (BOOL, [-1, -1]),
+    },
+}
+OUTPUTS = {
+    "item_ids": (STRING, [-1, MAX_K]),
+    "scores": (FLOAT, [-1, MAX_K]),
+    "is_fallback": (BOOL, [-1]),
+}
+
+
+def signature_of(inputs):
+    signature = meta_graph_pb2.SignatureDef()
+    for side, infos in ((signature.inputs, inputs), (signature.outputs, OUTPUTS)):
+        for alias, (dtype, shape) in infos.items():
+            side[alias].dtype = dtype
+            side[alias].name = f"{alias}:0"
+            side[alias].tensor_shape.SetInParent()
+            for size in shape:
+                side[alias].tensor_shape.dim.add(size=size)
+    return signature
+
+
+class Decoder(servable.Servable):
+    """A version that decodes requests and answers nothing in particular."""
+
+    def __init__(self) -> None:
+        self.version = 3
+        self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
+
+    def _run(self, name, outputs, arrays):
+        rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)
+        types = {STRING: object, FLOAT: np.float32, BOOL: bool}
+        values = []
+        for alias in outputs:
+            dtype, (_, *rest) = OUTPUTS[alias]
+            value = np.zeros((rows, *rest), types[dtype])
+            if dtype == STRING:
+                value.fill(b"\xff")
+            values.append(value)
+        return values
+
+
+class OneModel:
+    """Stands for the models of a server."""
+
+    base_path, serving_version = Path("/"), 3
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+
+    def find(self, name):
+        return self if name == "demo" else None
+
+    @contextlib.contextmanager
+    def lease(self, version):
+        if version not in (None, 3):
+            raise StatusError(Code.NOT_FOUND, "no such version")
+        yield self._decoder
+
+    def labelled(self, label):
+        if label != "stable":
+            raise StatusError(Code.INVALID_ARGUMENT, "no such label")
+        return 3
+
+    def statuses(self):
+        from serving.version_states import State, Status
+
+        return {3: Status(State.AVAILABLE)}
+
+
+API = model_api.ModelApi(OneModel(), 1024)
+REST = rest_service.RestApi(API)
+PATHS = (
+    "/v1/models/demo:predict",
+    "/v1/models/demo/versions/3:predict",
+    "/v1/models/demo/labels/stable:predict",
+    "/v1/models/demo:classify",
+)
+
+
+def decode(data: bytes) -> None:
+    """One input, good or bad."""
+    with contextlib.suppress(StatusError, DecodeError):
+        answer(data)
+
+
+def answer(data: bytes) -> None:
+    """Answers an input, whose first byte says which door it comes in by."""
+    door, body = data[:1], data[1:]
+    kind = door[0] % 6 if door else 0
+    if kind == 0:
+        API.predict(predict_pb2.PredictRequest.FromString(body))
+    elif kind in (1, 2):
+        json.dumps(REST.post(PATHS[door[0] // 6 % len(PATHS)], body))
+    elif kind == 3:
+        json.dumps(REST.get(body.decode("latin-1")))
+    elif kind == 4:
+        request = get_model_metadata_pb2.GetModelMetadataRequest
+        API.metadata(request.FromString(body))
+    else:
+        API.status(get_model_status_pb2.GetModelStatusRequest.FromString(body))
+
+
+def seeds() -> list[bytes]:
+    """Good requests to start from."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "demo"
+    request.model_spec.signature_name = "recommend"
+    history = np.asarray([[b""] * (LENGTH - 1) + [b"item-1"]], object)
+    request.inputs["history"].CopyFrom(tf.make_tensor_proto(history))
+    request.inputs["k"].CopyFrom(tf.make_tensor_proto(np.asarray([3], np.int32)))
+    exclude = np.asarray([[b"", b"item-2"]], object)
+    request.inputs["exclude"].CopyFrom(tf.make_tensor_proto(exclude))
+    row = {"history": [""] * LENGTH, "k": 1, "exclude": [{"b64": "aXRlbS0x"}]}
+    numbers = {"a": [1.5, 1e999], "b": [[1, 2]], "c": 3, "d": [[True]]}
+    bodies = [
+        {"instances": [[""] * LENGTH]},
+        {"signature_name": "recommend", "instances": [row, row]},
+        {"signature_name": "recommend", "inputs": {k: [v] for k, v in row.items()}},
+        {"signature_name": "numbers", "inputs": numbers},
+    ]
+    return [
+        b"\0" + request.SerializeToString(),
+        *(b"\1" + json.dumps(body).encode() for body in bodies),
+        *(
+            b"\3" + path.encode()
+            for path in ("/v1/models/demo", "/v1/models/demo/metadata")
+        ),
+        b"\4\n\x06\n\x04demo\x12\rsignature_def",
+        b"\5\n\x06\n\x04demo",
+    ]
+
+
+def main() -> None:
+    """Runs libFuzzer with the command line's flags."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    for number, seed in enumerate(seeds()):
+        # A seed must be a good request, or it teaches nothing.
+        answer(seed)
+        (folder / f"seed-{number}").write_bytes(seed)
+    arguments = [*sys.argv, str(folder)]
+    atheris.Setup(arguments, decode)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
