@@ -56,6 +56,9 @@ DEV = [
     "flask-cors>=5,<7",  # likewise
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
+    "kubernetes-validate>=1.34,<2",  # schemas of Kubernetes, for the manifests
+    "check-jsonschema>=0.33,<1",  # the schema of compose files
+    "promql-parser>=0.5,<1",  # the queries of dashboard and alerts
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
@@ -75,7 +78,7 @@ setup(
         "s4rec_tf": ["configs/*.yaml"],
         "beam_jobs": ["*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["published.yaml", "queues/*.yaml"],
-        "serving": ["*.config", "*.txt", "*.yml", "*.md"],
+        "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.py"],
     },
     install_requires=[],
     extras_require={

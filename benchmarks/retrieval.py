@@ -66,6 +66,8 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
                     measured = _measure_kind(folder, name, dtype, args.seconds)
                     own = {"items": num_items, "index": name, "table_dtype": dtype}
                     entries.append({**own, **measured})
+                    # What is measured stays, though a later and larger one may fail.
+                    say(json.dumps(entries[-1]))
     return entries
 
 

@@ -21,6 +21,7 @@ from s4rec_tf.index_kinds import IndexKind
 K = 20
 EXCLUDED = 50
 _BATCH = 32
+_MIN_CALLS = 5
 _MIB = 2**20
 
 
@@ -104,9 +105,9 @@ def _give_back() -> None:
 def _times(
     users: np.ndarray, rows: int, seconds: float, ask: Callable[[np.ndarray], None]
 ) -> list[float]:
-    """Seconds of queries of so many rows, one after another; at least 20."""
+    """Seconds of queries of so many rows, one after another; at least five."""
     taken: list[float] = []
-    while sum(taken) < seconds or len(taken) < 20:
+    while sum(taken) < seconds or len(taken) < _MIN_CALLS:
         first = rows * len(taken) % (len(users) - rows + 1)
         start = time.perf_counter()
         ask(users[first : first + rows])

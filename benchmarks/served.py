@@ -1,0 +1,89 @@
+"""The servers that are compared, each as a process that a block runs."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import triton
+from benchmarks.free_ports import free_port
+from benchmarks.process_memory import family_bytes
+from benchmarks.requests import NAME
+from serving import triton_repository
+
+_READY = "serving: "
+
+
+class ServerError(RuntimeError):
+    """A server that ended before it served."""
+
+
+class Served(NamedTuple):
+    """A running server.
+
+    Attributes:
+        target: HOST:PORT of gRPC.
+        pid: its process.
+    """
+
+    target: str
+    pid: int
+
+    def memory_mib(self) -> int:
+        """Resident memory of the process and its descendants."""
+        return round(family_bytes(self.pid) / 2**20)
+
+
+@contextlib.contextmanager
+def embedded(export_dir: Path, flags: Sequence[str], log: Path) -> Iterator[Served]:
+    """The project's own server."""
+    port = free_port()
+    command = [sys.executable, "-m", "serving.server", f"--model_name={NAME}"]
+    command += [f"--model_base_path={export_dir}", f"--port={port}"]
+    with _processes([[*command, "--rest_api_port=0", *flags]], log) as pids:
+        yield Served(f"127.0.0.1:{port}", pids[0])
+
+
+@contextlib.contextmanager
+def echo(answer_bytes: int, threads: int, count: int, log: Path) -> Iterator[Served]:
+    """An echo service by so many processes on one port."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.echo_server"]
+    command += [str(answer_bytes), str(threads), str(port)]
+    with _processes([command] * count, log) as pids:
+        yield Served(f"127.0.0.1:{port}", pids[0])
+
+
+@contextlib.contextmanager
+def on_triton(export_dir: Path, folder: Path) -> Iterator[Served]:
+    """NVIDIA Triton over the same export."""
+    triton_repository.write(folder / "repository", NAME, export_dir / "1")
+    with triton.running(folder / "repository", folder / "triton.log") as (target, pid):
+        yield Served(target, pid)
+
+
+@contextlib.contextmanager
+def _processes(commands: list[list[str]], log: Path) -> Iterator[list[int]]:
+    with log.open("wb") as errors:
+        started = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            for command in commands
+        ]
+        try:
+            for process in started:
+                assert process.stdout
+                if not process.stdout.readline().startswith(_READY):
+                    text = log.read_text("utf-8", "replace")[-2000:]
+                    raise ServerError(f"{process.args!r} does not serve:\n{text}")
+            time.sleep(0.5)
+            yield [process.pid for process in started]
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(60)

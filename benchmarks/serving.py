@@ -1,0 +1,292 @@
+"""`python -m benchmarks.serving`: throughput and latency against offered load.
+
+What is measured and what every key means: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import kserve, load_tool, requests, served
+from benchmarks.child import Child, ChildError
+from benchmarks.load_tool import Load
+from benchmarks.peers import PeerError
+from benchmarks.reporting import machine, markdown_table, say
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+SHARES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
+"""Offered loads, over the rate that 32 calls at a time get."""
+
+SERVER_FLAGS = (
+    "--tensorflow_intra_op_parallelism=1",
+    "--tensorflow_inter_op_parallelism=1",
+)
+_THREADS = 32
+_LARGEST_BATCH = 1024
+_HELD_SHARE = 0.97
+_CAPPED_SHARE = 0.1
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving",
+        allow_abbrev=False,
+        description="Offers rising loads to the embedded server, to an echo service of "
+        "the same gRPC library, and to NVIDIA Triton, on one machine shared with the "
+        "load generator. The last line of standard output is one JSON object; "
+        "docs/benchmarks.md explains it. About 6 minutes on two cores; needs Go.",
+    )
+    add = parser.add_argument
+    add("--items", type=int, default=12_101, help="items of the export (12101)")
+    add("--seconds", type=float, default=8.0, help="of each offered load (8)")
+    add("--processes", type=int, default=2, help="of the server and of the echo (2)")
+    add("--max_p99_ms", type=float, default=100.0, help="of a load that is held (100)")
+    add(
+        "--server_flag", action="append", default=[], help="one more flag of the server"
+    )
+    add("--peer", choices=("triton", "none"), default="triton", help="default triton")
+    add("--write", type=Path, metavar="FILE.md", help="write the table there too")
+    args = parser.parse_args(argv)
+    if min(args.items / 100, args.seconds, args.processes) < 1:
+        parser.error(
+            "--items must be at least 100, --seconds and --processes at least 1. "
+            f"Received: {args.items}, {args.seconds}, {args.processes}"
+        )
+    return args
+
+
+class Benchmark:
+    """The measurements of one run of the command.
+
+    Args:
+        args: the command line.
+        folder: for the export, requests and logs.
+    """
+
+    def __init__(self, args: argparse.Namespace, folder: Path) -> None:
+        self.args, self.folder = args, folder
+        self.export_dir = folder / "models" / requests.NAME
+        self.predict, self.infer = requests.write(folder, args.items)
+        self.flags = [
+            *SERVER_FLAGS,
+            f"--processes={args.processes}",
+            f"--grpc_max_threads={_THREADS}",
+            *args.server_flag,
+        ]
+
+    def run(self) -> dict[str, Any]:
+        """The report."""
+        say(f"exporting a model of {self.args.items:,} items")
+        module = [sys.executable, "-m", "benchmarks.serving_export"]
+        subprocess.run(
+            [*module, str(self.folder), str(self.args.items)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        in_process = self._in_process()
+        server, echo, compared = self._server_and_echo()
+        overload = self._overload(server["held"]["answered_per_second"])
+        peer = self._triton() if self.args.peer == "triton" else None
+        return self._report(in_process, server, echo, compared, overload, peer)
+
+    def _in_process(self) -> dict[str, Any]:
+        say(f"in process, batches of {_LARGEST_BATCH}")
+        module = [sys.executable, "-m", "benchmarks.in_process_worker"]
+        with Child([*module, str(self.export_dir / "1")]) as worker:
+            found: dict[str, Any] = worker.ask(
+                "measure",
+                num_items=self.args.items,
+                batch=_LARGEST_BATCH,
+                seconds=self.args.seconds,
+            )
+            return found
+
+    def _server_and_echo(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Both, and the two at half the rate that the echo holds."""
+        with served.embedded(self.export_dir, self.flags, self.folder / "log") as ours:
+            load = self._load(ours.target)
+            before = load.saturate(_THREADS)
+            memory = ours.memory_mib()
+            server = self._rising("server", load)
+            size = before["answer_bytes"]
+            log = self.folder / "echo_log"
+            count = self.args.processes
+            with served.echo(size, _THREADS, count, log) as other:
+                echo_load = self._load(other.target)
+                echo = self._rising("echo", echo_load)
+                half = echo["held"]["answered_per_second"] / 2
+                compared = {"echo": _row("echo", echo_load.offer(half))}
+            compared["server"] = _row("server", load.offer(half))
+            server["memory_mib"] = [memory, ours.memory_mib()]
+        return server, echo, compared
+
+    def _overload(self, held: float) -> dict[str, Any]:
+        """A tenth of what was held as the capacity, and ten times that offered."""
+        cap = max(1.0, _CAPPED_SHARE * held)
+        flags = [*self.flags, f"--max_requests_per_second={cap:.1f}"]
+        say(f"capped at {cap:.0f} requests a second, offered {10 * cap:.0f}")
+        log = self.folder / "capped_log"
+        with served.embedded(self.export_dir, flags, log) as ours:
+            load = self._load(ours.target)
+            calm = load.offer(cap / 2)
+            memory = ours.memory_mib()
+            pressed = load.offer(10 * cap)
+            after = ours.memory_mib()
+        others = set(pressed["codes"]) - {"OK", "ResourceExhausted"}
+        return {
+            "cap_per_second": round(cap, 1),
+            "calm": _row("capped, half of its capacity", calm),
+            "pressed": _row("capped, ten times its capacity", pressed),
+            "shed": pressed["codes"].get("ResourceExhausted", 0),
+            "failed": sum(pressed["codes"][code] for code in others),
+            "shed_p99_ms": pressed["refused_ms"].get("p99"),
+            "memory_mib": [memory, after],
+        }
+
+    def _triton(self) -> dict[str, Any]:
+        with served.on_triton(self.export_dir, self.folder) as ours:
+            load = Load(ours.target, kserve.INFER, self.infer, self.args.seconds)
+            load.saturate(_THREADS)
+            return self._rising("triton", load)
+
+    def _load(self, target: str) -> Load:
+        return Load(target, PREDICT, self.predict, self.args.seconds)
+
+    def _rising(self, name: str, load: Load) -> dict[str, Any]:
+        """Rising loads on one server, and the highest of them that it holds."""
+        most = load.saturate(_THREADS)["answered_per_second"]
+        rows = []
+        for share in SHARES:
+            say(f"{name}: {share * most:.0f} a second")
+            rows.append(_row(name, load.offer(share * most)))
+        held = [row for row in rows if self._is_held(row)]
+        return {
+            "most_per_second": round(most, 1),
+            "held": held[-1] if held else rows[0],
+            "rows": rows,
+        }
+
+    def _is_held(self, row: dict[str, Any]) -> bool:
+        answered = row["answered_per_second"] / row["offered_per_second"]
+        is_quick = (row["p99_ms"] or 1e9) <= self.args.max_p99_ms
+        return answered >= _HELD_SHARE and is_quick and not row["failed"]
+
+    def _report(
+        self,
+        in_process: dict[str, Any],
+        server: dict[str, Any],
+        echo: dict[str, Any],
+        compared: dict[str, Any],
+        overload: dict[str, Any],
+        peer: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        held = server["held"]
+        rate = held["answered_per_second"]
+        return {
+            "requests_per_second": rate,
+            "p50_ms": held["p50_ms"],
+            "p99_ms": held["p99_ms"],
+            "failed": sum(row["failed"] for row in server["rows"]) + overload["failed"],
+            "vs_echo": round(rate / echo["held"]["answered_per_second"], 3),
+            "p99_vs_echo": round(
+                (compared["server"]["p99_ms"] or 1e9) / compared["echo"]["p99_ms"], 2
+            ),
+            "vs_in_process": round(rate / in_process["rows_per_second"], 3),
+            "vs_triton": peer and round(rate / peer["held"]["answered_per_second"], 3),
+            "rows": [
+                *server["rows"],
+                *echo["rows"],
+                compared["echo"],
+                compared["server"],
+                *((peer or {}).get("rows", [])),
+                overload["calm"],
+                overload["pressed"],
+            ],
+            "server": server,
+            "overload": overload,
+            "in_process": in_process,
+            "flags": self.flags,
+            "settings": {"items": self.args.items, "seconds": self.args.seconds},
+            "date": datetime.date.today().isoformat(),
+            "machine": machine(),
+        }
+
+
+COLUMNS = (
+    *("server", "offered_per_second", "answered_per_second"),
+    *("p50_ms", "p99_ms", "p999_ms", "failed"),
+)
+
+
+def _row(name: str, report: dict[str, Any]) -> dict[str, Any]:
+    """An offered load as it is reported."""
+    times = report["ok_ms"]
+    return {
+        "server": name,
+        "offered_per_second": round(report["offered_per_second"], 1),
+        "answered_per_second": round(report["answered_per_second"], 1),
+        "p50_ms": times.get("p50"),
+        "p99_ms": times.get("p99"),
+        "p999_ms": times.get("p99.9"),
+        "failed": sum(report["codes"].values()) - report["codes"].get("OK", 0),
+    }
+
+
+def page(report: dict[str, Any]) -> str:
+    """The result as a page of Markdown."""
+    where, settings = report["machine"], report["settings"]
+    ratios = (
+        *("requests_per_second", "p50_ms", "p99_ms", "failed"),
+        *("vs_echo", "p99_vs_echo", "vs_in_process", "vs_triton"),
+    )
+    overload = report["overload"]
+    return (
+        "# Serving under load\n\n"
+        f"`python -m benchmarks.serving`, {report['date']}, {where['processor']}, "
+        f"{where['cores']} cores shared with the load generator, {settings['items']:,} "
+        f"items, one history a request, {settings['seconds']:g} seconds a load. Flags "
+        f"of the server: `{' '.join(report['flags'])}`. What the columns are: "
+        "[benchmarks.md](../benchmarks.md#serving).\n\n"
+        + markdown_table([report], ratios)
+        + "\n\n"
+        + markdown_table(report["rows"], COLUMNS)
+        + f"\n\nOf what was offered to the capped server, {overload['shed']:,} calls "
+        f"were shed (`failed` above), p99 {overload['shed_p99_ms']} ms. Memory in MiB "
+        f"before and after the loads: {report['server']['memory_mib']}; before and "
+        f"after the overload: {overload['memory_mib']}.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures, prints a table, then the report as one line of JSON."""
+    args = parse_args(argv)
+    try:
+        load_tool.build()
+        with tempfile.TemporaryDirectory() as folder:
+            report = Benchmark(args, Path(folder)).run()
+    except (
+        ChildError,
+        PeerError,
+        load_tool.LoadError,
+        served.ServerError,
+        subprocess.CalledProcessError,
+    ) as error:
+        sys.exit(f"serving: error: {error}")
+    if args.write:
+        args.write.write_text(page(report), "utf-8")
+    print(markdown_table(report["rows"], COLUMNS))
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
