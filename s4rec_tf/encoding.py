@@ -15,7 +15,7 @@ from s4rec_tf.models.base import SequenceRecommender
 
 _BATCH = 512
 _NARROWEST = 8
-_PAIRS_AT_ONCE = 1 << 18
+_PAIRS_AT_ONCE = 1 << 16
 
 Encoder = Callable[..., np.ndarray]
 
@@ -104,11 +104,11 @@ def _encoder_of(model: SequenceRecommender, method: str) -> Encoder:
 
 
 def _tensorflow_function(reference: Any, method: str) -> Encoder:
-    """A method of the model as a function of arrays, traced once for all sizes."""
+    """A method of the model as a function of arrays, compiled for every shape."""
     import tensorflow as tf
 
     traced = tf.function(
-        lambda *tensors: getattr(reference(), method)(*tensors), reduce_retracing=True
+        lambda *tensors: getattr(reference(), method)(*tensors), jit_compile=True
     )
 
     def call(*arrays: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def _tensorflow_function(reference: Any, method: str) -> Encoder:
 
 
 def _jax_function(reference: Any, method: str) -> Encoder:
-    """As `_tensorflow_function`, compiled for every shape.
+    """As `_tensorflow_function`.
 
     In full precision, since JAX rounds factors of products on some devices.
     """

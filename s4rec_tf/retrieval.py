@@ -105,7 +105,7 @@ class ScoredIndex:
         Args:
             item_vectors: float32 [V, e].
             item_ids: int32 [V], ascending.
-            pair_scores: scores of vectors [..., d] and [..., e], broadcast.
+            pair_scores: scores [N, n] of vectors [N, 1, d] and [1, n, e].
 
         Raises:
             RetrievalError: as `ExactIndex`.
@@ -121,7 +121,9 @@ class ScoredIndex:
         """The k best items by score, as `ExactIndex.top`."""
         # One row after the other: a pair may need much more memory than its score.
         scores = tf.map_fn(
-            lambda user: self._pair_scores(user[tf.newaxis], self._vectors),
+            lambda user: self._pair_scores(
+                user[tf.newaxis, tf.newaxis], self._vectors[tf.newaxis]
+            )[0],
             user_vectors,
         )
         scores = tf.ensure_shape(scores, [None, self.num_items])

@@ -25,7 +25,8 @@ class EmbeddingTable(keras.layers.Layer):
     def __init__(
         self, num_rows: int, dim: int, stddev: float = 0.02, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # There is nothing to be computed, so nothing to be gained by less precision.
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.num_rows, self.dim, self.stddev = num_rows, dim, stddev
 
     def build(self, input_shape: Any = None) -> None:

@@ -175,12 +175,18 @@ class SequenceRecommender(keras.Model):
         raise NotImplementedError
 
     def pair_scores(self, user_vectors: Tensor, item_vectors: Tensor) -> Tensor:
-        """Scores of users and items [..., d] each -> [...], broadcast against another.
+        """Scores of users and items; asked of models that do not score by a product.
 
-        Ranking, evaluation and export of a model that does not score by a product go
-        through this alone; item vectors need not be as wide as user vectors then.
+        Their ranking, evaluation and export go through this alone.
+
+        Args:
+            user_vectors: [N, 1, d].
+            item_vectors: [1, n, e], for all users, or [N, n, e].
+
+        Returns:
+            [N, n].
         """
-        return ops.sum(user_vectors * item_vectors, axis=-1)
+        raise NotImplementedError
 
     @property
     def embeds_with_user_vectors(self) -> bool:
@@ -244,7 +250,8 @@ class SequenceRecommender(keras.Model):
         Raises:
             ValueError: if the terms are not those that have a weight.
         """
-        terms, weights = self.loss_terms(x or {}, y_pred), self.scheduled_weights()
+        encoded = keras.tree.map_structure(_in_full_precision, y_pred)
+        terms, weights = self.loss_terms(x or {}, encoded), self.scheduled_weights()
         if set(terms) != set(weights):
             raise ValueError(
                 "`loss_terms` and `loss_weights` must have the same names. "
@@ -252,6 +259,7 @@ class SequenceRecommender(keras.Model):
             )
         total = 0.0
         for name, value in terms.items():
+            value = _in_full_precision(value)
             weighted = weights[name] * value
             self._term_trackers[name].update_state(value)
             self._term_trackers[f"{name}_weighted"].update_state(weighted)
@@ -273,6 +281,14 @@ class SequenceRecommender(keras.Model):
             "settings": dataclasses.asdict(self.settings),
             "num_items": self.num_items,
         }
+
+
+def _in_full_precision(value: Tensor) -> Tensor:
+    """What layers gave with less precision, which is no matter for a loss."""
+    if not keras.ops.is_tensor(value):
+        return value
+    name = keras.backend.standardize_dtype(value.dtype)
+    return ops.cast(value, "float32") if name in ("bfloat16", "float16") else value
 
 
 def last_state(states: Tensor) -> Tensor:

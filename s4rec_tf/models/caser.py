@@ -114,7 +114,9 @@ class Caser(UserRecommender):
             "nld,lv->nvd", image, ops.cast(self.vertical, image.dtype)
         )
         flat = ops.reshape(by_column, (-1, by_column.shape[1] * by_column.shape[2]))
-        features = ops.concatenate([*by_height, flat], axis=1)
+        features = ops.concatenate(
+            [*by_height, ops.cast(flat, by_height[0].dtype)], axis=1
+        )
         return self.fully_connected(self.dropout(features, training=training))
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
@@ -159,5 +161,5 @@ class Caser(UserRecommender):
 
 
 def _joined(states: Tensor, users: Tensor) -> Tensor:
-    users = ops.cast(users, states.dtype)
+    states = ops.cast(states, users.dtype)
     return ops.concatenate([states, users, ops.ones_like(states[..., :1])], axis=-1)

@@ -122,8 +122,9 @@ class GRU4Rec(SequenceRecommender):
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """The last state and a one for the bias, [B, d + 1]."""
-        is_there = ops.cast(masks.is_real(item_ids)[:, -1:], "float32")
-        return _with_one(last_state(self.encode(item_ids, 1)) * is_there)
+        state = ops.cast(last_state(self.encode(item_ids, 1)), "float32")
+        is_there = ops.cast(masks.is_real(item_ids)[:, -1:], state.dtype)
+        return _with_one(state * is_there)
 
     def item_vectors(self) -> Tensor:
         """The tied item table and the items' bias, [V, d + 1]."""

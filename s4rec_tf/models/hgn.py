@@ -100,7 +100,7 @@ class HGN(UserRecommender):
         gated = self.feature_gate(vectors, users)
         gates = self.instance_gate(gated, users) * ops.cast(is_real, gated.dtype)
         pooled = self._pool(gated * gates[..., None], gates, is_real)
-        return users + pooled + ops.sum(vectors, axis=1)
+        return users + ops.cast(pooled, users.dtype) + ops.sum(vectors, axis=1)
 
     def _pool(self, gated: Tensor, gates: Tensor, is_real: Tensor) -> Tensor:
         if self.settings.pooling == "mean":

@@ -108,14 +108,17 @@ class NCF(UserRecommender):
         """Eq. 12, before the sigmoid: phi^GMF and phi^MLP, joined and weighed by h.
 
         Args:
-            user_vectors: [p^G, p^M] [..., d].
-            item_vectors: [q^G, q^M] [..., d], broadcast against the users.
+            user_vectors: [p^G, p^M] [N, 1, d].
+            item_vectors: [q^G, q^M] [1 or N, n, d].
 
         Returns:
-            [...].
+            [N, n].
         """
         dim = self.settings.dim
-        product = user_vectors[..., :dim] * item_vectors[..., :dim]
+        # By a matrix product, with the GMF's part of h on the user's side.
+        weighed = user_vectors[..., :dim] * ops.reshape(self.of_product.kernel, (-1,))
+        transposed = ops.swapaxes(item_vectors[..., :dim], 1, 2)
+        product = ops.matmul(weighed, transposed)[:, 0]
         # The first layer of a pair is the sum of what it makes of each half.
         state = ops.relu(
             self.first_of_user(user_vectors[..., dim:])
@@ -123,7 +126,7 @@ class NCF(UserRecommender):
         )
         for layer in self.hidden:
             state = layer(state)
-        return (self.of_product(product) + self.of_hidden(state))[..., 0]
+        return product + ops.cast(self.of_hidden(state)[..., 0], product.dtype)
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """[p^G, p^M] of the batch's users, [B, d]."""

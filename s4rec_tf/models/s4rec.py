@@ -79,6 +79,7 @@ class S4Rec(SASRec):
             chosen.tau_1,
             chosen.normalize_prototypes,
             trainable=chosen.has_trainable_prototypes,
+            dtype="float32",
         )
         self.gradient_reversal = GradientReversal(chosen.gamma)
         self.head_tail_classifier = keras.layers.Dense(

@@ -213,6 +213,7 @@ class SASRec(SequenceRecommender):
 
     def _to_score(self, states: Tensor) -> Tensor:
         """States [..., d] whose product with an item's vector is its score."""
+        states = ops.cast(states, "float32")
         if not self._by_cosine:
             return states
         return backend.unit(states) / self.settings.score_temperature

@@ -21,11 +21,20 @@ PROCESS = Path(__file__).with_name("jax_process.py")
 NUM_ITEMS = 30
 COMMON = {"dropout": 0.0, "dim": 16, "num_layers": 1, "max_length": 8}
 COMMON |= {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 24}
+OF_USERS = {
+    key: value for key, value in COMMON.items() if key not in ("dropout", "num_layers")
+}
 CASES = {
     "sasrec": {"model": "sasrec", **COMMON, "num_layers": 2, "samples": "sequence"},
     "s4rec": {"model": "s4rec", **COMMON, "num_intents": 6},
     "iclrec": {"model": "iclrec", **COMMON, "num_intents": 6},
     "dssrec": {"model": "dssrec", **COMMON, "num_intents": 2},
+    "bpr": {"model": "bpr", **OF_USERS},
+    "ncf": {"model": "ncf", **OF_USERS},
+    "fpmc": {"model": "fpmc", **OF_USERS, "samples": "sequence"},
+    "gru4rec": {"model": "gru4rec", **OF_USERS, "dropout": 0.0, "loss": "bpr_max"},
+    "caser": {"model": "caser", **OF_USERS, "dropout": 0.0, "num_horizontal": 2},
+    "hgn": {"model": "hgn", **OF_USERS},
 }
 
 
@@ -98,7 +107,7 @@ def outcomes(dataset, tmp_path_factory):
 def test_a_step_is_the_same_on_both_backends(outcomes):
     given, expected, found, _ = outcomes
     terms = [key for key in expected if "/term/" in key and not key.endswith("/loss")]
-    assert len(terms) == 2 * (1 + 5 + 3 + 2)
+    assert len(terms) == 2 * (1 + 5 + 3 + 2 + 2 + 1 + 2 + 1 + 1 + 1)
     weights = [key for key in expected if "/weight_" in key]
     for key in terms + weights:
         np.testing.assert_allclose(
