@@ -85,11 +85,14 @@ class EpochLines:
         # A resumed training forgets the epoch that it did not finish.
         new = entries[min(self.seen, len(entries)) :]
         self.seen = len(entries)
-        return [
-            f"epoch {entry['epoch']}: validation NDCG@20 {entry['val_NDCG@20']:.4f}, "
-            f"{entry['train_seconds']:.0f} s"
-            for entry in new
-        ]
+        return [_told(entry) for entry in new]
+
+
+def _told(entry: dict[str, Any]) -> str:
+    """An epoch in words; those of early stages are not validated."""
+    value = entry.get("val_NDCG@20")
+    found = "an early stage" if value is None else f"validation NDCG@20 {value:.4f}"
+    return f"epoch {entry['epoch']}: {found}, {entry['train_seconds']:.0f} s"
 
 
 def copy_ranks(evaluation: Path, target: Path, config: Mapping[str, Any]) -> None:

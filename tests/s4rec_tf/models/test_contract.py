@@ -21,21 +21,20 @@ ORDERLESS = {"bpr", "ncf", "popularity"}
 """Models that see which items a user had, and not in what order."""
 SMALL = {
     **{"max_length": 10, "dim": 16, "num_intents": 6, "dropout": 0.1},
-    "pretrain_epochs": 1,
+    **{"pretrain_epochs": 1, "teacher_epochs": 1, "teacher_dim": 16},
 }
 OF_WINDOWS = {"loss": "softmax", "num_targets": 1}
 TRAINED_WITH = {
     "bert4rec": {"epochs": 8},
     "caser": OF_WINDOWS,
-    "dssrec": {"epochs": 8, "num_intents": 8},
+    "dssrec": {"epochs": 8},
     "fpmc": {"epochs": 8},
     "hgn": {**OF_WINDOWS, "max_length": 3},
-    "iclrec": {"num_intents": 8},
     "s4rec": {"num_intents": 8},
     "ssi": {"epochs": 8, "teacher_epochs": 8, "teachers": "session"},
 }
 """What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
-BOTH_WAYS = {"bert4rec"}
+BOTH_WAYS = {"bert4rec", "grec"}
 """Models whose state at an item looks at later items by design."""
 
 
