@@ -63,6 +63,7 @@ MAY_IMPORT = {
     "pipelines": {"beam_jobs", "serving", *DRIVERS},
     "benchmarks": {
         *("beam_jobs", "pipelines", "serving", "s4rec_tf.train_arrays"),
+        "s4rec_tf.testing",
         *DRIVERS,
     },
 }
