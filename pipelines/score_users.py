@@ -7,12 +7,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from s4rec_tf import spec
-
-if TYPE_CHECKING:
-    import apache_beam as beam
 
 _SECONDS_A_USER = 1e-3
 """Roughly, for deciding how many processes are worth their start."""
@@ -102,7 +99,7 @@ def score(args: argparse.Namespace, beam_flags: Sequence[str]) -> None:
     staged = args.output.with_name(f".incomplete-{args.output.name}")
     shutil.rmtree(staged, ignore_errors=True)
 
-    def wire(pipeline: beam.Pipeline) -> None:
+    def wire(pipeline: Any) -> None:
         users = (
             scoring.users_of_dataset(pipeline, dataset)
             if dataset is not None

@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "pipelines": {"beam_jobs", "serving", *DRIVERS},
     "benchmarks": {
         *("beam_jobs", "pipelines", "serving", "s4rec_tf.train_arrays"),
+        "s4rec_tf.testing",
         *DRIVERS,
     },
 }
@@ -95,6 +96,7 @@ WITHOUT_TENSORFLOW = (
 COMMANDS = (
     "beam_jobs.prepare_dataset",
     "beam_jobs.show",
+    "benchmarks.swaps",
     "benchmarks.train_speed",
     "benchmarks.train_speed_jax",
     "s4rec_tf.train",
