@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _READY = re.compile(r"^serving: grpc=(\S+) rest=(\S+) ")
-_WAIT_SECONDS = 120.0
+_WAIT_SECONDS = 600.0
 
 
 class ServerFailed(RuntimeError):

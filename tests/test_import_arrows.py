@@ -112,6 +112,7 @@ COMMANDS = (
     "beam_jobs.show",
     "benchmarks.retrieval",
     "benchmarks.serving",
+    "benchmarks.swaps",
     "benchmarks.train_speed",
     "benchmarks.train_speed_jax",
     "s4rec_tf.train",
