@@ -79,7 +79,8 @@ func (g *generator) call(due time.Time) {
 	g.mutex.Unlock()
 }
 
-func (g *generator) openLoop(rate float64, length time.Duration, seed int64) {
+// openLoop tells the rate that chance has made of the one asked for.
+func (g *generator) openLoop(rate float64, length time.Duration, seed int64) float64 {
 	random := rand.New(rand.NewSource(seed))
 	var calls sync.WaitGroup
 	start := time.Now()
@@ -93,6 +94,7 @@ func (g *generator) openLoop(rate float64, length time.Duration, seed int64) {
 		due = due.Add(time.Duration(random.ExpFloat64() / rate * float64(time.Second)))
 	}
 	calls.Wait()
+	return float64(len(g.calls)) / length.Seconds()
 }
 
 func (g *generator) closedLoop(workers int, length time.Duration) {
@@ -192,12 +194,13 @@ func run() error {
 			method: *method, channels: channels, payloads: payloads, timeout: *timeout,
 		}
 		start := time.Now()
+		offered := 0.0
 		if *rate > 0 {
-			g.openLoop(*rate, time.Duration(seconds*float64(time.Second)), seed)
+			offered = g.openLoop(*rate, time.Duration(seconds*float64(time.Second)), seed)
 		} else {
 			g.closedLoop(*workers, time.Duration(seconds*float64(time.Second)))
 		}
-		return g.report(*rate, time.Since(start).Seconds())
+		return g.report(offered, time.Since(start).Seconds())
 	}
 	load(*warmUp, *seed+1)
 	return json.NewEncoder(os.Stdout).Encode(load(*seconds, *seed))
