@@ -31,7 +31,7 @@ class DataSettings(AugmentationSettings):
     Attributes:
         samples: "prefix": every prefix is a sample, its target the next item;
             "sequence": a user is a sample, with a target at every position; "auto":
-            prefixes if users have no more than `max_length` actions on average.
+            prefixes if users have no more than 50 actions on average.
         replaced_share: share of the train split's items that are replaced by random
             ones before training, for a test of robustness.
     """

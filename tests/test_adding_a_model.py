@@ -94,7 +94,7 @@ def test_the_new_file_is_clean(copy):
 
 
 def test_every_command_of_the_page_works(copy):
-    tests, train, evaluate, export, compare = commands_of_the_page()
+    tests, train, evaluate, export, _ = commands_of_the_page()
     done = run(copy, [*tests, "-p", "no:cacheprovider"])
     assert done.returncode == 0, done.stdout[-3000:]
     assert "failed" not in done.stdout
@@ -102,8 +102,11 @@ def test_every_command_of_the_page_works(copy):
         done = run(copy, words)
         assert done.returncode == 0, done.stderr[-3000:]
     assert (copy / "out/export/mean_items/1/saved_model.pb").is_file()
-    # Trains it with its recipe as it stands, and shows it beside the other.
-    done = run(copy, [*compare, "--minutes", "4"])
+
+
+@pytest.mark.slow
+def test_the_model_is_compared_with_its_recipe(copy):
+    done = run(copy, commands_of_the_page()[-1])
     assert done.returncode == 0, done.stderr[-3000:]
     table = (copy / "out/comparison/beauty.md").read_text("utf-8")
     assert "| mean_items | mean_items_beauty |" in table

@@ -9,6 +9,9 @@ import numpy as np
 
 from s4rec_tf.data.sequences import Sequences
 
+MOST_PREFIXES = 50
+"""Actions of an average user up to which every prefix is a sample, if not said."""
+
 _MAX_BATCH_SIZE = 256
 _MIN_STEPS = 50
 _SMALLEST_BATCH = 16
@@ -48,8 +51,8 @@ def training_samples(
         sequences: the train split.
         kind: "prefix": every prefix is a sample, with a target at its last position;
             "sequence": a user is a sample, with a target at every position; "auto":
-            prefixes if users have no more than L actions on average. An epoch over
-            the prefixes of longer users costs as many times more as they have actions.
+            prefixes if users have no more than `MOST_PREFIXES` actions on average. An
+            epoch over prefixes costs as many times more as users have actions.
         max_length: L.
 
     Raises:
@@ -62,7 +65,7 @@ def training_samples(
             f"Received: {len(lengths)} users, the longest with "
             f"{lengths.max(initial=0)}"
         )
-    are_long = lengths.mean() > max_length
+    are_long = lengths.mean() > MOST_PREFIXES
     if kind == "sequence" or (kind == "auto" and are_long):
         users = np.flatnonzero(lengths > 1)
         ends, num_targets = sequences.offsets[users + 1] - 1, max_length

@@ -195,11 +195,12 @@ class ServableRecommender(tf.Module):
         return Users(vectors, is_fallback)
 
     def score(self, user_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
-        """Scores of vectors [..., d] and [..., e], broadcast, -> float32 [...]."""
+        """Scores float32 [B, n] of users [B, d] and items [B, n, e] or [1, n, e]."""
+        users = user_vectors[:, tf.newaxis]
         if self._pair_scores is not None:
-            return tf.cast(self._pair_scores(user_vectors, item_vectors), tf.float32)
+            return tf.cast(self._pair_scores(users, item_vectors), tf.float32)
         # Not a matrix product: equal vectors must give equal sums wherever they stand.
-        return tf.reduce_sum(user_vectors * item_vectors, axis=-1)
+        return tf.reduce_sum(users * item_vectors, axis=-1)
 
     def rank(self, users: Users, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The best max_k items for each user; the popular ones where `is_fallback`.

@@ -188,7 +188,7 @@ class Signatures:
             rows = servable.items.rows_of(servable.to_ids(item))
             target = servable.items.vectors_at(rows)
             users = servable.encode(item_ids)
-            score = servable.score(users.vectors, target)
+            score = servable.score(users.vectors, target[:, tf.newaxis])[:, 0]
             # A row after the other: memory then grows with L * L and not with B.
             without = tf.map_fn(
                 lambda row: self._scores_without_each(row[0], row[1]),
@@ -225,9 +225,7 @@ class Signatures:
         servable = self._servable
         item_ids = retrieval.distinct_sorted(allowed, excluded)
         rows = servable.items.rows_of(item_ids)
-        scores = servable.score(
-            users.vectors[:, tf.newaxis, :], servable.items.vectors_at(rows)
-        )
+        scores = servable.score(users.vectors, servable.items.vectors_at(rows))
         counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
         scores = tf.where(rows >= 0, scores, retrieval.NO_SCORE)
@@ -252,7 +250,7 @@ class Signatures:
             tf.eye(length, dtype=tf.bool), spec.PAD_ID, item_ids[tf.newaxis, :]
         )
         users = self._servable.encode(histories)
-        scores = self._servable.score(users.vectors, item[tf.newaxis])
+        scores = self._servable.score(users.vectors, item[tf.newaxis, tf.newaxis])[:, 0]
         return tf.where(users.is_fallback, 0.0, scores)
 
     def _first_k(self, answer: Answer, k: tf.Tensor) -> Answer:

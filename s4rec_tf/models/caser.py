@@ -66,6 +66,7 @@ class Caser(UserRecommender):
     """The last L items as an image E; filters on it, and the user, score the items."""
 
     Settings: ClassVar[type[ModelSettings]] = CaserSettings
+    defaults: ClassVar[dict[str, Any]] = {"samples": "prefix"}
 
     def __init__(
         self, settings: Any, num_items: int, num_users: int, **kwargs: Any

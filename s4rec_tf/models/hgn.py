@@ -63,6 +63,7 @@ class HGN(UserRecommender):
     """Gates over features and items; user, gated items and items score the next one."""
 
     Settings: ClassVar[type[ModelSettings]] = HGNSettings
+    defaults: ClassVar[dict[str, Any]] = {"samples": "prefix"}
 
     def __init__(
         self, settings: Any, num_items: int, num_users: int, **kwargs: Any

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,6 +12,13 @@ from pipelines import compare, comparison_table, ledger, robustness
 from s4rec_tf import spec, testing
 
 NUM_ITEMS = 12
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch):
+    """The commands choose a backend and what a signal does, for their process."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

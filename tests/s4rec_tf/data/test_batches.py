@@ -59,12 +59,11 @@ def test_a_sequence_has_a_target_at_every_position():
     }
 
 
-def test_users_longer_than_what_is_seen_are_a_sample_each():
-    # 4, 1 and 3 actions: 2 2/3 on average.
-    prefixes = training_samples(TINY, "auto", max_length=3)
-    assert (len(prefixes), prefixes.num_targets) == (5, 1)
-    sequences = training_samples(TINY, "auto", max_length=2)
-    assert (len(sequences), sequences.num_targets) == (2, 2)
+@pytest.mark.parametrize(("length", "expected"), [(50, (147, 1)), (51, (3, 7))])
+def test_users_of_many_actions_are_a_sample_each(length, expected):
+    users = train_split([[1] * length] * 3, head_above=3)
+    samples = training_samples(users, "auto", max_length=7)
+    assert (len(samples), samples.num_targets) == expected
 
 
 def test_no_sample_at_all_is_an_error():

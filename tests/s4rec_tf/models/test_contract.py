@@ -34,6 +34,8 @@ TRAINED_WITH = {
     "ssi": {"epochs": 8, "teacher_epochs": 8, "teachers": "session"},
 }
 """What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
+DEAR = {"cl4srec", "coserec", "grec", "iclrec", "s3rec", "ssi"}
+"""Models that take half a minute to train: SASRec's kin, and those of stages."""
 BOTH_WAYS = {"bert4rec", "grec"}
 """Models whose state at an item looks at later items by design."""
 
@@ -249,7 +251,13 @@ def test_learns_tastes(name, tastes, tmp_path):
     assert best_value > 0.9 * np.mean(1 / np.log2([2, 3, 4]))
 
 
-@pytest.mark.parametrize("name", sorted(set(GRADIENT_MODELS) - ORDERLESS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in DEAR else ())
+        for name in sorted(set(GRADIENT_MODELS) - ORDERLESS)
+    ],
+)
 def test_learns_a_chain(name, chain, tmp_path):
     assert train(name, chain, tmp_path / "run").best_value > 0.8
     model, _ = runs.restore_best(tmp_path / "run", chain)
@@ -263,7 +271,7 @@ def test_learns_a_chain(name, chain, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name in ("bpr", "sasrec") else pytest.mark.slow)
+        pytest.param(name, marks=() if name == "bpr" else pytest.mark.slow)
         for name in GRADIENT_MODELS
     ],
 )
@@ -293,7 +301,13 @@ def test_an_unknown_model_names_the_known_ones():
         config.resolve("gru")
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in DEAR else ())
+        for name in sorted(MODELS)
+    ],
+)
 def test_the_export_answers_what_evaluation_ranks(name, chain, tmp_path):
     users = records.read_split(chain, "valid")
     train_users = records.read_split(chain, "train").user_ids
