@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipelines import family
+from pipelines.experiment_queue import QueueError, Run
+
+if TYPE_CHECKING:
+    from pipelines.training_backends import Backend
 
 _OUTPUT = "out/comparison/NAME"
 
@@ -38,30 +42,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
-    backend = family.begin(args)
-    from pipelines.experiment_queue import QueueError
 
-    try:
+    def plan() -> tuple[list[Run], tuple[list[Run], str]]:
         runs = family.runs_of(args)
-        reference = _reference(args.against, [run.model for run in runs])
-    except QueueError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 2
-    try:
-        is_whole = family.work(args, backend, runs)
-        _write(args, backend, runs, reference)
-    except (ValueError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0 if is_whole else 1
+        return runs, (runs, _reference(args.against, [run.model for run in runs]))
+
+    return family.run_command(
+        "compare", args, plan, lambda backend, planned: _write(args, backend, *planned)
+    )
 
 
 def _reference(asked: str | None, models: Sequence[str]) -> str:
-    from pipelines.experiment_queue import QueueError
-
     if asked is None:
         return "s4rec" if "s4rec" in models else models[0]
     if asked not in models:
@@ -73,13 +64,12 @@ def _reference(asked: str | None, models: Sequence[str]) -> str:
 
 
 def _write(
-    args: argparse.Namespace, backend: Any, runs: Sequence[Any], reference: str
+    args: argparse.Namespace, backend: Backend, runs: Sequence[Run], reference: str
 ) -> None:
     import yaml
 
     from pipelines import comparison_table, report_page
     from pipelines.report import NAMES, PUBLISHED
-    from pipelines.run_folders import replace
 
     name = family.dataset_name(args.dataset)
     groups = family.finished_groups(args, backend, runs)
@@ -102,15 +92,12 @@ def _write(
     missing = [model for model in resolved if model not in finished]
     blocks = comparison.blocks(missing)
     title = f"Models on {NAMES.get(name, name)}"
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, text in (
-        (".html", report_page.as_html(title, blocks)),
-        (".md", report_page.as_markdown(title, blocks)),
-        (".csv", comparison.as_csv()),
-    ):
-        path = args.output.with_name(args.output.name + suffix)
-        replace(path, text.encode())
-        print(path)
+    texts = {
+        ".html": report_page.as_html(title, blocks),
+        ".md": report_page.as_markdown(title, blocks),
+        ".csv": comparison.as_csv(),
+    }
+    family.write_files(args.output, texts)
 
 
 if __name__ == "__main__":

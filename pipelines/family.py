@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -147,6 +147,52 @@ def begin(args: argparse.Namespace) -> Backend:
     os.environ["KERAS_BACKEND"] = backend.name
     os.environ.update({name: os.environ.get(name, QUIET[name]) for name in QUIET})
     return backend
+
+
+def run_command(
+    name: str,
+    args: argparse.Namespace,
+    plan: Callable[[], tuple[list[Run], Any]],
+    write: Callable[[Backend, Any], None],
+) -> int:
+    """Runs what is planned and writes what it came to.
+
+    Args:
+        name: of the command, for messages.
+        args: its command line.
+        plan: the runs, and what `write` shall know of them.
+        write: writes the tables of what has finished.
+
+    Returns:
+        the exit code.
+    """
+    backend = begin(args)
+    try:
+        runs, planned = plan()
+    except QueueError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    try:
+        is_whole = work(args, backend, runs)
+        write(backend, planned)
+    except (ValueError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0 if is_whole else 1
+
+
+def write_files(output: Path, texts: Mapping[str, str]) -> None:
+    """Writes `OUTPUT` with every suffix whole or not at all, and says where."""
+    from pipelines.run_folders import replace
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, text in texts.items():
+        path = output.with_name(output.name + suffix)
+        replace(path, text.encode())
+        print(path)
 
 
 def _leave(number: int, _: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from pipelines import family
 if TYPE_CHECKING:
     from pipelines.experiment_queue import Run
     from pipelines.report_groups import Group
+    from pipelines.training_backends import Backend
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 METRIC = "NDCG@20"
@@ -53,36 +54,27 @@ def _shares(parser: argparse.ArgumentParser, text: str) -> list[float]:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
-    backend = family.begin(args)
-    from pipelines.experiment_queue import QueueError
+    return family.run_command(
+        "robustness",
+        args,
+        lambda: _plan(args),
+        lambda backend, by_share: _write(args, backend, by_share),
+    )
 
-    try:
-        by_share = {0.0: family.runs_of(args)}
-        for share in args.shares:
-            settings, variant = {"replaced_share": share}, f"replaced_share={share:g}"
-            by_share[share] = family.runs_of(args, settings, variant)
-    except QueueError as error:
-        print(f"robustness: {error}", file=sys.stderr)
-        return 2
-    try:
-        runs = [run for runs in by_share.values() for run in runs]
-        is_whole = family.work(args, backend, runs)
-        _write(args, backend, by_share)
-    except (ValueError, OSError) as error:
-        print(f"robustness: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0 if is_whole else 1
+
+def _plan(args: argparse.Namespace) -> tuple[list[Run], dict[float, list[Run]]]:
+    by_share = {0.0: family.runs_of(args)}
+    for share in args.shares:
+        settings, variant = {"replaced_share": share}, f"replaced_share={share:g}"
+        by_share[share] = family.runs_of(args, settings, variant)
+    return [run for runs in by_share.values() for run in runs], by_share
 
 
 def _write(
-    args: argparse.Namespace, backend: Any, by_share: Mapping[float, Sequence[Run]]
+    args: argparse.Namespace, backend: Backend, by_share: Mapping[float, Sequence[Run]]
 ) -> None:
     from pipelines import report_page
     from pipelines.report import NAMES
-    from pipelines.run_folders import replace
 
     name = family.dataset_name(args.dataset)
     found = {
@@ -91,14 +83,11 @@ def _write(
     }
     title = f"Robustness on {NAMES.get(name, name)}"
     blocks = robustness_blocks(found)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, write in (
-        (".html", report_page.as_html),
-        (".md", report_page.as_markdown),
-    ):
-        path = args.output.with_name(args.output.name + suffix)
-        replace(path, write(title, blocks).encode())
-        print(path)
+    texts = {
+        ".html": report_page.as_html(title, blocks),
+        ".md": report_page.as_markdown(title, blocks),
+    }
+    family.write_files(args.output, texts)
 
 
 def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:

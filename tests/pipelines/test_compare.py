@@ -124,6 +124,7 @@ def test_every_seed_is_a_line_of_the_csv(dataset, tmp_path):
     assert row["NDCG@20"] == "0.3000 ± 0.1414"
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run(dataset, tmp_path, capfd):
     code, output = run(compare, dataset, tmp_path, "--models", "popularity")
     assert code == 0, capfd.readouterr().err

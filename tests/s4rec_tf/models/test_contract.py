@@ -34,7 +34,10 @@ TRAINED_WITH = {
     "ssi": {"epochs": 8, "teacher_epochs": 8, "teachers": "session"},
 }
 """What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
-DEAR = {"cl4srec", "coserec", "grec", "iclrec", "s3rec", "ssi"}
+DEAR = {
+    *("bert4rec", "cl4srec", "coserec", "dssrec"),
+    *("grec", "iclrec", "s3rec", "ssi"),
+}
 """Models that take half a minute to train: SASRec's kin, and those of stages."""
 BOTH_WAYS = {"bert4rec", "grec"}
 """Models whose state at an item looks at later items by design."""

@@ -32,6 +32,7 @@ def uninterrupted(dataset, tmp_path_factory):
     return runs.RunDir(run_dir)
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_resumes_with_the_same_clusters(
     dataset, uninterrupted, tmp_path
 ):

@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[3]
 
 # Adam alone would hide a gradient of the wrong scale.
 @pytest.fixture(
-    scope="module", params=[("sgd", "prefix"), ("sgd", "sequence"), ("adam", "prefix")]
+    scope="module",
+    params=[
+        ("sgd", "prefix"),
+        pytest.param(("sgd", "sequence"), marks=pytest.mark.slow),
+        ("adam", "prefix"),
+    ],
 )
 def results(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("replicas") / "results.npz"
