@@ -50,6 +50,7 @@ DEV = [
     "pytest>=9,<10",
     "prometheus-client>=0.20,<1",  # reads the server's metrics in tests
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
+    "pytest-timeout>=2.4,<3",  # a test that hangs fails and shows where
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
     "moto[s3]>=5,<6",  # an S3 server to test against
     "flask>=3,<4",  # moto's server runs on it
