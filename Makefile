@@ -52,10 +52,10 @@ test: setup ## run the tests (under 15 minutes on two cores)
 	$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
 
 test-slow: setup ## run the tests that take minutes each
-	$(RUN) -m pytest -m slow $(TESTS)
+	$(RUN) -m pytest -m slow --timeout 3600 $(TESTS)
 
 test-engines: setup ## whole data jobs in Beam's worker processes
-	$(RUN) -m pytest -m engines $(TESTS)
+	$(RUN) -m pytest -m engines --timeout 3600 $(TESTS)
 
 test-flink: setup ## whole data jobs on Apache Flink, fetched into .cache (needs java, mvn)
 	$(RUN) tests/beam_jobs/fetch_flink.py

@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
+from beam_jobs import worker_processes
 from beam_jobs.remote_path import set_flags
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -56,6 +57,7 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
         local = local_flags(seconds, num_cores) if is_local else []
         with contextlib.ExitStack() as stack:
             if len(local) > 1:
+                worker_processes.use()
                 stack.enter_context(_workers_talk_kept())
             run_pipeline(wire, [*local, *flags])
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import apache_beam as beam
 import pytest
+from apache_beam.runners.portability import local_job_service
 
 from beam_jobs.runner import (
     UnfinishedPipeline,
@@ -70,3 +73,21 @@ def test_worker_processes_are_quiet_unless_they_fail(capfd):
             lambda pipeline: pipeline | beam.Create([1]) | beam.Map(fail), seconds=1e6
         )
     assert "Python sdk harness exiting" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.timeout(120)
+def test_a_failure_is_told_before_every_worker_has_connected(monkeypatch):
+    start, started = local_job_service.SubprocessSdkWorker.run, []
+
+    def start_late(worker):
+        started.append(worker)
+        if len(started) == 1:
+            time.sleep(6)
+        start(worker)
+
+    monkeypatch.setattr(local_job_service.SubprocessSdkWorker, "run", start_late)
+    with pytest.raises(RuntimeError, match="worker has 1"):
+        with_flags([])(
+            lambda pipeline: pipeline | beam.Create([1]) | beam.Map(fail), seconds=1e6
+        )
+    assert len(started) > 1
