@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -195,12 +194,17 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log", 1)
     output = tmp_path / "out"
     argv = ["--input", str(log), "--output", str(output), "--k_core=2"]
+    # Set by the child itself: Python code between fork and exec meets gRPC's threads.
+    limited = (
+        "import os, resource, sys; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
     job = subprocess.run(
-        [sys.executable, "-m", "beam_jobs.prepare_dataset", *argv],
+        [sys.executable, "-c", limited, "-m", "beam_jobs.prepare_dataset", *argv],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
     )
     assert job.returncode == 1
     said = last_line(job.stderr)
