@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 NAME = "bench"
-MAX_K = 100
+MAX_K = 20
 _USERS = 500
 
 
-def write_export(folder: Path, num_items: int, index: str = "exact") -> Path:
+def write_export(folder: Path, num_items: int, index: str = "grouped") -> Path:
     """Exports a SASRec of the default sizes over a generated dataset.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 TABLE_DTYPES = {
+    "grouped": ("float32",),
     "exact": ("float32",),
     "streaming": ("float32", "bfloat16", "int8"),
     "scann": ("float32", "int8"),
@@ -34,7 +35,7 @@ class IndexKind:
         RetrievalError: if there is no such kind or it cannot hold the dtype.
     """
 
-    name: str = "exact"
+    name: str = "grouped"
     table_dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -50,8 +51,8 @@ class IndexKind:
             )
 
 
-EXACT = IndexKind()
-"""One product over float32 vectors."""
+DEFAULT = IndexKind()
+"""Exact, by one product over float32 vectors."""
 
 
 def all_dtypes() -> tuple[str, ...]:

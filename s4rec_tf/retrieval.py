@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from s4rec_tf import spec
-from s4rec_tf.index_kinds import EXACT, IndexKind, RetrievalError
+from s4rec_tf.index_kinds import DEFAULT, IndexKind, RetrievalError
+from s4rec_tf.grouped_table import GroupedTable
 from s4rec_tf.item_rows import ItemRows
 from s4rec_tf.item_tables import FloatTable, make_table
 from s4rec_tf.scann_index import ScannIndex
@@ -72,6 +73,24 @@ class Index(Protocol):
         """
 
 
+class GroupedIndex:
+    """All scores in one product, the best of them found by groups."""
+
+    def __init__(
+        self, vectors: tf.Tensor, item_ids: tf.Tensor, table_dtype: str
+    ) -> None:
+        """Copies float32 [V, d], the one `table_dtype`, and int32 [V] item ids."""
+        self.num_items = int(vectors.shape[0])
+        self._table = GroupedTable(vectors)
+        self.items = ItemRows(self._table, tf.Variable(item_ids, trainable=False))
+        self.trackables = self.items.trackables
+
+    def top(self, user_vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Index`."""
+        scores, rows = self._table.top(user_vectors, k)
+        return scores, self.items.ids_at(rows)
+
+
 class ExactIndex:
     """All scores in one product, by tensorflow-recommenders' BruteForce."""
 
@@ -119,6 +138,7 @@ class ScoredIndex:
 
 
 _BUILDERS: dict[str, Callable[[tf.Tensor, tf.Tensor, str], Index]] = {
+    "grouped": GroupedIndex,
     "exact": ExactIndex,
     "streaming": StreamingIndex,
     "scann": ScannIndex,
@@ -128,7 +148,7 @@ _BUILDERS: dict[str, Callable[[tf.Tensor, tf.Tensor, str], Index]] = {
 def build_index(
     item_vectors: tf.Tensor,
     item_ids: tf.Tensor | None = None,
-    kind: IndexKind = EXACT,
+    kind: IndexKind = DEFAULT,
     pair_scores: PairScores | None = None,
 ) -> Index:
     """The index of a kind over copies of the vectors.
@@ -155,9 +175,9 @@ def build_index(
         item_ids = tf.range(first, first + int(vectors.shape[0]), dtype=tf.int32)
     if pair_scores is None:
         return _BUILDERS[kind.name](vectors, item_ids, kind.table_dtype)
-    if kind != EXACT:
+    if kind != DEFAULT:
         raise RetrievalError(
-            "a model whose score is no inner product needs the index exact in float32. "
+            f"a model whose score is no inner product needs the index {DEFAULT.name}. "
             f"Received: {kind.name} in {kind.table_dtype}"
         )
     return ScoredIndex(vectors, item_ids, pair_scores)

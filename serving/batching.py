@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from serving import contract, metrics
 from serving.config_files import BatchingParameters
 from serving.contract import Code, StatusError
+from serving.session_callable import quick_callable
 
 LIST_WIDTH = 64
 """Lists of free width (`exclude`, `allow`) are padded to it; wider ones go alone.
@@ -57,10 +58,11 @@ class Batcher:
                 for tensor, result in zip(call.outputs, results, strict=True)
                 if tensor.name in index
             }
-            self._run = session.make_callable(
-                [by_alias[alias] for alias in self._outputs],
-                [feeds[alias] for alias in self._aliases],
-            )
+        self._run = quick_callable(
+            session,
+            [by_alias[alias].name for alias in self._outputs],
+            [feeds[alias].name for alias in self._aliases],
+        )
 
     def run(
         self, outputs: Sequence[str], arrays: Sequence[np.ndarray]

@@ -16,6 +16,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving import contract, custom_ops, metrics, tensors, version_files
 from serving.contract import Code, StatusError
+from serving.session_callable import quick_callable
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
@@ -176,20 +177,13 @@ class Servable:
         key = (name, outputs)
         # Two threads may make the same one: harmless, the later stays.
         if key not in self._callables:
-            signature, graph = self.signatures[name], self._session.graph
-            with graph.as_default():
-                self._callables[key] = self._session.make_callable(
-                    [_tensor(graph, signature.outputs[alias]) for alias in outputs],
-                    [
-                        _tensor(graph, signature.inputs[alias])
-                        for alias in sorted(signature.inputs)
-                    ],
-                )
+            signature = self.signatures[name]
+            self._callables[key] = quick_callable(
+                self._session,
+                [signature.outputs[alias].name for alias in outputs],
+                [signature.inputs[alias].name for alias in sorted(signature.inputs)],
+            )
         return self._callables[key]
-
-
-def _tensor(graph: tf.Graph, info: meta_graph_pb2.TensorInfo) -> tf.Tensor:
-    return graph.get_tensor_by_name(info.name)
 
 
 def check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) -> None:

@@ -44,9 +44,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--index",
         choices=list(index_kinds.TABLE_DTYPES),
-        default="exact",
-        help="exact: one product; streaming: exact, in parts, for many items; scann: "
-        "approximate, needs ScaNN's operations in the server; default exact",
+        default=index_kinds.DEFAULT.name,
+        help="grouped: exact, one product; exact: the same by tensorflow-recommenders; "
+        "streaming: exact, in parts, for many items; scann: approximate, needs ScaNN's "
+        "operations in the server; default grouped",
     )
     add(
         "--table_dtype",

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from s4rec_tf import retrieval, spec
 from s4rec_tf.export import protocol
-from s4rec_tf.index_kinds import EXACT, IndexKind
+from s4rec_tf.index_kinds import DEFAULT, IndexKind
 
 Answer = dict[str, tf.Tensor]
 
@@ -75,7 +75,7 @@ class ServableRecommender(tf.Module):
         max_k: int,
         is_offered: np.ndarray,
         user_ids: np.ndarray | None = None,
-        index: IndexKind = EXACT,
+        index: IndexKind = DEFAULT,
     ) -> None:
         """Builds the index and the tables.
 

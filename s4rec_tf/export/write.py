@@ -16,7 +16,7 @@ from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export.popularity import all_counts, training_users
-from s4rec_tf.index_kinds import EXACT, IndexKind
+from s4rec_tf.index_kinds import DEFAULT, IndexKind
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -31,7 +31,7 @@ def write_version(
     popularity: np.ndarray,
     card: dict[str, Any],
     without_validation: protocol.Recommender | None = None,
-    index: IndexKind = EXACT,
+    index: IndexKind = DEFAULT,
 ) -> Path:
     """Exports the model as the next version.
 

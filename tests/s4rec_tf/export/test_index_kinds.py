@@ -15,6 +15,7 @@ from tests.s4rec_tf.export.test_foreign_loaders import operations_of_others
 from tests.s4rec_tf.export.test_write_version import write_again
 
 KINDS = [
+    IndexKind("grouped", "float32"),
     IndexKind("exact", "float32"),
     IndexKind("streaming", "float32"),
     IndexKind("streaming", "bfloat16"),
@@ -22,7 +23,7 @@ KINDS = [
     IndexKind("scann", "float32"),
     IndexKind("scann", "int8"),
 ]
-EXACT_KINDS = KINDS[:4]
+EXACT_KINDS = KINDS[:5]
 every_kind = pytest.mark.parametrize(
     "kind", KINDS, ids=lambda kind: f"{kind.name}-{kind.table_dtype}"
 )
@@ -127,6 +128,34 @@ def test_parts_do_not_show(monkeypatch, part_rows):
         )
 
 
+@pytest.mark.parametrize("num_items", [1, 40, 201, 5000])
+def test_groups_do_not_show(num_items):
+    """Few different vectors: nearly all scores are equal to many others."""
+    generator = np.random.default_rng(num_items)
+    vectors = generator.integers(-1, 2, [num_items, 3]).astype("float32")
+    users = generator.integers(-1, 2, [7, 3]).astype("float32")
+    index = retrieval.build_index(vectors, kind=IndexKind("grouped"))
+    for k in {1, min(num_items, 60), num_items}:
+        scores, item_ids = index.top(tf.constant(users), tf.constant(k))
+        expected = np.argsort(-(users @ vectors.T), axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(item_ids, expected + 1)
+        np.testing.assert_array_equal(
+            scores, np.take_along_axis(users @ vectors.T, expected, 1)
+        )
+    rows = tf.constant(generator.integers(0, num_items, [4, 2]), tf.int32)
+    np.testing.assert_array_equal(index.items.vectors_at(rows), vectors[rows])
+
+
+def test_similar_items_of_groups_are_those_of_parts(built):
+    rows = tf.constant([0, 17, 2999])
+    for own, other in zip(
+        built[KINDS[0]].items.similar(rows, tf.constant(30)),
+        built[IndexKind("streaming")].items.similar(rows, tf.constant(30)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(own, other, atol=1e-6)
+
+
 @every_kind
 def test_no_users(built, kind):
     scores, item_ids = built[kind].top(tf.zeros([0, 16]), tf.constant(5))
@@ -146,7 +175,7 @@ def test_a_row_of_zeros_has_scores(dtype):
 @pytest.mark.parametrize(
     ("name", "dtype", "text"),
     [
-        ("annoy", "float32", "exact, streaming, scann. Received: 'annoy'"),
+        ("annoy", "float32", "grouped, exact, streaming, scann. Received: 'annoy'"),
         ("exact", "int8", "index exact must be one of float32. Received: 'int8'"),
         ("scann", "bfloat16", "must be one of float32, int8. Received: 'bfloat16'"),
     ],

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from s4rec_tf import retrieval
+from s4rec_tf.index_kinds import IndexKind
 
 
 def test_index_orders_by_inner_product_and_ties_by_item_id():
@@ -65,4 +66,4 @@ def test_library_that_refuses_keras_3_is_explained(monkeypatch):
     # What an import gives after TensorFlow was imported without the variable.
     monkeypatch.setitem(sys.modules, "tensorflow_recommenders.layers", None)
     with pytest.raises(retrieval.RetrievalError, match="TF_USE_LEGACY_KERAS=1"):
-        retrieval.build_index(np.ones([2, 2], np.float32))
+        retrieval.build_index(np.ones([2, 2], np.float32), kind=IndexKind("exact"))
