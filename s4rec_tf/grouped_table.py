@@ -94,9 +94,7 @@ class GroupedTable:
     def inverse_lengths(self) -> tf.Tensor:
         """See `ItemTable`."""
         lengths = tf.transpose(tf.norm(self._columns, axis=0))
-        return tf.math.divide_no_nan(
-            1.0, tf.reshape(lengths, [-1])[: self._num_items]
-        )
+        return tf.math.divide_no_nan(1.0, tf.reshape(lengths, [-1])[: self._num_items])
 
     def _products(self, user_vectors: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         """[B, m, g] of users [B, d] and columns [d, m, g]."""
@@ -107,5 +105,5 @@ class GroupedTable:
 
 
 def group_size(num_items: int) -> int:
-    """m for V items: the power of two next to sqrt(V / 50)."""
+    """The power of two next to sqrt(V / 50)."""
     return 2 ** max(round(math.log2(num_items / _USUAL_K) / 2), 0)

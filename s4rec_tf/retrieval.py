@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from s4rec_tf import spec
-from s4rec_tf.index_kinds import DEFAULT, IndexKind, RetrievalError
 from s4rec_tf.grouped_table import GroupedTable
+from s4rec_tf.index_kinds import DEFAULT, IndexKind, RetrievalError
 from s4rec_tf.item_rows import ItemRows
 from s4rec_tf.item_tables import FloatTable, make_table
 from s4rec_tf.scann_index import ScannIndex

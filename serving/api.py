@@ -45,17 +45,16 @@ class ModelApi:
         self._max_batch_rows = max_batch_rows
         self._reload = reload
 
-    def predict(
-        self, request: predict_pb2.PredictRequest, entrypoint: str = "GRPC"
-    ) -> predict_pb2.PredictResponse:
-        """Answers by one signature of one version.
+    def predict(self, request: predict_pb2.PredictRequest) -> bytes:
+        """The serialized PredictResponse, over gRPC, of one signature of one version.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
-        with self.counted(request.model_spec.name, "Predict", entrypoint):
+        with self.counted(request.model_spec.name, "Predict", "GRPC"):
             with self.lease(request) as servable:
-                return self.answer(servable, request)
+                self._check_rows(request)
+                return servable.predict_serialized(request)
 
     def counted(
         self, model_name: str, api: str, entrypoint: str
@@ -83,13 +82,16 @@ class ModelApi:
         Raises:
             StatusError: with TF Serving's codes.
         """
+        self._check_rows(request)
+        return servable.predict(request)
+
+    def _check_rows(self, request: predict_pb2.PredictRequest) -> None:
         rows = max((_rows(proto) for proto in request.inputs.values()), default=0)
         if rows > self._max_batch_rows:
             raise contract.invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._max_batch_rows}"
             )
-        return servable.predict(request)
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

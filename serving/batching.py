@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from serving import contract, metrics
 from serving.config_files import BatchingParameters
 from serving.contract import Code, StatusError
+from serving.message_batching import MessageBatcher, can_answer, takes_one_text
 from serving.session_callable import quick_callable
 
 LIST_WIDTH = 64
@@ -117,6 +118,7 @@ class Batchers:
         self._parameters = parameters
         self._lock = threading.Lock()
         self._known: dict[str, Batcher] = {}
+        self._of_messages: dict[tuple[str, tuple[str, ...]], MessageBatcher | None] = {}
 
     def of(self, name: str, signature: meta_graph_pb2.SignatureDef) -> Batcher:
         """The batcher of a signature.
@@ -130,6 +132,38 @@ class Batchers:
                     batcher = Batcher(self._session, name, signature, self._parameters)
                     self._known[name] = batcher
         return self._known[name]
+
+    def of_messages(
+        self,
+        name: str,
+        signature: meta_graph_pb2.SignatureDef,
+        outputs: tuple[str, ...],
+    ) -> MessageBatcher | None:
+        """The batcher of messages of a signature; None if it needs arrays.
+
+        Args:
+            name: of the signature.
+            signature: its definition.
+            outputs: aliases to answer, sorted.
+        """
+        key = (name, outputs)
+        if key not in self._of_messages:
+            with self._lock:
+                if key not in self._of_messages:
+                    self._of_messages[key] = self._make(name, signature, outputs)
+        return self._of_messages[key]
+
+    def _make(
+        self,
+        name: str,
+        signature: meta_graph_pb2.SignatureDef,
+        outputs: tuple[str, ...],
+    ) -> MessageBatcher | None:
+        graph = self._session.graph
+        if not takes_one_text(signature) or not can_answer(graph, signature, outputs):
+            return None
+        _call_of(graph, name, signature)
+        return MessageBatcher(self._session, name, signature, outputs, self._parameters)
 
 
 def _is_list(info: meta_graph_pb2.TensorInfo) -> bool:

@@ -16,7 +16,11 @@ from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from serving import admission, contract, security
 from serving import api as model_api
@@ -66,7 +70,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._api = api
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answers a PredictRequest."""
+        """Answers a PredictRequest by a serialized PredictResponse."""
         return _answer(self._api.predict, request, context)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -163,9 +167,9 @@ def start(
         maximum_concurrent_rpcs=options.max_concurrent,
         options=list(_arguments(options).items()),
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(api), server
-    )
+    service = PredictionService(api)
+    server.add_generic_rpc_handlers((_serialized_predict(service),))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)
     if options.is_health_offered:
         _add_health(server)
@@ -174,6 +178,16 @@ def start(
         _listen(server, f"unix:{options.socket_path}", options)
     server.start()
     return server, bound
+
+
+def _serialized_predict(service: PredictionService) -> grpc.GenericRpcHandler:
+    """Predict, whose answers are messages already; asked before the generated one."""
+    method = grpc.unary_unary_rpc_method_handler(
+        service.Predict, request_deserializer=predict_pb2.PredictRequest.FromString
+    )
+    return grpc.method_handlers_generic_handler(
+        "tensorflow.serving.PredictionService", {"Predict": method}
+    )
 
 
 def _interceptors(options: GrpcOptions) -> list[grpc.ServerInterceptor]:

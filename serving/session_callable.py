@@ -29,5 +29,7 @@ def quick_callable(
         feeds: names of tensors.
     """
     options = config_pb2.CallableOptions(fetch=fetches, feed=feeds)
+    # The thread that waits for the answer may as well work on it.
+    options.run_options.inter_op_thread_pool = -1
     call: QuickCallable = session._make_callable_from_options(options)
     return call

@@ -15,28 +15,39 @@ from keras import ops
 Tensor = Any
 
 
-def repeat_rows(vector: Tensor, num_rows: Tensor) -> Tensor:
-    """One vector as every row of a matrix.
-
-    Args:
-        vector: [d].
-        num_rows: N.
-
-    Returns:
-        [N, d].
-    """
+def add_to_rows(rows: Tensor, vector: Tensor) -> Tensor:
+    """Rows [N, d] plus a vector [d]."""
 
     @ops.custom_gradient
-    def repeated(values: Tensor) -> tuple[Tensor, Any]:
-        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+    def added(rows: Tensor, vector: Tensor) -> tuple[Tensor, Any]:
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
             of_rows = args[0] if upstream is None else upstream
-            # With a single row of ones the compiler would make a sum of it again.
-            ones = ops.ones((2, num_rows), dtype=of_rows.dtype)
-            return ops.matmul(ones, of_rows)[:1]
+            return of_rows, _sum_of_rows(of_rows)
 
-        return ops.broadcast_to(values, (num_rows, values.shape[1])), gradient
+        return rows + vector, gradient
 
-    return repeated(ops.reshape(vector, (1, -1)))
+    return added(rows, ops.reshape(vector, (-1,)))
+
+
+def scale_rows(rows: Tensor, vector: Tensor) -> Tensor:
+    """Rows [N, d] times a vector [d], element by element."""
+
+    @ops.custom_gradient
+    def scaled(rows: Tensor, vector: Tensor) -> tuple[Tensor, Any]:
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
+            of_rows = args[0] if upstream is None else upstream
+            return of_rows * vector, _sum_of_rows(of_rows * rows)
+
+        return rows * vector, gradient
+
+    return scaled(rows, ops.reshape(vector, (-1,)))
+
+
+def _sum_of_rows(rows: Tensor) -> Tensor:
+    """[N, d] -> [d]."""
+    # With a single row of ones the compiler would make a sum of it again.
+    ones = ops.ones((2, ops.shape(rows)[0]), dtype=rows.dtype)
+    return ops.matmul(ones, rows)[0]
 
 
 class Dense(keras.layers.Dense):
@@ -45,7 +56,7 @@ class Dense(keras.layers.Dense):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """[N, d] -> [N, units]."""
         products = ops.matmul(inputs, self.kernel)
-        outputs = products + repeat_rows(self.bias, ops.shape(inputs)[0])
+        outputs = add_to_rows(products, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
 
@@ -58,9 +69,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
         centred = values - ops.mean(values, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         normalized = centred * ops.rsqrt(variance + self.epsilon)
-        num_rows = ops.shape(inputs)[0]
         gamma, beta = (
-            repeat_rows(ops.cast(weight, "float32"), num_rows)
-            for weight in (self.gamma, self.beta)
+            ops.cast(weight, "float32") for weight in (self.gamma, self.beta)
         )
-        return ops.cast(normalized * gamma + beta, inputs.dtype)
+        scaled = add_to_rows(scale_rows(normalized, gamma), beta)
+        return ops.cast(scaled, inputs.dtype)

@@ -5,6 +5,7 @@ from concurrent import futures
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
 
 from serving import config_files, metrics
 from serving.config_files import BatchingParameters
@@ -51,6 +52,69 @@ def test_every_signature_answers_as_alone(alone, batched, served_export):
     assert len(requests) == 14
     for request in requests:
         same(batched.predict(request), alone.predict(request))
+
+
+def is_quick(servable, request):
+    return servable._message_outputs(request) is not None
+
+
+@pytest.mark.parametrize("output_filter", [[], ["scores"], ["scores", "item_ids"]])
+def test_messages_are_read_and_written_by_the_graph_as_by_python(
+    alone, batched, served_export, output_filter
+):
+    for request in warmup_requests(served_export.version):
+        if request.model_spec.signature_name not in ("", "serving_default"):
+            assert not is_quick(batched, request)
+            continue
+        request.output_filter[:] = output_filter
+        assert is_quick(batched, request) == (
+            len(request.inputs["history"].string_val) == len(HISTORY)
+        )
+        expected = alone.predict(request)
+        received = predict_pb2.PredictResponse.FromString(
+            batched.predict_serialized(request)
+        )
+        same(received, expected)
+        assert received.model_spec == expected.model_spec
+        for name, proto in expected.outputs.items():
+            assert received.outputs[name].dtype == proto.dtype
+            assert received.outputs[name].tensor_shape == proto.tensor_shape
+
+
+def test_messages_of_many_at_a_time(alone, batched):
+    requests = [
+        predict_request(history=[[""] * 5 + [*HISTORY[5:-1], f"item-{n % 60}"]])
+        for n in range(64)
+    ]
+    assert all(is_quick(batched, request) for request in requests[:2])
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(batched.predict_serialized, requests))
+    for request, answer in zip(requests, answers, strict=True):
+        same(predict_pb2.PredictResponse.FromString(answer), alone.predict(request))
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        np.zeros([1, len(HISTORY)], np.float32),
+        [HISTORY[1:]],
+        [HISTORY, HISTORY],
+        np.zeros([0, len(HISTORY)], object),
+    ],
+)
+def test_messages_that_are_no_row_of_text_go_as_before(alone, batched, history):
+    request = predict_request(history=history)
+    assert not is_quick(batched, request)
+    outcomes = []
+    for servable in (alone, batched):
+        try:
+            outcomes.append(servable.predict_serialized(request))
+        except StatusError as error:
+            outcomes.append((error.code, error.message))
+    if isinstance(outcomes[0], bytes):
+        same(*map(predict_pb2.PredictResponse.FromString, outcomes))
+    else:
+        assert outcomes[0] == outcomes[1]
 
 
 def recommend(number):
