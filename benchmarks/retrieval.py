@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.child import Child, ChildError
 from benchmarks.reporting import machine, markdown_table, say, table
-from s4rec_tf.index_kinds import TABLE_DTYPES
+from s4rec_tf.retrieval.kinds import TABLE_DTYPES
 
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
 WIDTH = 64

@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from benchmarks import child
 from benchmarks.process_memory import peak_bytes, resident_bytes
-from s4rec_tf import retrieval
-from s4rec_tf.index_kinds import IndexKind
+from s4rec_tf.retrieval import exclusions
+from s4rec_tf.retrieval.index import Index, build_index
+from s4rec_tf.retrieval.kinds import IndexKind
 
 K = 20
 EXCLUDED = 50
@@ -73,9 +74,9 @@ class Worker:
 
     def _answer(self, users: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
         """As the export answers: over-fetch, then drop what is excluded."""
-        width = retrieval.candidates_needed(excluded, K, self._index.num_items)
+        width = exclusions.candidates_needed(excluded, K, self._index.num_items)
         scores, item_ids = self._index.top(users, width)
-        return retrieval.drop_excluded(scores, item_ids, excluded, K)[1]
+        return exclusions.drop_excluded(scores, item_ids, excluded, K)[1]
 
     def _ask(self, users: np.ndarray) -> None:
         self._top(users, np.zeros([len(users), 1], np.int32))
@@ -90,8 +91,8 @@ class Worker:
         return round(float(np.mean(shares)), 4)
 
 
-def _build(path: Path, kind: IndexKind) -> retrieval.Index:
-    index = retrieval.build_index(np.load(path), kind=kind)
+def _build(path: Path, kind: IndexKind) -> Index:
+    index = build_index(np.load(path), kind=kind)
     _give_back()
     return index
 

@@ -23,13 +23,15 @@ from benchmarks.reporting import machine, markdown_table, say
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 SHARES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
-"""Offered loads, over the rate that 32 calls at a time get."""
+"""Offered loads, over the rate that `_THREADS` calls at a time get."""
 
+BATCHING = Path(__file__).parent.parent / "serving/batching_throughput.txt"
 SERVER_FLAGS = (
     "--tensorflow_intra_op_parallelism=1",
     "--tensorflow_inter_op_parallelism=1",
+    "--enable_batching",
 )
-_THREADS = 32
+_THREADS = 64
 _LARGEST_BATCH = 1024
 _HELD_SHARE = 0.97
 _CAPPED_SHARE = 0.1
@@ -47,6 +49,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--items", type=int, default=12_101, help="items of the export (12101)")
+    add("--max_k", type=int, default=20, help="items of an answer (20)")
     add("--seconds", type=float, default=8.0, help="of each offered load (8)")
     add("--processes", type=int, default=2, help="of the server and of the echo (2)")
     add("--max_p99_ms", type=float, default=100.0, help="of a load that is held (100)")
@@ -56,10 +59,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--peer", choices=("triton", "none"), default="triton", help="default triton")
     add("--write", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args(argv)
-    if min(args.items / 100, args.seconds, args.processes) < 1:
+    if min(args.items / 100, args.seconds, args.processes, args.max_k) < 1:
         parser.error(
-            "--items must be at least 100, --seconds and --processes at least 1. "
-            f"Received: {args.items}, {args.seconds}, {args.processes}"
+            "--items must be at least 100, --seconds, --processes and --max_k at least "
+            f"1. Received: {args.items}, {args.seconds}, {args.processes}, {args.max_k}"
         )
     return args
 
@@ -78,6 +81,7 @@ class Benchmark:
         self.predict, self.infer = requests.write(folder, args.items)
         self.flags = [
             *SERVER_FLAGS,
+            f"--batching_parameters_file={BATCHING}",
             f"--processes={args.processes}",
             f"--grpc_max_threads={_THREADS}",
             *args.server_flag,
@@ -88,7 +92,7 @@ class Benchmark:
         say(f"exporting a model of {self.args.items:,} items")
         module = [sys.executable, "-m", "benchmarks.serving_export"]
         subprocess.run(
-            [*module, str(self.folder), str(self.args.items)],
+            [*module, *map(str, (self.folder, self.args.items, self.args.max_k))],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -216,7 +220,9 @@ class Benchmark:
             "overload": overload,
             "in_process": in_process,
             "flags": self.flags,
-            "settings": {"items": self.args.items, "seconds": self.args.seconds},
+            "settings": {
+                name: getattr(self.args, name) for name in ("items", "max_k", "seconds")
+            },
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
         }
@@ -250,12 +256,14 @@ def page(report: dict[str, Any]) -> str:
         *("vs_echo", "p99_vs_echo", "vs_in_process", "vs_triton"),
     )
     overload = report["overload"]
+    flags = [flag.replace(str(BATCHING), BATCHING.name) for flag in report["flags"]]
     return (
         "# Serving under load\n\n"
         f"`python -m benchmarks.serving`, {report['date']}, {where['processor']}, "
         f"{where['cores']} cores shared with the load generator, {settings['items']:,} "
-        f"items, one history a request, {settings['seconds']:g} seconds a load. Flags "
-        f"of the server: `{' '.join(report['flags'])}`. What the columns are: "
+        f"items, one history a request, {settings['max_k']} items an answer, "
+        f"{settings['seconds']:g} seconds a load. Flags "
+        f"of the server: `{' '.join(flags)}`. What the columns are: "
         "[benchmarks.md](../benchmarks.md#serving).\n\n"
         + markdown_table([report], ratios)
         + "\n\n"

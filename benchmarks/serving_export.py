@@ -1,7 +1,7 @@
 """An export to serve: the architecture and sizes of a real one, weights untrained.
 
-`python -m benchmarks.serving_export FOLDER NUM_ITEMS` in a process of its own, since it
-loads TensorFlow and Keras. Times do not depend on the weights.
+`python -m benchmarks.serving_export FOLDER NUM_ITEMS MAX_K`, a process of its own since
+it loads TensorFlow and Keras. Times do not depend on the weights.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 
 NAME = "bench"
-MAX_K = 20
 _USERS = 500
 
 
-def write_export(folder: Path, num_items: int, index: str = "grouped") -> Path:
+def write_export(
+    folder: Path, num_items: int, max_k: int = 100, index: str = "grouped"
+) -> Path:
     """Exports a SASRec of the default sizes over a generated dataset.
 
     Args:
         folder: gets `dataset/` and `models/bench/1`.
         num_items: V; raw ids are `item-1` to `item-V`.
+        max_k: items of an answer.
         index: kind of the index.
 
     Returns:
@@ -29,7 +31,7 @@ def write_export(folder: Path, num_items: int, index: str = "grouped") -> Path:
     """
     from s4rec_tf import config, spec, testing
     from s4rec_tf.export import write
-    from s4rec_tf.index_kinds import IndexKind
+    from s4rec_tf.retrieval.kinds import IndexKind
     from s4rec_tf.train import runs
 
     sequences = testing.markov_sequences(_USERS, num_items)
@@ -43,7 +45,7 @@ def write_export(folder: Path, num_items: int, index: str = "grouped") -> Path:
         runs.build_model(settings, dataset.info()),
         dataset,
         export_dir,
-        max_k=MAX_K,
+        max_k=max_k,
         popularity=np.arange(num_items),
         card={},
         index=IndexKind(index),
@@ -57,4 +59,4 @@ def _parts(num_items: int) -> list[range]:
 
 
 if __name__ == "__main__":
-    write_export(Path(sys.argv[1]), int(sys.argv[2]))
+    write_export(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -12,10 +12,15 @@ import grpc
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 _BURST_SECONDS = 0.02
+_LEAST_BURST = 10
+"""Requests that come by chance within 20 ms where few are allowed a second."""
 
 
 class RateLimit:
-    """A bucket of permits that fills at a rate and holds what falls due in 20 ms."""
+    """A bucket of permits that fills at a rate.
+
+    It holds what falls due in 20 ms, and 10 permits or a second's at least.
+    """
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic):
         """Starts full.
@@ -25,7 +30,8 @@ class RateLimit:
             clock: seconds that only go up.
         """
         self._rate = per_second
-        self._most = max(1.0, per_second * _BURST_SECONDS)
+        least = min(per_second, _LEAST_BURST)
+        self._most = max(1.0, least, per_second * _BURST_SECONDS)
         self._clock = clock
         self._lock = threading.Lock()
         self._permits = self._most

@@ -23,11 +23,10 @@ DRIVERS = {
         "s4rec_tf.models",
     ),
     *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
-    "s4rec_tf.index_kinds",
+    "s4rec_tf.retrieval.kinds",
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
     *("s4rec_tf.analyze", "s4rec_tf.probe", "s4rec_tf.embedding_map"),
 }
-ITEMS = {"s4rec_tf.item_rows", "s4rec_tf.item_tables"}
 MAY_IMPORT = {
     "s4rec_tf": set(),
     "s4rec_tf.spec": set(),
@@ -44,15 +43,8 @@ MAY_IMPORT = {
     "s4rec_tf.encoding": {
         *("s4rec_tf.spec", "s4rec_tf.backend", "s4rec_tf.data", "s4rec_tf.models")
     },
-    "s4rec_tf.index_kinds": set(),
-    "s4rec_tf.item_tables": set(),
-    "s4rec_tf.item_rows": {"s4rec_tf.item_tables"},
-    "s4rec_tf.streaming_index": ITEMS,
-    "s4rec_tf.scann_index": {"s4rec_tf.spec", "s4rec_tf.index_kinds", *ITEMS},
-    "s4rec_tf.retrieval": {
-        *("s4rec_tf.spec", "s4rec_tf.index_kinds", *ITEMS),
-        *("s4rec_tf.streaming_index", "s4rec_tf.scann_index"),
-    },
+    "s4rec_tf.retrieval.kinds": set(),
+    "s4rec_tf.retrieval": {"s4rec_tf.spec", "s4rec_tf.retrieval.kinds"},
     "s4rec_tf.train": DRIVERS,
     "s4rec_tf.train_arrays": DRIVERS,
     "s4rec_tf.evaluate": DRIVERS,
@@ -73,10 +65,10 @@ MAY_IMPORT = {
 
 # Where alone a package may be imported, as the beginnings of module names.
 ONLY_IN = {
-    "tensorflow_recommenders": ("s4rec_tf.retrieval",),
+    "tensorflow_recommenders": ("s4rec_tf.retrieval.index",),
     "tensorflow_data_validation": ("beam_jobs.validation",),
     "apache_beam": ("beam_jobs",),
-    "scann": ("s4rec_tf.scann_index", "serving.custom_ops"),
+    "scann": ("s4rec_tf.retrieval.scann_tree", "serving.custom_ops"),
     "tf_keras": (),
     "jax": (
         *("s4rec_tf.train", "s4rec_tf.encoding"),

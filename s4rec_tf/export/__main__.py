@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s4rec_tf import index_kinds, spec
+from s4rec_tf import spec
 from s4rec_tf.export import protocol
+from s4rec_tf.retrieval import kinds
 
 TEST_METRICS = Path("evaluation") / "test.json"
 """What `python -m s4rec_tf.evaluate` leaves in the run folder."""
@@ -43,23 +44,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--index",
-        choices=list(index_kinds.TABLE_DTYPES),
-        default=index_kinds.DEFAULT.name,
+        choices=list(kinds.TABLE_DTYPES),
+        default=kinds.DEFAULT.name,
         help="grouped: exact, one product; exact: the same by tensorflow-recommenders; "
         "streaming: exact, in parts, for many items; scann: approximate, needs ScaNN's "
         "operations in the server; default grouped",
     )
     add(
         "--table_dtype",
-        choices=index_kinds.all_dtypes(),
+        choices=kinds.all_dtypes(),
         default="float32",
         help="of the item vectors in the index: bfloat16 (streaming) and int8 "
         "(streaming, scann) take a half and a quarter; default float32",
     )
     args = parser.parse_args(argv)
     try:
-        args.index = index_kinds.IndexKind(args.index, args.table_dtype)
-    except index_kinds.RetrievalError as error:
+        args.index = kinds.IndexKind(args.index, args.table_dtype)
+    except kinds.RetrievalError as error:
         parser.error(str(error))
     if args.max_k < 1:
         parser.error(f"--max_k must be at least 1. Received: {args.max_k}")
@@ -144,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         version = export(args)
     except (
         protocol.ExportError,
-        index_kinds.RetrievalError,
+        kinds.RetrievalError,
         spec.DatasetError,
         OSError,
     ) as error:

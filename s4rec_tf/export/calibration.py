@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize, special
 
-from s4rec_tf import retrieval, spec
+from s4rec_tf import spec
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.export.module import ServableRecommender
+from s4rec_tf.retrieval import exclusions
 
 MAX_USERS = 4096
 """Users that are asked: two numbers need no more."""
@@ -75,7 +76,7 @@ def _answers(
         history = tf.constant(sequences.padded(rows, width))
         encoded = servable.encode(history)
         values, items = (part.numpy() for part in servable.rank(encoded, history))
-        is_item = (values != retrieval.NO_SCORE.item()) & (items != spec.PAD_ID)
+        is_item = (values != exclusions.NO_SCORE.item()) & (items != spec.PAD_ID)
         is_item &= ~encoded.is_fallback.numpy()[:, None] & np.isfinite(values)
         is_hit = items == sequences.target_ids[rows][:, None]
         scores.append(values[is_item])

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s4rec_tf import retrieval, spec
+from s4rec_tf import spec
 from s4rec_tf.export import protocol
-from s4rec_tf.index_kinds import DEFAULT, IndexKind
+from s4rec_tf.retrieval import exclusions
+from s4rec_tf.retrieval.index import build_index
+from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
 Answer = dict[str, tf.Tensor]
 
@@ -111,7 +113,7 @@ class ServableRecommender(tf.Module):
             raise protocol.ExportError("every item of the dataset is retired")
         by_product = model.scores_by_product
         self._pair_scores = None if by_product else model.pair_scores
-        self._index = retrieval.build_index(
+        self._index = build_index(
             tf.gather(item_vectors, rows),
             tf.constant(rows + 1, tf.int32),
             index,
@@ -212,7 +214,7 @@ class ServableRecommender(tf.Module):
         Returns:
             scores float32 and item ids int32 [B, max_k], see `drop_excluded`.
         """
-        width = retrieval.candidates_needed(excluded, self.max_k, self.num_items)
+        width = exclusions.candidates_needed(excluded, self.max_k, self.num_items)
         scores, candidates = self._index.top(users.vectors, width)
         return self.popular_instead(users.is_fallback, scores, candidates, excluded)
 
@@ -240,7 +242,7 @@ class ServableRecommender(tf.Module):
         candidates = tf.where(
             fallback, self.popular_ids[tf.newaxis, :width], candidates
         )
-        return retrieval.drop_excluded(scores, candidates, excluded, self.max_k)
+        return exclusions.drop_excluded(scores, candidates, excluded, self.max_k)
 
     def answer(
         self, history: tf.Tensor, excluded: tf.Tensor, users: tf.Tensor | None = None
@@ -268,7 +270,7 @@ class ServableRecommender(tf.Module):
         fitted = tf.math.sigmoid(slope * scores + intercept)
         total = tf.maximum(tf.reduce_sum(self.popularity), 1.0)
         values = tf.where(is_fallback[:, tf.newaxis], scores / total, fitted)
-        return tf.where(scores == retrieval.NO_SCORE, 0.0, values)
+        return tf.where(scores == exclusions.NO_SCORE, 0.0, values)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The traced signatures by name, see `signatures.Signatures`."""

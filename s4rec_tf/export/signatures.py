@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from s4rec_tf import retrieval, spec
+from s4rec_tf import spec
 from s4rec_tf.export import protocol
 from s4rec_tf.export.module import (
     Answer,
@@ -17,6 +17,7 @@ from s4rec_tf.export.module import (
     Users,
     compact_left_padded,
 )
+from s4rec_tf.retrieval import exclusions
 
 MAX_EXPLAINED_ROWS = 64
 """Rows of an `explain` request; each costs L + 1 encodings."""
@@ -147,7 +148,7 @@ class Signatures:
             excluded = tf.concat(
                 [item_ids[:, tf.newaxis], servable.to_ids(exclude)], axis=1
             )
-            width = retrieval.candidates_needed(
+            width = exclusions.candidates_needed(
                 excluded, servable.max_k, servable.num_items
             )
             scores, candidates = servable.items.similar(rows, width)
@@ -161,7 +162,7 @@ class Signatures:
                 "item_embedding": servable.items.vectors_at(rows),
                 "is_fallback": is_fallback,
             }
-            return _blank_past(answer, k, ("scores", retrieval.NO_SCORE))
+            return _blank_past(answer, k, ("scores", exclusions.NO_SCORE))
 
     def explain(self, history: tf.Tensor, item: tf.Tensor) -> Answer:
         """What each item of the history adds to an item's score.
@@ -223,15 +224,15 @@ class Signatures:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
         servable = self._servable
-        item_ids = retrieval.distinct_sorted(allowed, excluded)
+        item_ids = exclusions.distinct_sorted(allowed, excluded)
         rows = servable.items.rows_of(item_ids)
         scores = servable.score(users.vectors, servable.items.vectors_at(rows))
         counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
-        scores = tf.where(rows >= 0, scores, retrieval.NO_SCORE)
+        scores = tf.where(rows >= 0, scores, exclusions.NO_SCORE)
         missing = tf.maximum(servable.max_k - tf.shape(scores)[1], 0)
         padding = [[0, 0], [0, missing]]
-        scores = tf.pad(scores, padding, constant_values=retrieval.NO_SCORE)
+        scores = tf.pad(scores, padding, constant_values=exclusions.NO_SCORE)
         item_ids = tf.pad(
             tf.where(rows >= 0, item_ids, spec.PAD_ID),
             padding,
@@ -260,7 +261,7 @@ class Signatures:
         return _blank_past(
             {**answer, "probabilities": probabilities},
             k,
-            ("scores", retrieval.NO_SCORE),
+            ("scores", exclusions.NO_SCORE),
             ("probabilities", 0.0),
         )
 

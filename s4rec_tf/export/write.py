@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 import s4rec_tf
-from s4rec_tf import index_kinds, spec
+from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export.popularity import all_counts, training_users
-from s4rec_tf.index_kinds import DEFAULT, IndexKind
+from s4rec_tf.retrieval import kinds
+from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -138,7 +139,7 @@ def _write_manifest(
         "code_version": s4rec_tf.__version__,
         "dataset_fingerprint": dataset.fingerprint(),
         "index": dataclasses.asdict(index),
-        "custom_ops": [name for name in index_kinds.CUSTOM_OPS if name == index.name],
+        "custom_ops": [name for name in kinds.CUSTOM_OPS if name == index.name],
         "files": _digests(staging.model),
         "meta_files": _digests(staging.meta),
     }

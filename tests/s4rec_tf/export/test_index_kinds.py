@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import item_tables, retrieval
-from s4rec_tf.index_kinds import IndexKind, RetrievalError
+from s4rec_tf.retrieval import exclusions, tables
+from s4rec_tf.retrieval.index import build_index
+from s4rec_tf.retrieval.kinds import IndexKind, RetrievalError
 from serving.contract import StatusError
 from serving.servable import Servable
 from tests.s4rec_tf.export.test_foreign_loaders import operations_of_others
@@ -46,7 +47,7 @@ ITEMS, USERS = clustered_vectors()
 @pytest.fixture(scope="module")
 def built():
     """Each kind over ITEMS, built once."""
-    return {kind: retrieval.build_index(ITEMS, kind=kind) for kind in KINDS}
+    return {kind: build_index(ITEMS, kind=kind) for kind in KINDS}
 
 
 def best_left(excluded, k):
@@ -60,10 +61,10 @@ def best_left(excluded, k):
 def answer(index, excluded, k):
     """What an export answers: candidates, and of those the first k that may stand."""
     excluded = tf.constant(excluded, tf.int32)
-    width = retrieval.candidates_needed(excluded, k, index.num_items)
+    width = exclusions.candidates_needed(excluded, k, index.num_items)
     scores, item_ids = tf.function(index.top)(tf.constant(USERS), width)
     assert scores.shape == item_ids.shape == (len(USERS), int(width))
-    return retrieval.drop_excluded(scores, item_ids, excluded, k)[1].numpy()
+    return exclusions.drop_excluded(scores, item_ids, excluded, k)[1].numpy()
 
 
 def recall(found, expected):
@@ -115,10 +116,10 @@ def test_scores_are_near_the_inner_products(built, kind):
 
 @pytest.mark.parametrize("part_rows", [1, 7, 3000])
 def test_parts_do_not_show(monkeypatch, part_rows):
-    monkeypatch.setattr(item_tables, "PART_ROWS", part_rows)
+    monkeypatch.setattr(tables, "PART_ROWS", part_rows)
     vectors = np.random.default_rng(8).integers(-2, 3, [300, 4]).astype("float32")
     users = np.random.default_rng(9).integers(-2, 3, [5, 4]).astype("float32")
-    index = retrieval.build_index(vectors, kind=IndexKind("streaming"))
+    index = build_index(vectors, kind=IndexKind("streaming"))
     for k in (1, 8, 300):
         scores, item_ids = index.top(tf.constant(users), tf.constant(k))
         expected = np.argsort(-(users @ vectors.T), axis=1, kind="stable")[:, :k]
@@ -134,7 +135,7 @@ def test_groups_do_not_show(num_items):
     generator = np.random.default_rng(num_items)
     vectors = generator.integers(-1, 2, [num_items, 3]).astype("float32")
     users = generator.integers(-1, 2, [7, 3]).astype("float32")
-    index = retrieval.build_index(vectors, kind=IndexKind("grouped"))
+    index = build_index(vectors, kind=IndexKind("grouped"))
     for k in {1, min(num_items, 60), num_items}:
         scores, item_ids = index.top(tf.constant(users), tf.constant(k))
         expected = np.argsort(-(users @ vectors.T), axis=1, kind="stable")[:, :k]
@@ -164,7 +165,7 @@ def test_no_users(built, kind):
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_row_of_zeros_has_scores(dtype):
-    index = retrieval.build_index(
+    index = build_index(
         np.zeros([3, 2], np.float32), kind=IndexKind("streaming", dtype)
     )
     scores, item_ids = index.top(tf.ones([1, 2]), tf.constant(3))

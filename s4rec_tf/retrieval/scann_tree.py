@@ -13,17 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 from s4rec_tf import spec
-from s4rec_tf.index_kinds import RetrievalError
-from s4rec_tf.item_rows import ItemRows
-from s4rec_tf.item_tables import make_table
+from s4rec_tf.retrieval.kinds import RetrievalError
+from s4rec_tf.retrieval.rows import ItemRows
+from s4rec_tf.retrieval.tables import make_table
 
 LEAVES_PER_ROOT = 2.0
 """Leaves of the tree over the square root of the number of items."""
 
-SEARCHED_SHARE = 0.1
+SEARCHED_SHARE = 0.2
 """Leaves that a query searches; recall and time rise with it."""
 
-REORDERED_PER_NEIGHBOUR = 10
+REORDERED_PER_NEIGHBOUR = 100
 """Candidates whose exact product is taken, over the number of items asked for."""
 
 _SPARE_ROWS = 2.0

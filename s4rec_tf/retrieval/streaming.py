@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from s4rec_tf.item_rows import ItemRows
-from s4rec_tf.item_tables import make_table, top_by_parts
+from s4rec_tf.retrieval.rows import ItemRows
+from s4rec_tf.retrieval.tables import make_table, top_by_parts
 
 
 class StreamingIndex:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from s4rec_tf.item_tables import ItemTable, top_by_parts
+from s4rec_tf.retrieval.tables import ItemTable, top_by_parts
 
 
 class ItemRows:

@@ -1,0 +1,1 @@
+"""Finding the best items for user vectors, inside an exported graph."""
