@@ -26,6 +26,7 @@ def run(*arguments: str, timeout: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_last_line_is_the_report():
     done = run(
         *("--only", "sasrec", "--shape", "tiny", "--peer", "none"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
     params=[
         ("sgd", "prefix"),
         pytest.param(("sgd", "sequence"), marks=pytest.mark.slow),
-        ("adam", "prefix"),
+        pytest.param(("adam", "prefix"), marks=pytest.mark.slow),
     ],
 )
 def results(request, tmp_path_factory):
