@@ -18,6 +18,7 @@ from s4rec_tf.export.module import (
     compact_left_padded,
 )
 from s4rec_tf.retrieval import exclusions
+from s4rec_tf.retrieval.tables import gather
 
 MAX_EXPLAINED_ROWS = 64
 """Rows of an `explain` request; each costs L + 1 encodings."""
@@ -227,7 +228,7 @@ class Signatures:
         item_ids = exclusions.distinct_sorted(allowed, excluded)
         rows = servable.items.rows_of(item_ids)
         scores = servable.score(users.vectors, servable.items.vectors_at(rows))
-        counts = tf.gather(servable.popularity, tf.maximum(rows, 0))
+        counts = gather(servable.popularity, tf.maximum(rows, 0))
         scores = tf.where(users.is_fallback[:, tf.newaxis], counts, scores)
         scores = tf.where(rows >= 0, scores, exclusions.NO_SCORE)
         missing = tf.maximum(servable.max_k - tf.shape(scores)[1], 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from s4rec_tf.retrieval.tables import ItemTable, top_by_parts
+from s4rec_tf.retrieval.tables import ItemTable, gather, top_by_parts
 
 
 class ItemRows:
@@ -25,7 +25,7 @@ class ItemRows:
 
     def ids_at(self, rows: tf.Tensor) -> tf.Tensor:
         """Item ids of rows, int32 of any shape."""
-        return tf.gather(self._item_ids, rows)
+        return gather(self._item_ids, rows)
 
     def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Where items lie.
@@ -38,7 +38,7 @@ class ItemRows:
         """
         flat = tf.reshape(item_ids, [-1])
         row = tf.minimum(tf.searchsorted(self._item_ids, flat), self._num_items - 1)
-        row = tf.where(tf.gather(self._item_ids, row) == flat, row, -1)
+        row = tf.where(gather(self._item_ids, row) == flat, row, -1)
         return tf.reshape(row, tf.shape(item_ids))
 
     def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
@@ -56,7 +56,7 @@ class ItemRows:
         Returns:
             cosines float32 [B, k] in falling order, and item ids int32 [B, k].
         """
-        lengths = tf.gather(self._inverse_lengths, tf.maximum(rows, 0))
+        lengths = gather(self._inverse_lengths, tf.maximum(rows, 0))
         unit = self.vectors_at(rows) * lengths[:, tf.newaxis]
 
         def cosines(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:

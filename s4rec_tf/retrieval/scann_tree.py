@@ -15,7 +15,7 @@ import tensorflow as tf
 from s4rec_tf import spec
 from s4rec_tf.retrieval.kinds import RetrievalError
 from s4rec_tf.retrieval.rows import ItemRows
-from s4rec_tf.retrieval.tables import make_table
+from s4rec_tf.retrieval.tables import gather, make_table
 
 LEAVES_PER_ROOT = 2.0
 """Leaves of the tree over the square root of the number of items."""
@@ -93,7 +93,7 @@ class ScannIndex:
         # An entry that was not found has no score: NaN, or no column at all.
         is_found = tf.math.is_finite(found.distances)
         rows = tf.where(is_found, tf.cast(found.indices, tf.int32), 0)
-        item_ids = tf.where(is_found, tf.gather(self._item_ids, rows), spec.PAD_ID)
+        item_ids = tf.where(is_found, gather(self._item_ids, rows), spec.PAD_ID)
         scores = tf.where(is_found, found.distances, _NO_SCORE)
         missing = [[0, 0], [0, k - tf.shape(scores)[1]]]
         return (

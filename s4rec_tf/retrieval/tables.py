@@ -54,7 +54,7 @@ class FloatTable:
 
     def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
         """See `ItemTable`."""
-        return tf.cast(tf.gather(self._vectors, rows), tf.float32)
+        return tf.cast(gather(self._vectors, rows), tf.float32)
 
     def inverse_lengths(self) -> tf.Tensor:
         """See `ItemTable`."""
@@ -84,8 +84,8 @@ class Int8Table:
 
     def vectors_at(self, rows: tf.Tensor) -> tf.Tensor:
         """See `ItemTable`."""
-        levels = tf.cast(tf.gather(self._levels, rows), tf.float32)
-        return levels * tf.gather(self._scale, rows)[..., tf.newaxis]
+        levels = tf.cast(gather(self._levels, rows), tf.float32)
+        return levels * gather(self._scale, rows)[..., tf.newaxis]
 
     def inverse_lengths(self) -> tf.Tensor:
         """See `ItemTable`."""
@@ -102,6 +102,14 @@ def make_table(vectors: tf.Tensor, table_dtype: str) -> ItemTable:
     if table_dtype == "int8":
         return Int8Table(vectors)
     return FloatTable(_variable(tf.cast(vectors, table_dtype), "item_vectors"))
+
+
+def gather(variable: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+    """Rows of a variable, read as a tensor.
+
+    A lookup in the variable itself makes TensorFlow copy all of it at every later read.
+    """
+    return tf.gather(tf.convert_to_tensor(variable), rows)
 
 
 def _variable(value: tf.Tensor, name: str) -> tf.Variable:

@@ -158,6 +158,16 @@ def test_similar_items_of_groups_are_those_of_parts(built):
 
 
 @every_kind
+def test_no_variable_is_looked_up_in_itself(built, kind):
+    """One `ResourceGather`, and every later read of the variable copies all of it."""
+    for operation in (built[kind].items.vectors_at, built[kind].items.ids_at):
+        traced = tf.function(operation).get_concrete_function(tf.constant([1]))
+        kinds_of_nodes = {node.type for node in traced.graph.get_operations()}
+        assert "GatherV2" in kinds_of_nodes
+        assert "ResourceGather" not in kinds_of_nodes
+
+
+@every_kind
 def test_no_users(built, kind):
     scores, item_ids = built[kind].top(tf.zeros([0, 16]), tf.constant(5))
     assert scores.shape == item_ids.shape == (0, 5)
