@@ -64,9 +64,10 @@ class GroupedTable:
         _, groups = tf.math.top_k(best_of_group, tf.minimum(k, num_groups))
         groups = tf.sort(groups, axis=1)
         members = tf.range(size)
-        first = tf.range(num_users)[:, tf.newaxis, tf.newaxis] * (size * num_groups)
-        places = first + members * num_groups + groups[:, :, tf.newaxis]
-        candidates = tf.gather(tf.reshape(scores, [-1]), places)
+        places = members * num_groups + groups[:, :, tf.newaxis]
+        flat = tf.reshape(scores, [num_users, size * num_groups])
+        # Not numbered over all users: that exceeds int32 where both are many.
+        candidates = tf.gather(flat, places, batch_dims=1)
         rows = groups[:, :, tf.newaxis] * size + members
         candidates = tf.where(rows < self._num_items, candidates, tf.float32.min)
         best, order = tf.math.top_k(tf.reshape(candidates, [num_users, -1]), k)
