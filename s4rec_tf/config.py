@@ -30,8 +30,10 @@ class DataSettings(AugmentationSettings):
 
     Attributes:
         samples: "prefix": every prefix is a sample, its target the next item;
-            "sequence": a user is a sample, with a target at every position; "auto":
-            prefixes if users have no more than 50 actions on average.
+            "sequence": a user is a sample, with a target at every position of the last
+            L; "window": so is every further L of a user's positions before those;
+            "auto": prefixes if users have no more than 50 actions on average, otherwise
+            windows.
         replaced_share: share of the train split's items that are replaced by random
             ones before training, for a test of robustness.
     """

@@ -39,7 +39,7 @@ class Samples:
         return len(self.starts)
 
 
-SampleKind = Literal["auto", "prefix", "sequence"]
+SampleKind = Literal["auto", "prefix", "sequence", "window"]
 
 
 def training_samples(
@@ -50,9 +50,11 @@ def training_samples(
     Args:
         sequences: the train split.
         kind: "prefix": every prefix is a sample, with a target at its last position;
-            "sequence": a user is a sample, with a target at every position; "auto":
-            prefixes if users have no more than `MOST_PREFIXES` actions on average. An
-            epoch over prefixes costs as many times more as users have actions.
+            "sequence": a user is a sample, with a target at every position of the last
+            L; "window": so is every further L of a user's positions before those, and
+            each action but the first is a target once; "auto": prefixes if users have
+            no more than `MOST_PREFIXES` actions on average, otherwise windows. An epoch
+            over prefixes costs as many times more as users have actions.
         max_length: L.
 
     Raises:
@@ -66,9 +68,14 @@ def training_samples(
             f"{lengths.max(initial=0)}"
         )
     are_long = lengths.mean() > MOST_PREFIXES
-    if kind == "sequence" or (kind == "auto" and are_long):
+    if kind == "auto":
+        kind = "window" if are_long else "prefix"
+    num_targets = max_length
+    if kind == "sequence":
         users = np.flatnonzero(lengths > 1)
-        ends, num_targets = sequences.offsets[users + 1] - 1, max_length
+        ends = sequences.offsets[users + 1] - 1
+    elif kind == "window":
+        users, ends = _window_ends(sequences, max_length)
     else:
         users = np.repeat(np.arange(len(lengths)), np.maximum(lengths - 1, 0))
         is_first = np.zeros(len(sequences.values), bool)
@@ -76,6 +83,20 @@ def training_samples(
         ends, num_targets = np.flatnonzero(~is_first), 1
     starts = sequences.offsets[users]
     return Samples(starts, ends, users.astype(np.int32), num_targets)
+
+
+def _window_ends(
+    sequences: Sequences, max_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Users and places of the last target of every window, the latest of a user first.
+
+    Windows begin where the user does: batches keep the last L of them anyway.
+    """
+    targets = np.maximum(sequences.lengths - 1, 0)
+    counts = -(-targets // max_length)
+    users = np.repeat(np.arange(len(counts)), counts)
+    earlier = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return users, sequences.offsets[users + 1] - 1 - earlier * max_length
 
 
 def head_flags(

@@ -66,7 +66,12 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
 
 @pytest.mark.parametrize("path", sorted(config.CONFIG_FOLDER.glob("*.yaml")))
 def test_shipped_configurations_resolve(path):
-    assert config.resolve(None, path.stem).flat()["model"] in path.stem
+    model = config.resolve(None, path.stem).flat()["model"]
+    assert model in path.stem or (path.stem, model) == ("default", "s4rec")
+
+
+def test_default_is_what_the_code_takes_by_itself():
+    assert config.resolve(None, "default") == config.resolve("s4rec")
 
 
 def test_papers_configuration_is_that_of_its_appendix():

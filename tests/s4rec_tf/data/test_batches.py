@@ -59,8 +59,19 @@ def test_a_sequence_has_a_target_at_every_position():
     }
 
 
-@pytest.mark.parametrize(("length", "expected"), [(50, (147, 1)), (51, (3, 7))])
-def test_users_of_many_actions_are_a_sample_each(length, expected):
+def test_windows_have_every_action_but_the_first_as_target_once():
+    (batch,) = epoch(TINY, "window", spec.BatchNeeds(max_length=2), batch_size=3)
+    rows = {
+        tuple(items): tuple(targets)
+        for items, targets in zip(batch["item_ids"], batch["target_ids"], strict=True)
+    }
+    assert rows == {(6, 7): (7, 8), (0, 5): (0, 6), (1, 2): (2, 3)}
+    users = dict(zip(batch["target_ids"][:, 1], batch["user_index"], strict=True))
+    assert users == {8: 0, 6: 0, 3: 2}
+
+
+@pytest.mark.parametrize(("length", "expected"), [(50, (147, 1)), (51, (24, 7))])
+def test_users_of_many_actions_are_cut_into_windows(length, expected):
     users = train_split([[1] * length] * 3, head_above=3)
     samples = training_samples(users, "auto", max_length=7)
     assert (len(samples), samples.num_targets) == expected
