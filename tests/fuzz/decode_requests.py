@@ -30,7 +30,8 @@ from tensorflow_serving.apis import (
 
 with atheris.instrument_imports(include=["serving"]):
     from serving import api as model_api
-    from serving import rest_service, servable
+    from serving import batching, rest_service, servable
+    from serving.config_files import BatchingParameters
     from serving.contract import Code, StatusError
 
 LENGTH, MAX_K = 8, 4
@@ -73,12 +74,34 @@ def signature_of(inputs):
     return signature
 
 
+def batchers_of(signature):
+    """What joins requests as messages: here, to batches of one, quickly answered."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, LENGTH], tf.string)])
+    def answer(history):
+        scores = tf.zeros([tf.shape(history)[0], MAX_K])
+        return history[:, :MAX_K], scores, tf.equal(history[:, 0], "")
+
+    with tf.Graph().as_default() as graph:
+        history = tf.compat.v1.placeholder(tf.string, [None, LENGTH], "history")
+        function = answer.get_concrete_function()
+        values = tf.raw_ops.StatefulPartitionedCall(
+            args=[history], Tout=[tf.string, tf.float32, tf.bool], f=function
+        )
+    for (alias, (_, shape)), value in zip(OUTPUTS.items(), values, strict=True):
+        value.set_shape([None, *shape[1:]])
+        signature.outputs[alias].name = value.name
+    parameters = BatchingParameters(max_batch_size=1, batch_timeout_micros=0)
+    return batching.Batchers(tf.compat.v1.Session(graph=graph), parameters)
+
+
 class Decoder(servable.Servable):
     """A version that decodes requests and answers nothing in particular."""
 
     def __init__(self) -> None:
-        self.version = 3
+        self.version, self._model_name = 3, "demo"
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
+        self._batchers = batchers_of(self.signatures["serving_default"])
 
     def _run(self, name, outputs, arrays):
         rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)
@@ -172,8 +195,12 @@ def seeds() -> list[bytes]:
         {"signature_name": "recommend", "inputs": {k: [v] for k, v in row.items()}},
         {"signature_name": "numbers", "inputs": numbers},
     ]
+    alone = predict_pb2.PredictRequest()
+    alone.model_spec.name = "demo"
+    alone.inputs["history"].CopyFrom(tf.make_tensor_proto(history))
     return [
         b"\0" + request.SerializeToString(),
+        b"\0" + alone.SerializeToString(),
         *(b"\1" + json.dumps(body).encode() for body in bodies),
         *(
             b"\3" + path.encode()
