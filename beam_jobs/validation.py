@@ -15,20 +15,11 @@ from pathlib import Path
 import apache_beam as beam
 import pyarrow as pa
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import (
-    anomalies_pb2,
-    schema_pb2,
-    statistics_pb2,
-)
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from beam_jobs.anomaly_texts import describe, measurements
 from beam_jobs.files import new_file
-from beam_jobs.findings import (
-    STATISTICS,
-    Findings,
-    Measurement,
-    Statistics,
-    join_findings,
-)
+from beam_jobs.findings import STATISTICS, Findings, Statistics, join_findings
 from beam_jobs.popularity import compare_popularity
 from beam_jobs.runner import RunPipeline
 from beam_jobs.tfrecord_files import read_records
@@ -202,58 +193,6 @@ def _without_comparators(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     return plain
 
 
-def _rule(schema: schema_pb2.Schema, name: str) -> str:
-    """What the schema asks of a feature, in words; "" for one that it does not know."""
-    for feature in schema.feature:
-        if feature.name == name:
-            return f" (must hold {_amount(feature)}{_domain(feature)} in every example)"
-    return ""
-
-
-def _amount(feature: schema_pb2.Feature) -> str:
-    count = feature.value_count
-    exactly = count.min == count.max
-    return f"{'exactly' if exactly else 'at least'} {count.min} {_kind(feature)}"
-
-
-def _kind(feature: schema_pb2.Feature) -> str:
-    return "integer" if feature.type == schema_pb2.INT else "text"
-
-
-def _domain(feature: schema_pb2.Feature) -> str:
-    if not feature.HasField("int_domain"):
-        return ""
-    domain = feature.int_domain
-    upper = f" to {domain.max}" if domain.HasField("max") else " on"
-    return f" from {domain.min}{upper}"
-
-
-def _describe(
-    anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema
-) -> Iterator[str]:
-    for name, anomaly in sorted(anomalies.anomaly_info.items()):
-        yield f"{name}: {anomaly.description}{_rule(schema, name)}"
-    if anomalies.HasField("dataset_anomaly_info"):
-        yield anomalies.dataset_anomaly_info.description
-    if anomalies.data_missing:
-        yield "no example at all"
-
-
-def _measurements(
-    anomalies: anomalies_pb2.Anomalies, compared: str
-) -> Iterator[Measurement]:
-    types = anomalies_pb2.DriftSkewInfo.Measurement.Type
-    for info in anomalies.drift_skew_info:
-        for found in (*info.drift_measurements, *info.skew_measurements):
-            yield Measurement(
-                compared,
-                info.path.step[0],
-                types.Name(found.type).lower().replace("_", " "),
-                found.value,
-                found.threshold,
-            )
-
-
 def validate_split(
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
@@ -274,7 +213,7 @@ def validate_split(
     constraints = plain.dataset_constraints
     constraints.min_examples_count = constraints.max_examples_count = expected_examples
     anomalies = tfdv.validate_statistics(statistics, plain, environment=split)
-    return [*_describe(anomalies, plain), *_invalid_utf8(statistics)]
+    return [*describe(anomalies, plain), *_invalid_utf8(statistics)]
 
 
 def _compare(
@@ -289,8 +228,8 @@ def _compare(
     )
     return Findings(
         # The rule that a distance breaks is its threshold, which the text names.
-        [f"{compared}: {line}" for line in _describe(anomalies, schema_pb2.Schema())],
-        list(_measurements(anomalies, compared)),
+        [f"{compared}: {line}" for line in describe(anomalies, schema_pb2.Schema())],
+        list(measurements(anomalies, compared)),
     )
 
 

@@ -93,7 +93,7 @@ def score(args: argparse.Namespace, beam_flags: Sequence[str]) -> None:
     if dataset is not None:
         dataset.verify()
     from beam_jobs import runner, scoring
-    from beam_jobs.options import checked_beam_flags
+    from beam_jobs.beam_flags import checked_beam_flags
 
     run = runner.with_flags(checked_beam_flags(beam_flags))
     staged = args.output.with_name(f".incomplete-{args.output.name}")

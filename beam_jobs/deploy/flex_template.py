@@ -14,7 +14,8 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 
-from beam_jobs.options import UsageError, checked_beam_flags, parse_args
+from beam_jobs.beam_flags import UsageError, checked_beam_flags
+from beam_jobs.options import parse_args
 
 LAUNCH_FLAGS = ("template_location", "job_name", "staging_location")
 """What the launcher says of the template's own pipeline alone."""

@@ -15,8 +15,8 @@ from apache_beam.runners.dataflow import dataflow_runner
 from apache_beam.runners.dataflow.internal import apiclient
 
 from beam_jobs import prepare_dataset, runner
+from beam_jobs.beam_flags import UsageError
 from beam_jobs.deploy import flex_template
-from beam_jobs.options import UsageError
 from s4rec_tf.spec import SPLITS
 
 IMAGE = "registry.example/s4rec:1"
