@@ -10,13 +10,20 @@ from typing import Any
 
 _MIN_STEPS = 5
 _RUN_SECONDS = 0.5
+_EVEN_STEPS = 25
+_EVEN = 3.0
+_LONGEST_WARM_UP = 8
 
 
 class Stopwatch:
     """Told of every step's end, says when enough is timed.
 
+    The warm-up goes on while steps are uneven, since something is compiled then: until
+    none of the last 25 took three times as long as their median; for eight times as
+    long as asked for, at most.
+
     Args:
-        warm_up: seconds that are not timed.
+        warm_up: seconds that are not timed, at least.
         seconds: seconds that are.
         max_steps: fewer steps will do; otherwise at least 5 are timed.
     """
@@ -24,7 +31,8 @@ class Stopwatch:
     def __init__(self, warm_up: float, seconds: float, max_steps: int) -> None:
         self.warm_up, self._asked, self.max_steps = warm_up, seconds, max_steps
         self.min_steps = min(_MIN_STEPS, max_steps)
-        self.began, self.warm_steps = time.perf_counter(), 0
+        self.began = time.perf_counter()
+        self.warm_times: list[float] = []
         self.times: list[float] = []
 
     def step_ended(self) -> bool:
@@ -36,11 +44,20 @@ class Stopwatch:
             return self.steps >= self.max_steps or (
                 is_long and self.steps >= self.min_steps
             )
-        self.warm_steps += 1
-        if self.warm_steps >= self.min_steps and now - self.began >= self.warm_up:
+        self.warm_times.append(now)
+        if self._is_warm(now - self.began):
             # The end of the last step of the warm-up starts the clock.
             self.times.append(now)
         return False
+
+    def _is_warm(self, passed: float) -> bool:
+        if len(self.warm_times) < self.min_steps or passed < self.warm_up:
+            return False
+        if passed >= _LONGEST_WARM_UP * self.warm_up:
+            return True
+        wanted = min(_EVEN_STEPS, self.max_steps)
+        taken = _differences(self.warm_times[-wanted - 1 :])
+        return len(taken) == wanted and max(taken) <= _EVEN * statistics.median(taken)
 
     @property
     def steps(self) -> int:
@@ -55,9 +72,11 @@ class Stopwatch:
     @property
     def median_step_ms(self) -> float:
         """Median of a step, milliseconds."""
-        return 1e3 * statistics.median(
-            after - before for before, after in itertools.pairwise(self.times)
-        )
+        return 1e3 * statistics.median(_differences(self.times))
+
+
+def _differences(times: list[float]) -> list[float]:
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def time_runs(

@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
         description="Measures training of SASRec and S4Rec on this machine's CPU, and "
         "of RecBole's SASRec beside it. The last line of standard output is one JSON "
-        "object; docs/benchmarks.md explains it. Without options it takes about 10 "
+        "object; docs/benchmarks.md explains it. Without options it takes about 15 "
         "minutes on two cores and builds the peer's environment (5 GiB) once.",
     )
     add = parser.add_argument

@@ -247,8 +247,10 @@ def build(args: argparse.Namespace) -> Training:
         sequences = shapes.generate(shape.num_users, num_items)
     if args.times > 1:
         sequences = shapes.repeat(sequences, args.times)
+    # However often training is measured, it must not come to its last epoch.
+    endless = [f"epochs={_MANY_EPOCHS**2}"]
     config = configuration.resolve(
-        args.model, overrides=[f"loss={shape.loss}", "score=dot", *args.set]
+        args.model, overrides=[f"loss={shape.loss}", "score=dot", *args.set, *endless]
     )
     return Training(config, sequences, num_items)
 

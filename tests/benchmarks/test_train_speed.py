@@ -90,6 +90,24 @@ def test_stopwatch_leaves_the_warm_up_out(monkeypatch):
     assert stopwatch.median_step_ms == 1000.0
 
 
+@pytest.mark.parametrize(
+    ("ends", "timed_from"),
+    [
+        # The fourth step is a compilation: the warm-up lasts until 3 even ones follow.
+        ([1, 2, 3, 13, 14, 15, 16, 17], 16),
+        # Steps that never become even are timed after eight times the warm-up.
+        ([1, 8, 9, 16, 17, 24, 25, 26], 16),
+    ],
+)
+def test_a_warm_up_lasts_while_something_is_compiled(monkeypatch, ends, timed_from):
+    clock = iter([0, *ends])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    stopwatch = Stopwatch(warm_up=2, seconds=100, max_steps=3)
+    for _ in ends:
+        stopwatch.step_ended()
+    assert stopwatch.times[0] == timed_from
+
+
 def test_a_child_that_fails_says_why():
     command = [sys.executable, "-c", "raise SystemExit('no such luck')"]
     with (
