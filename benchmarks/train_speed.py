@@ -6,6 +6,7 @@ What is measured and what every key means: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,14 @@ from typing import Any
 from benchmarks.child import Child, ChildError
 from benchmarks.flags import MODELS, SHAPES, add_bounds, parse_bounded, setting_flags
 from benchmarks.peers import PeerError, recbole_python
-from benchmarks.reporting import machine, say, speeds, step_times, table
+from benchmarks.reporting import (
+    machine,
+    markdown_table,
+    say,
+    speeds,
+    step_times,
+    table,
+)
 from benchmarks.turns import Bounds
 
 _DEFAULT_SHAPES = ("beauty", "million", "million_softmax")
@@ -41,6 +49,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--shape", choices=SHAPES, action="append", help="this shape alone; repeatable")
     add("--dataset", type=Path, help="dataset folder that stands for shape beauty")
     add("--peer", choices=("recbole", "none"), default="recbole")
+    add("--write", type=Path, metavar="FILE.md", help="write the tables there too")
     add_bounds(parser)
     return parse_bounded(parser, argv)
 
@@ -147,6 +156,32 @@ def figures(
     }
 
 
+def page(report: dict[str, Any]) -> str:
+    """The report as a page of Markdown."""
+    speed, parts = [], []
+    for model in MODELS:
+        for shape, entry in report.get(model, {}).items():
+            title = {"model": model, "shape": shape}
+            speed.append({**title, **entry})
+            parts.append({**title, **entry["breakdown_ms"]})
+    names = (*_TABLE, "ceiling_gflops")
+    ratios = {name: report[name] for name in ("vs_recbole", "peer")}
+    ratios |= report["cost_per_user"] or {}
+    computer = report["machine"]
+    return "\n\n".join(
+        (
+            "# Speed of training",
+            f"`python -m benchmarks.train_speed`, {datetime.date.today()}, "
+            f"{computer['processor']}, {computer['cores']} cores. What the columns "
+            "are: [benchmarks.md](../benchmarks.md#speed-of-training).",
+            markdown_table(speed, ("model", "shape", *names)),
+            "Milliseconds a batch of each part by itself, and of a whole step:",
+            markdown_table(parts, tuple(parts[0])),
+            markdown_table([ratios], tuple(ratios)) + "\n",
+        )
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
@@ -161,6 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for shape, entry in report.get(model, {}).items()
     }
     print(table(rows, _TABLE))
+    if args.write:
+        args.write.write_text(page(report), "utf-8")
     print(json.dumps(report))
     return 0
 
