@@ -32,16 +32,18 @@ class Shape:
         num_users: users.
         num_items: V.
         loss: form of the next-item loss.
+        optimizer: that goes with it, on TensorFlow.
     """
 
     num_users: int
     num_items: int
     loss: str
+    optimizer: str = "adam"
 
 
 SHAPES = {
     "beauty": Shape(22_363, 12_101, "softmax"),
-    "million": Shape(22_363, 1_000_000, "sampled_softmax"),
+    "million": Shape(22_363, 1_000_000, "sampled_softmax", "lazy_adam"),
     "million_softmax": Shape(22_363, 1_000_000, "softmax"),
     "tiny": Shape(200, 300, "softmax"),
 }

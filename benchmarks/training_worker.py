@@ -202,10 +202,16 @@ class Parts:
 
 
 def _sum(gradients: Any) -> Any:
-    """One gradient of two; a list of rows only stays one where it is alone."""
+    """One gradient of two; it lists rows if both do."""
     present = [gradient for gradient in gradients if gradient is not None]
     if len(present) < 2:
         return present[0] if present else None
+    if all(isinstance(gradient, tf.IndexedSlices) for gradient in present):
+        return tf.IndexedSlices(
+            tf.concat([gradient.values for gradient in present], axis=0),
+            tf.concat([gradient.indices for gradient in present], axis=0),
+            present[0].dense_shape,
+        )
     return tf.add_n([tf.convert_to_tensor(gradient) for gradient in present])
 
 
@@ -248,10 +254,9 @@ def build(args: argparse.Namespace) -> Training:
     if args.times > 1:
         sequences = shapes.repeat(sequences, args.times)
     # However often training is measured, it must not come to its last epoch.
-    endless = [f"epochs={_MANY_EPOCHS**2}"]
-    config = configuration.resolve(
-        args.model, overrides=[f"loss={shape.loss}", "score=dot", *args.set, *endless]
-    )
+    endless = f"epochs={_MANY_EPOCHS**2}"
+    meant = [f"loss={shape.loss}", f"optimizer={shape.optimizer}", "score=dot"]
+    config = configuration.resolve(args.model, overrides=[*meant, *args.set, endless])
     return Training(config, sequences, num_items)
 
 

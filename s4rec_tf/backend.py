@@ -135,7 +135,7 @@ def without_padding(item_ids: Tensor, num_columns: int) -> Tensor:
     return item_ids[:, width - tf.maximum(longest, num_columns) :]
 
 
-def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
+def gather_rows(table: Tensor, rows: Tensor, lists_rows: bool = False) -> Tensor:
     """Rows of a table, with a dense gradient.
 
     TensorFlow's own gradient of a lookup lists rows, repeated ones too; added to a
@@ -144,6 +144,9 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
     Args:
         table: [V, d].
         rows: indices, int32 [...].
+        lists_rows: whether the gradient shall be TensorFlow's own after all, for an
+            optimizer that makes use of it; needs a variable, and nothing else may read
+            the whole of it in a step, or it is copied.
 
     Returns:
         [..., d].
@@ -151,6 +154,9 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
     if not IS_TENSORFLOW:
         return keras.ops.take(table, rows, axis=0)
     import tensorflow as tf
+
+    if lists_rows:
+        return tf.gather(table, rows)
 
     num_rows = table.shape[0]
 

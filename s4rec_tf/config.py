@@ -62,7 +62,8 @@ class TrainSettings:
         learning_rate: of the optimizer; the highest one, if it follows a schedule.
         schedule: constant; or cosine: up from 0 over the first twentieth of the steps
             of `epochs`, then down to 0 along half a cosine wave.
-        optimizer: its name.
+        optimizer: its name. lazy_adam is for tables of very many rows and a loss that
+            looks at few of them (any but the full softmax): it updates those alone.
     """
 
     seed: int = 42
@@ -71,7 +72,7 @@ class TrainSettings:
     batch_size: int = 0
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "lazy_adam", "sgd"] = "adam"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience"):

@@ -22,12 +22,17 @@ class ItemEmbedding(keras.layers.Layer):
     Args:
         num_items: V.
         dim: d.
+
+    Attributes:
+        lists_rows: whether the table's gradient lists rows, see `backend.gather_rows`.
+            Holds for what is traced after it is set.
     """
 
     def __init__(self, num_items: int, dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_items = num_items
         self.dim = dim
+        self.lists_rows = False
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table [V, d] and the mask vector [d]."""
@@ -40,10 +45,14 @@ class ItemEmbedding(keras.layers.Layer):
         )
         self.built = True
 
+    def rows(self, item_ids: Tensor) -> Tensor:
+        """Rows [..., d] of item ids int32 [...]; the first for what is no item."""
+        numbers = ops.maximum(item_ids - 1, 0)
+        return backend.gather_rows(self.table.value, numbers, self.lists_rows)
+
     def call(self, item_ids: Tensor) -> Tensor:
         """Embeds item ids, int32 [B, L] -> [B, L, d]."""
-        rows = ops.maximum(item_ids - 1, 0)
-        vectors = backend.gather_rows(self.table.value, rows)
+        vectors = self.rows(item_ids)
         is_item = ops.cast(item_ids > spec.PAD_ID, vectors.dtype)[..., None]
         is_hidden = ops.cast(item_ids == spec.MASK_ID, vectors.dtype)[..., None]
         mask_vector = ops.cast(self.mask_vector, vectors.dtype)

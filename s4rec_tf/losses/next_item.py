@@ -6,6 +6,7 @@ positions whose target is `PAD_ID` weigh nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -15,21 +16,31 @@ from s4rec_tf.losses.softmax_sums import SoftmaxSums
 
 Tensor = Any
 
+Lookup = Callable[[Tensor], Tensor]
+"""Gives the vectors e [..., d] of item ids int32 [...]; of `PAD_ID` any vector."""
+
 _LEFT_OUT = -1e9
 
 
-def score_items(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
+def lookup_in(item_vectors: Tensor) -> Lookup:
+    """Looks items up in e [V, d], or values of items in [V]."""
+    return lambda item_ids: backend.gather_rows(
+        item_vectors, ops.maximum(item_ids - 1, 0)
+    )
+
+
+def score_items(states: Tensor, vectors_of: Lookup, item_ids: Tensor) -> Tensor:
     """Scores of one item a position.
 
     Args:
         states: h [B, T, d].
-        item_vectors: e [V, d].
+        vectors_of: gives vectors of items.
         item_ids: int32 [B, T], or [B, 1] for the same item at all positions.
 
     Returns:
         h . e, [B, T].
     """
-    return ops.sum(states * _row(item_vectors, item_ids), axis=-1)
+    return ops.sum(states * vectors_of(item_ids), axis=-1)
 
 
 @backend.compiled
@@ -81,10 +92,10 @@ def softmax(
 
 def sampled_softmax(
     states: Tensor,
-    item_vectors: Tensor,
+    vectors_of: Lookup,
     target_ids: Tensor,
     negative_ids: Tensor,
-    log_expected_count: Tensor,
+    log_expected_counts: Lookup,
 ) -> Tensor:
     """Cross-entropy over the target and sampled negatives, with logQ correction.
 
@@ -94,21 +105,18 @@ def sampled_softmax(
 
     Args:
         states: h [B, T, d].
-        item_vectors: e [V, d].
+        vectors_of: gives vectors of items.
         target_ids: int32 [B, T].
         negative_ids: int32 [B, n], shared by the positions of a row.
-        log_expected_count: log of the expected draws of each item, float32 [V].
+        log_expected_counts: gives the log of the expected draws of items.
 
     Returns:
         [B, T].
     """
-    positive = score_items(states, item_vectors, target_ids) - _row(
-        log_expected_count, target_ids
-    )
-    negative = (
-        _score_shared(states, item_vectors, negative_ids)
-        - _row(log_expected_count, negative_ids)[:, None, :]
-    )
+    positive = score_items(states, vectors_of, target_ids)
+    positive = positive - log_expected_counts(target_ids)
+    negative = _score_shared(states, vectors_of, negative_ids)
+    negative = negative - log_expected_counts(negative_ids)[:, None, :]
     is_target = ops.equal(negative_ids[:, None, :], target_ids[:, :, None])
     negative = ops.where(is_target, _LEFT_OUT, negative)
     logits = ops.concatenate([positive[..., None], negative], axis=-1)
@@ -116,7 +124,7 @@ def sampled_softmax(
 
 
 def binary_cross_entropy(
-    states: Tensor, item_vectors: Tensor, target_ids: Tensor, negative_ids: Tensor
+    states: Tensor, vectors_of: Lookup, target_ids: Tensor, negative_ids: Tensor
 ) -> Tensor:
     """One negative a position, as SASRec and ICLRec train.
 
@@ -124,24 +132,25 @@ def binary_cross_entropy(
 
     Args:
         states: h [B, T, d].
-        item_vectors: e [V, d].
+        vectors_of: gives vectors of items.
         target_ids: int32 [B, T].
         negative_ids: int32 [B, T]; `PAD_ID` where a position has no negative.
 
     Returns:
         [B, T].
     """
-    positive = ops.softplus(-score_items(states, item_vectors, target_ids))
-    negative = ops.softplus(score_items(states, item_vectors, negative_ids))
+    positive = ops.softplus(-score_items(states, vectors_of, target_ids))
+    negative = ops.softplus(score_items(states, vectors_of, negative_ids))
     has_negative = ops.cast(ops.not_equal(negative_ids, spec.PAD_ID), negative.dtype)
     return positive + negative * has_negative
 
 
 def generalized_binary_cross_entropy(
     states: Tensor,
-    item_vectors: Tensor,
+    vectors_of: Lookup,
     target_ids: Tensor,
     negative_ids: Tensor,
+    num_items: int,
     calibration: float,
 ) -> Tensor:
     """Binary cross-entropy with many negatives, calibrated (gSASRec, RecSys 2023).
@@ -151,31 +160,28 @@ def generalized_binary_cross_entropy(
 
     Args:
         states: h [B, T, d].
-        item_vectors: e [V, d].
+        vectors_of: gives vectors of items.
         target_ids: int32 [B, T].
         negative_ids: int32 [B, n]; those equal to a position's target are left out.
+        num_items: V.
         calibration: t in [0, 1]; 0 is plain binary cross-entropy.
 
     Returns:
         [B, T].
     """
-    num_items, num_negatives = item_vectors.shape[0], negative_ids.shape[1]
+    num_negatives = negative_ids.shape[1]
     alpha = num_negatives / (num_items - 1)
     beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
-    positive = ops.softplus(-score_items(states, item_vectors, target_ids))
-    negative = ops.softplus(_score_shared(states, item_vectors, negative_ids))
+    positive = ops.softplus(-score_items(states, vectors_of, target_ids))
+    negative = ops.softplus(_score_shared(states, vectors_of, negative_ids))
     is_other = ops.not_equal(negative_ids[:, None, :], target_ids[:, :, None])
     negative = ops.sum(negative * ops.cast(is_other, negative.dtype), axis=-1)
     return (beta * positive + negative) / (num_negatives + 1)
 
 
-def _row(values: Tensor, item_ids: Tensor) -> Tensor:
-    return backend.gather_rows(values, ops.maximum(item_ids - 1, 0))
-
-
-def _score_shared(states: Tensor, item_vectors: Tensor, item_ids: Tensor) -> Tensor:
+def _score_shared(states: Tensor, vectors_of: Lookup, item_ids: Tensor) -> Tensor:
     """The same n items at all positions of a row: [B, T, d], [B, n] -> [B, T, n]."""
-    return ops.matmul(states, ops.swapaxes(_row(item_vectors, item_ids), 1, 2))
+    return ops.matmul(states, ops.swapaxes(vectors_of(item_ids), 1, 2))
 
 
 def mean_over_targets(losses: Tensor, target_ids: Tensor) -> Tensor:

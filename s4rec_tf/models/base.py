@@ -166,6 +166,12 @@ class SequenceRecommender(keras.Model):
         """
         return
 
+    def list_rows(self, lists_rows: bool) -> None:
+        """Says whether gradients of tables list rows; see `backend.gather_rows`."""
+        for layer in self.layers:
+            if hasattr(layer, "lists_rows"):
+                layer.lists_rows = lists_rows
+
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """What a user's history says: int32 [B, L], left-padded -> [B, d]."""
         raise NotImplementedError

@@ -156,7 +156,12 @@ class Caser(UserRecommender):
         else:
             # Without calibration: plain binary cross-entropy, over n + 1.
             losses = next_item.generalized_binary_cross_entropy(
-                encoded, items, targets, batch["negative_ids"], calibration=0.0
+                encoded,
+                next_item.lookup_in(items),
+                targets,
+                batch["negative_ids"],
+                self.num_items,
+                calibration=0.0,
             )
         return {"next_item": next_item.mean_over_targets(losses, targets)}
 

@@ -112,8 +112,9 @@ class FPMC(UserRecommender):
             losses = next_item.softmax(states, items, targets)
         else:
             negatives = batch["negative_ids"]
-            positive = next_item.score_items(states, items, targets)
-            negative = next_item.score_items(states, items, negatives)
+            lookup = next_item.lookup_in(items)
+            positive = next_item.score_items(states, lookup, targets)
+            negative = next_item.score_items(states, lookup, negatives)
             is_negative = masks.is_real(negatives)[..., None]
             losses = pairwise.bpr(positive, negative[..., None], is_negative)
         return next_item.mean_over_targets(losses, targets)

@@ -144,8 +144,9 @@ class HGN(UserRecommender):
             losses = next_item.softmax(states, items, targets)
         else:
             negatives = batch["negative_ids"]
-            positive = next_item.score_items(encoded, items, targets)
-            negative = next_item.score_items(encoded, items, negatives)
+            lookup = next_item.lookup_in(items)
+            positive = next_item.score_items(encoded, lookup, targets)
+            negative = next_item.score_items(encoded, lookup, negatives)
             is_negative = ops.broadcast_to(
                 masks.is_real(negatives), ops.shape(negative)
             )

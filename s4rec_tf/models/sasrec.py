@@ -203,6 +203,11 @@ class SASRec(SequenceRecommender):
         num_positions = self.max_length if whole else 1
         return self.pool(self.encode(item_ids, num_positions), item_ids)
 
+    def vectors_of(self, item_ids: Tensor) -> Tensor:
+        """Vectors [..., d] of item ids int32 [...], as `item_vectors` has them."""
+        vectors = ops.cast(self.item_embedding.rows(item_ids), "float32")
+        return backend.unit(vectors) if self._by_cosine else vectors
+
     def item_vectors(self) -> Tensor:
         """The item table [V, d], tied with the input; unit rows for cosines."""
         table = ops.convert_to_tensor(self.item_embedding.table.value)
@@ -239,27 +244,25 @@ class SASRec(SequenceRecommender):
         """Eq. 1 in the form that the settings name."""
         if self.settings.loss == "softmax":
             return self.softmax_loss(batch, states)
-        target_ids, items = batch["target_ids"], self.item_vectors()
-        states = self._to_score(states)
+        target_ids, negative_ids = batch["target_ids"], batch["negative_ids"]
+        states, items = self._to_score(states), self.vectors_of
         if self.settings.loss == "bce":
             losses = next_item.binary_cross_entropy(
-                states, items, target_ids, batch["negative_ids"]
+                states, items, target_ids, negative_ids
             )
         elif self.settings.loss == "gbce":
             losses = next_item.generalized_binary_cross_entropy(
                 states,
                 items,
                 target_ids,
-                batch["negative_ids"],
+                negative_ids,
+                self.num_items,
                 self.settings.calibration,
             )
         else:
+            counts = self._log_expected_counts
             losses = next_item.sampled_softmax(
-                states,
-                items,
-                target_ids,
-                batch["negative_ids"],
-                self._log_expected_count(),
+                states, items, target_ids, negative_ids, counts
             )
         return next_item.mean_over_targets(losses, target_ids)
 
@@ -273,10 +276,13 @@ class SASRec(SequenceRecommender):
         )
         return next_item.mean_over_targets(losses, target_ids)
 
-    def _log_expected_count(self) -> Tensor:
-        """Log of how often each item is expected among a row's negatives, [V]."""
-        counts = ops.convert_to_tensor(self.item_counts.value)
+    def _log_expected_counts(self, item_ids: Tensor) -> Tensor:
+        """Log of how often items [...] are expected among a row's negatives."""
         if self.settings.negative_sampling == "uniform":
-            counts = ops.ones_like(counts)
-        share = ops.maximum(counts, 1.0) / ops.maximum(ops.sum(counts), 1.0)
+            counts, total = ops.ones(ops.shape(item_ids)), self.num_items
+        else:
+            all_counts = ops.convert_to_tensor(self.item_counts.value)
+            counts = next_item.lookup_in(all_counts)(item_ids)
+            total = ops.maximum(ops.sum(all_counts), 1.0)
+        share = ops.maximum(counts, 1.0) / total
         return ops.log(share * self.settings.num_negatives)

@@ -289,10 +289,20 @@ def compile_model(
         rate = _cosine(settings, num_steps)
     optimizer = _optimizer(settings.optimizer, rate)
     optimizer.build(model.trainable_variables)
+    model.list_rows(settings.optimizer == "lazy_adam")
     model.compile(optimizer=optimizer, jit_compile=False)
 
 
 def _optimizer(name: str, rate: Any) -> Any:
+    if name == "lazy_adam":
+        if not backend.IS_TENSORFLOW:
+            raise configuration.ConfigError(
+                "`optimizer` must not be lazy_adam on a backend other than TensorFlow, "
+                f"where no gradient lists rows. Received: {keras.backend.backend()}"
+            )
+        from s4rec_tf.train.lazy_adam import LazyAdam
+
+        return LazyAdam(rate)
     if name == "adam" and backend.IS_TENSORFLOW:
         from s4rec_tf.train.fused_adam import FusedAdam
 

@@ -199,7 +199,7 @@ def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeyp
 def test_binary_cross_entropy(positions):
     states, items, targets = (positions[k] for k in ("states", "items", "targets"))
     losses = next_item.binary_cross_entropy(
-        states, items, targets, positions["negatives"]
+        states, next_item.lookup_in(items), targets, positions["negatives"]
     )
     expected = reference.bce_loss(states, targets, items, positions["negatives"])
     assert mean(losses, targets) == pytest.approx(expected, rel=TOLERANCE)
@@ -208,7 +208,10 @@ def test_binary_cross_entropy(positions):
 def test_a_position_without_negative_learns_from_its_target_only():
     states, items = np.ones((1, 1, 2), np.float32), np.array([[1.0, 2], [5, 5]])
     losses = next_item.binary_cross_entropy(
-        states, items.astype(np.float32), np.array([[1]]), np.array([[0]])
+        states,
+        next_item.lookup_in(items.astype(np.float32)),
+        np.array([[1]]),
+        np.array([[0]]),
     )
     assert float(losses[0, 0]) == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-6)
 
@@ -218,7 +221,7 @@ def test_generalized_binary_cross_entropy(positions, calibration):
     states, items, targets = (positions[k] for k in ("states", "items", "targets"))
     shared = NUM_ITEMS - positions["shared"] % 10  # never a target of the fixture
     losses = next_item.generalized_binary_cross_entropy(
-        states, items, targets, shared, calibration
+        states, next_item.lookup_in(items), targets, shared, NUM_ITEMS, calibration
     )
     by_position = np.repeat(shared[:, None], targets.shape[1], axis=1)
     expected = reference.gbce_loss(states, targets, items, by_position, calibration)
@@ -230,10 +233,10 @@ def test_sampled_softmax_corrects_for_the_sampling(positions):
     share = np.random.default_rng(1).dirichlet(np.ones(NUM_ITEMS))
     losses = next_item.sampled_softmax(
         states,
-        items,
+        next_item.lookup_in(items),
         targets,
         positions["shared"],
-        np.log(9 * share).astype(np.float32),
+        next_item.lookup_in(np.log(9 * share).astype(np.float32)),
     )
     by_position = np.repeat(positions["shared"][:, None], targets.shape[1], axis=1)
     expected = reference.sampled_softmax_loss(

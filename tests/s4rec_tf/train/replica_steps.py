@@ -16,6 +16,7 @@ from s4rec_tf.data.samples import training_samples
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.testing import markov_sequences, train_split
+from s4rec_tf.train.lazy_adam import LazyAdam
 
 NUM_ITEMS, BATCH, STEPS = 40, 32, 4
 
@@ -23,12 +24,17 @@ NUM_ITEMS, BATCH, STEPS = 40, 32, 4
 def train(strategy, optimizer, kind):
     keras.utils.set_random_seed(4)
     settings = {"max_length": 12, "dim": 16, "num_intents": 6, "dropout": 0.0}
+    is_lazy = optimizer == "lazy_adam"
+    if is_lazy:
+        settings |= {"loss": "sampled_softmax", "num_negatives": 5}
     with strategy.scope():
         model = S4Rec(settings, NUM_ITEMS)
-        rate = {"sgd": 0.5, "adam": 0.01}[optimizer]
-        chosen = keras.optimizers.get(
-            {"class_name": optimizer, "config": {"learning_rate": rate}}
-        )
+        chosen = {
+            "sgd": lambda: keras.optimizers.SGD(0.5),
+            "adam": lambda: keras.optimizers.Adam(0.01),
+            "lazy_adam": lambda: LazyAdam(0.01),
+        }[optimizer]()
+        model.list_rows(is_lazy)
         chosen.build(model.trainable_variables)
         model.compile(chosen, jit_compile=False)
     split = train_split(markov_sequences(120, NUM_ITEMS, seed=2), head_above=8)

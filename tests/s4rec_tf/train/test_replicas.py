@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
         ("sgd", "prefix"),
         pytest.param(("sgd", "sequence"), marks=pytest.mark.slow),
         pytest.param(("adam", "prefix"), marks=pytest.mark.slow),
+        pytest.param(("lazy_adam", "prefix"), marks=pytest.mark.slow),
     ],
 )
 def results(request, tmp_path_factory):
