@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import config, spec
+from s4rec_tf import backend, config, spec
 from s4rec_tf.data import batches
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.testing import markov_sequences, train_split
@@ -116,3 +116,9 @@ def test_the_full_softmax_lists_every_row():
         tables.append(np.asarray(model.item_embedding.table))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     np.testing.assert_allclose(tables[0], tables[1], atol=1e-5)
+
+
+def test_another_backend_refuses_it(monkeypatch):
+    monkeypatch.setattr(backend, "IS_TENSORFLOW", False)
+    with pytest.raises(config.ConfigError, match="`optimizer` must not be lazy_adam"):
+        built("lazy_adam", "bce", "dot")
