@@ -67,6 +67,7 @@ def test_memory_of_children_counts() -> None:
         run_watched([sys.executable, "-c", "raise SystemExit(3)"])
 
 
+@pytest.mark.slow
 def test_last_line_is_the_report(tmp_path: Path) -> None:
     log = tmp_path / "log.json.gz"
     write_log(log, LogSettings(users=1500, items=400, intents=8))

@@ -151,7 +151,8 @@ def test_every_stage_logs_its_own_terms_and_the_last_alone_is_validated(uninterr
     assert uninterrupted.read_manifest()["best_epoch"] > 1
 
 
-@pytest.mark.parametrize("broken_in", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("broken_in", [1, 2])
 def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     dataset, uninterrupted, tmp_path, broken_in
 ):

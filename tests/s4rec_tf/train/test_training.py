@@ -47,6 +47,7 @@ def assert_same_run(one, other):
     assert epochs[0] == epochs[1] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     dataset, uninterrupted, tmp_path
 ):
