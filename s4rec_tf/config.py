@@ -64,6 +64,9 @@ class TrainSettings:
             of `epochs`, then down to 0 along half a cosine wave.
         optimizer: its name. lazy_adam is for tables of very many rows and a loss that
             looks at few of them (any but the full softmax): it updates those alone.
+        precision: what layers compute in while training. bfloat16 is for GPUs, and
+            processors with instructions for it; weights, losses and whatever is
+            evaluated or exported stay float32.
     """
 
     seed: int = 42
@@ -73,6 +76,7 @@ class TrainSettings:
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
     optimizer: Literal["adam", "lazy_adam", "sgd"] = "adam"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience"):

@@ -24,6 +24,7 @@ from s4rec_tf.train.runs import (
     RunDir,
     RunError,
     build_for_training,
+    build_model,
     training_sequences,
 )
 from s4rec_tf.train.stages import begin_stages
@@ -110,7 +111,10 @@ def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
     if session.has_gradient and done < epochs:
         print(f"refit on all data: epochs {done + 1} to {epochs}", file=sys.stderr)
         session.fit(done, epochs, [_KeepRefit(run)])
-    return session.model
+    model = build_model(config, dataset.info())
+    for weight, trained in zip(model.weights, session.model.weights, strict=True):
+        weight.assign(trained)
+    return model
 
 
 class _KeepRefit(keras.callbacks.Callback):

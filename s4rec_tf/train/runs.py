@@ -248,6 +248,18 @@ def training_sequences(
     )
 
 
+@contextlib.contextmanager
+def _layers_of(precision: str) -> Iterator[None]:
+    """Lets new layers compute in a precision; their weights are float32."""
+    before = keras.config.dtype_policy()
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def build_for_training(
     config: configuration.ExperimentConfig,
     info: spec.DatasetInfo,
@@ -264,7 +276,8 @@ def build_for_training(
     """
     settings = config.train
     keras.utils.set_random_seed(settings.seed)
-    model = build_model(config, info)
+    with _layers_of(settings.precision):
+        model = build_model(config, info)
     model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
     model.know_users(sequences.user_ids)
     num_steps = 0
