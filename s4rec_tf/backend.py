@@ -91,6 +91,23 @@ def unit(vectors: Tensor) -> Tensor:
     return vectors * keras.ops.rsqrt(keras.ops.maximum(square, _LEAST_SQUARE))
 
 
+def product(
+    a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    """Product of matrices [..., n, m], either taken with its last axes exchanged.
+
+    A product that is told so spares TensorFlow the transposed copy that it makes in
+    bfloat16 where a transposition comes first.
+    """
+    if IS_TENSORFLOW:
+        import tensorflow as tf
+
+        return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+    a = keras.ops.swapaxes(a, -2, -1) if transpose_a else a
+    b = keras.ops.swapaxes(b, -2, -1) if transpose_b else b
+    return keras.ops.matmul(a, b)
+
+
 def split_rows(tensor: Tensor, num_rows: int) -> list[Tensor]:
     """Cuts [B, ...] into equal parts of about `num_rows` rows.
 

@@ -64,8 +64,9 @@ class TrainSettings:
             of `epochs`, then down to 0 along half a cosine wave.
         optimizer: its name. lazy_adam is for tables of very many rows and a loss that
             looks at few of them (any but the full softmax): it updates those alone.
-        precision: what layers compute in while training. bfloat16 is for GPUs, and
-            processors with instructions for it; weights, losses and whatever is
+        precision: what layers compute in while training, and the products of the full
+            softmax in SASRec and its kin. bfloat16 is for GPUs, and processors with
+            instructions for it (amx_bf16); weights, other losses and whatever is
             evaluated or exported stay float32.
     """
 

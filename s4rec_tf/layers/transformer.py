@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from s4rec_tf import backend
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.dropout import HashDropout
 from s4rec_tf.layers.rows import Dense, LayerNormalization
@@ -92,7 +93,7 @@ class TransformerBlock(keras.layers.Layer):
             ops.transpose(ops.reshape(part, by_head), (0, 2, 1, 3))
             for part in ops.split(self.query_key_value(states), 3, axis=-1)
         )
-        scores = ops.matmul(query, ops.swapaxes(key, 2, 3)) / head_dim**0.5
+        scores = backend.product(query, key, transpose_b=True) / head_dim**0.5
         weights = dropout(ops.softmax(ops.where(may_attend, scores, _BLOCKED), axis=-1))
         context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         return ops.reshape(context, (-1, self.dim))

@@ -49,6 +49,7 @@ def softmax(
     item_vectors: Tensor,
     target_ids: Tensor,
     bound: float | None = None,
+    dtype: str = "float32",
 ) -> Tensor:
     """Cross-entropy over all items.
 
@@ -61,6 +62,7 @@ def softmax(
         item_vectors: e [V, d]; row i is item i + 1.
         target_ids: int32 [N].
         bound: what no |h . e_v| exceeds, if known; see `softmax_sums`.
+        dtype: of the factors of the products over all items.
 
     Returns:
         [N].
@@ -69,7 +71,7 @@ def softmax(
 
     @ops.custom_gradient
     def of_vectors(states: Tensor, item_vectors: Tensor) -> Any:
-        sums = SoftmaxSums(states, item_vectors, bound)
+        sums = SoftmaxSums(states, item_vectors, bound, dtype)
         target_vectors = ops.take(item_vectors, rows, axis=0)
         losses = sums.log_sum() - ops.sum(states * target_vectors, axis=-1)
 

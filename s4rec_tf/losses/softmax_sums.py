@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from s4rec_tf import backend
+
 Tensor = Any
 
 ITEMS_AT_ONCE = 1 << 16
@@ -31,12 +33,17 @@ class SoftmaxSums:
         bound: what no |h . e_v| exceeds, at most `HIGHEST_BOUND`; spares the search for
             the greatest score, by which exponentials are kept in range. Not used in
             float16, whose range is too small.
+        dtype: of the factors of every product; sums come out in float32.
     """
 
     def __init__(
-        self, states: Tensor, item_vectors: Tensor, bound: float | None = None
+        self,
+        states: Tensor,
+        item_vectors: Tensor,
+        bound: float | None = None,
+        dtype: str = "float32",
     ) -> None:
-        self.states = states
+        self.states, self._dtype = states, dtype
         if keras.backend.standardize_dtype(states.dtype) == "float16":
             bound = None
         starts = range(0, item_vectors.shape[0], ITEMS_AT_ONCE)
@@ -44,16 +51,17 @@ class SoftmaxSums:
         self.highest: Tensor = None
         self.sums: Tensor = 0.0
         for piece in self.pieces:
-            scores = ops.matmul(piece, ops.transpose(states))
+            scores = self._scores(piece)
             highest = bound if bound is not None else _max_over_items(scores)
             if bound is None and self.highest is not None:
                 highest = ops.maximum(highest, self.highest)
                 self.sums = self.sums * ops.exp(self.highest - highest)
             self.highest = highest
-            self.kept = ops.exp(scores - highest)
+            self.kept = ops.cast(ops.exp(scores - highest), dtype)
             ones = ops.ones_like(piece[:, :1])
-            vectors = ops.concatenate([piece, ones], axis=1)
-            self.sums = self.sums + ops.matmul(ops.transpose(vectors), self.kept)
+            vectors = ops.cast(ops.concatenate([piece, ones], axis=1), dtype)
+            sums = backend.product(vectors, self.kept, transpose_a=True)
+            self.sums = self.sums + ops.cast(sums, "float32")
 
     def log_sum(self) -> Tensor:
         """The log of sum_v exp(h . e_v), [N]."""
@@ -70,14 +78,20 @@ class SoftmaxSums:
             weights: [N].
         """
         states = self.states * (weights / self.sums[-1])[:, None]
-        return ops.concatenate(
-            [ops.matmul(self._exponentials(piece), states) for piece in self.pieces]
-        )
+        states = ops.cast(states, self._dtype)
+        parts = [ops.matmul(self._exponentials(piece), states) for piece in self.pieces]
+        return ops.cast(ops.concatenate(parts), "float32")
+
+    def _scores(self, piece: Tensor) -> Tensor:
+        """Scores of some items, [v, N]."""
+        states = ops.cast(self.states, self._dtype)
+        scores = backend.product(ops.cast(piece, self._dtype), states, transpose_b=True)
+        return ops.cast(scores, "float32")
 
     def _exponentials(self, piece: Tensor) -> Tensor:
         if len(self.pieces) == 1:
             return self.kept
-        return ops.exp(ops.matmul(piece, ops.transpose(self.states)) - self.highest)
+        return ops.cast(ops.exp(self._scores(piece) - self.highest), self._dtype)
 
 
 def _max_over_items(scores: Tensor) -> Tensor:

@@ -272,7 +272,11 @@ class SASRec(SequenceRecommender):
             self._to_score(states), batch["target_ids"]
         )
         losses = next_item.softmax(
-            states, self.item_vectors(), target_ids, self._score_bound
+            states,
+            self.item_vectors(),
+            target_ids,
+            self._score_bound,
+            self.compute_dtype,
         )
         return next_item.mean_over_targets(losses, target_ids)
 

@@ -196,6 +196,23 @@ def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeyp
     np.testing.assert_allclose(to_items, difference.T @ states, atol=5e-4)
 
 
+def test_softmax_of_bfloat16_products_is_near_that_of_float32():
+    generator = np.random.default_rng(8)
+    states, items = generator.normal(size=(5, 8)), generator.normal(size=(30, 8))
+    variables = [tf.Variable(x, dtype="float32") for x in (states, items)]
+    targets = tf.constant([1, 2, 3, 4, 30], "int32")
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        with tf.GradientTape() as tape:
+            losses = next_item.softmax(*variables, targets, dtype=dtype)
+        found[dtype] = [losses, *tape.gradient(losses, variables)]
+    for exact, rounded in zip(*found.values(), strict=True):
+        assert rounded.dtype == tf.float32
+        scale = np.abs(exact).max()
+        # 8 significant bits.
+        np.testing.assert_allclose(rounded, exact, atol=0.02 * scale)
+
+
 def test_binary_cross_entropy(positions):
     states, items, targets = (positions[k] for k in ("states", "items", "targets"))
     losses = next_item.binary_cross_entropy(
