@@ -216,11 +216,17 @@ def ablations(groups: Sequence[Group], published: Sequence[Published]) -> Table:
         rows.append([line["row"], "published", NONE, *printed, NONE])
         variants = {line["variant"]: "ours"}
         if line["variant"] == MAIN:
-            variants["faithful"] = "ours, the paper's setting"
+            variants |= {"faithful": "ours, the paper's setting", _SHORT: _IN_SHORT}
+        else:
+            variants[f"{_SHORT}_{line['variant']}"] = _IN_SHORT
         for variant, whose in variants.items():
             group = best(groups, line["model"], variant)
             rows.append([line["row"], whose, *_ablation_cells(group)])
     return Table(header, rows)
+
+
+_SHORT, _IN_SHORT = "short", "ours, 8 epochs"
+"""Prefix of the variants of the queue `ablations_beauty_short`."""
 
 
 def _ablation_cells(group: Group | None) -> list[str]:

@@ -160,6 +160,8 @@ def test_ablations_stand_beside_the_printed_rows(written):
         entry("sasrec", level=0.041),
         entry(variant="without_gr", settings={"lambda_adv": 0.0}, level=0.042),
         entry(variant="faithful", config="s4rec_paper", level=0.043),
+        entry(variant="short", settings={"epochs": 8}, level=0.044),
+        entry(variant="short_without_gr", settings={"epochs": 8}, level=0.045),
     ]
     table = rows(written(*lines)[0], "Ablations (Table 3)")
     found = {(row[0], row[1]): row[2:] for row in table[1:]}
@@ -169,7 +171,9 @@ def test_ablations_stand_beside_the_printed_rows(written):
     assert found["SR only", "ours"][1] == "0.0410"
     assert found["S4Rec", "ours, the paper's setting"][1] == "0.0430"
     assert found["S4Rec", "ours"] == ["no finished run", *["-"] * 5]
-    assert len(table) == 1 + 6 * 2 + 2
+    assert found["S4Rec", "ours, 8 epochs"][1] == "0.0440"
+    assert found["S4Rec w/o GR", "ours, 8 epochs"][1] == "0.0450"
+    assert len(table) == 1 + 6 * 3 + 2
 
 
 def test_sweeps_are_drawn_in_order(written):
