@@ -54,13 +54,14 @@ def peak_memory_gib() -> float | None:
     return None if peak is None else peak / 2**30
 
 
-def ceiling(seconds: float) -> float:
-    """The best rate of a large float32 matrix product, operations a second.
+def ceiling(seconds: float, dtype: str) -> float:
+    """The best rate of a large matrix product, operations a second.
 
-    At the precision that training leaves to JAX, TF32 where the device has it.
+    In float32 at the precision that training leaves to JAX, TF32 where the device has
+    it.
     """
     size = _CEILING_SIZES.get(jax.devices()[0].platform, _LARGE_CEILING_SIZE)
-    matrix = jax.random.normal(jax.random.key(1), (size, size))
+    matrix = jax.random.normal(jax.random.key(1), (size, size), dtype)
     product = jax.jit(lambda values: values @ values)
     return (
         2 * size**3 / best_seconds(lambda: product(matrix).block_until_ready(), seconds)

@@ -73,7 +73,7 @@ class Training:
         """What the process answers."""
         return {
             "measure": self.measure,
-            "ceiling": ceiling,
+            "ceiling": self.ceiling,
             "cost": self.cost,
             "breakdown": self.breakdown,
             "peak_memory_gib": child.peak_memory_gib,
@@ -148,6 +148,13 @@ class Training:
             next(iterator)
             count += 1
         return 1e3 * passed / count
+
+    def ceiling(self, seconds: float = 1.5) -> float:
+        """The best rate of a large product in training's precision, operations/s."""
+        matrix = tf.random.stateless_normal((_CEILING_SIZE, _CEILING_SIZE), seed=(1, 2))
+        matrix = tf.cast(matrix, self.config.train.precision)
+        product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
+        return 2 * _CEILING_SIZE**3 / best_seconds(product, seconds)
 
     def write_sequences(self, path: str) -> dict[str, int]:
         """Writes the train split for a peer, and says what it must find in it."""
@@ -232,13 +239,6 @@ def _median_ms(
         if len(times) > 1 and sum(times) >= seconds:
             return 1e3 * float(np.median(times))
     raise AssertionError("a cycle ends only when it is empty")
-
-
-def ceiling(seconds: float = 1.5) -> float:
-    """The best rate of a large float32 matrix product, operations a second."""
-    matrix = tf.random.stateless_normal((_CEILING_SIZE, _CEILING_SIZE), seed=(1, 2))
-    product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
-    return 2 * _CEILING_SIZE**3 / best_seconds(product, seconds)
 
 
 def build(args: argparse.Namespace) -> Training:
