@@ -12,7 +12,7 @@ from s4rec_tf.data import records
 from s4rec_tf.train import loop, runs
 
 NUM_ITEMS = 20
-SMALL = ["epochs=1", "dim=8", "max_length=6", "batch_size=64", "dropout=0.1"]
+SMALL = ["epochs=1", "dim=8", "max_length=6", "batch_size=64", "num_layers=1"]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4"]
-SMALL += ["clustering=kmeans", "dropout=0.1"]
+SMALL += ["clustering=kmeans", "dropout=0.1", "num_layers=1"]
 
 
 @pytest.fixture(scope="module")
