@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from s4rec_tf import backend
@@ -33,7 +32,8 @@ class SoftmaxSums:
         bound: what no |h . e_v| exceeds, at most `HIGHEST_BOUND`; spares the search for
             the greatest score, by which exponentials are kept in range. Not used in
             float16, whose range is too small.
-        dtype: of the factors of every product; sums come out in float32.
+        dtype: of the products, their factors and what is kept of them; in between, and
+            for what is given back, float32.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SoftmaxSums:
         dtype: str = "float32",
     ) -> None:
         self.states, self._dtype = states, dtype
-        if keras.backend.standardize_dtype(states.dtype) == "float16":
+        if dtype == "float16":
             bound = None
         starts = range(0, item_vectors.shape[0], ITEMS_AT_ONCE)
         self.pieces = [item_vectors[i : i + ITEMS_AT_ONCE] for i in starts]
