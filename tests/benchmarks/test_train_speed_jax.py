@@ -40,14 +40,11 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory):
-    """Variables under which there is no TensorFlow, and compiling is short."""
+    """Variables under which there is no TensorFlow."""
     folder = tmp_path_factory.mktemp("hidden")
     absent = "raise ModuleNotFoundError('hidden', name='tensorflow')"
     (folder / "tensorflow.py").write_text(absent)
-    return {
-        "PYTHONPATH": str(folder),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
+    return {"PYTHONPATH": str(folder)}
 
 
 def run(surroundings, *flags, **environment):

@@ -1,7 +1,6 @@
 """The models on JAX: one step gives what it gives on TensorFlow."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +40,6 @@ CASES = {
 def on_jax(*arguments):
     done = subprocess.run(
         [sys.executable, str(PROCESS), *map(str, arguments)],
-        env={**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -21,13 +21,12 @@ SETTINGS += ("batch_size=64", "learning_rate=0.01", "schedule=cosine", "epochs=3
 
 def train(file, run_dir, *flags):
     place = ["--arrays", file, "--run_dir", run_dir, "--model", "s4rec"]
-    # Compiling takes most of the time: little is optimised, nothing compiled twice.
+    # Compiling takes most of the time: nothing is compiled twice.
     cache = str(file.with_name("compiled"))
     return subprocess.run(
         [sys.executable, PROCESS, "train", *flags, *place, "--set", *SETTINGS],
         env={
             **os.environ,
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         },
