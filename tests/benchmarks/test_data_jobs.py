@@ -91,6 +91,7 @@ def test_last_line_is_the_report(tmp_path: Path) -> None:
     assert set(first["stages"]) == {"ingest", "k_core", "examples", "statistics"}
 
 
+@pytest.mark.slow
 def test_pandas_finds_the_same_dataset(tmp_path: Path, capfdbinary) -> None:
     from beam_jobs import prepare_dataset
     from beam_jobs.example_proto import parse_example

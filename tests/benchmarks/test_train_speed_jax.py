@@ -146,6 +146,7 @@ def test_s4rec_is_measured_with_its_views(arrays, surroundings):
     assert 3 < three < 9.1
 
 
+@pytest.mark.slow
 def test_a_whole_training_is_timed(arrays, surroundings):
     done = run(
         surroundings,
