@@ -88,8 +88,10 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     """
     import yaml
 
+    from s4rec_tf import yaml_text
+
     try:
-        entries = yaml.safe_load(path.read_text("utf-8"))
+        entries = yaml_text.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise QueueError(f"{path} is no YAML file that can be read: {reason}") from None

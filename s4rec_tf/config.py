@@ -228,6 +228,8 @@ def _parse(key: str, value: Any, kind: Any) -> Any:
 def _read_file(config: str) -> dict[str, Any]:
     import yaml
 
+    from s4rec_tf import yaml_text
+
     shipped = CONFIG_FOLDER / f"{config}.yaml"
     path = shipped if shipped.is_file() else Path(config)
     if not path.is_file():
@@ -237,9 +239,10 @@ def _read_file(config: str) -> dict[str, Any]:
             f"Received: {config!r}"
         )
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml_text.load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML or JSON: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not YAML or JSON: {reason}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values. Received: {values!r}")
     return values

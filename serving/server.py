@@ -6,6 +6,7 @@ import argparse
 import functools
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
@@ -38,6 +39,9 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
             cannot be had.
         NoBasePath: if a base path is missing at the start.
     """
+    # oneDNN prepares a product anew for every size of a batch, which takes longer than
+    # the product of the few rows that requests come in.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     from serving.models import ConfigFile, Models, entries_of
     from serving.versions import versions_on_disk
 

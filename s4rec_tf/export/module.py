@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,6 +24,9 @@ from s4rec_tf.retrieval.index import build_index
 from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
 Answer = dict[str, tf.Tensor]
+
+_LARGEST_CONSTANT = 1 << 20
+"""Bytes of a weight that is written into the graph; larger ones stay variables."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +61,36 @@ def compact_left_padded(item_ids: tf.Tensor, length: int) -> tf.Tensor:
     order = tf.argsort(key, axis=1)[:, -length:]
     packed = tf.gather(item_ids, order, batch_dims=1)
     return tf.ensure_shape(packed, [None, length])
+
+
+def _by_size(
+    variables: list[keras.Variable],
+) -> tuple[list[keras.Variable], list[keras.Variable]]:
+    """Those that may be constants, and the others."""
+    parts: tuple[list[keras.Variable], list[keras.Variable]] = ([], [])
+    for variable in variables:
+        parts[variable.numpy().nbytes > _LARGEST_CONSTANT].append(variable)
+    return parts
+
+
+def _with_constants(
+    function: Callable[..., tf.Tensor], variables: list[keras.Variable]
+) -> Callable[..., tf.Tensor]:
+    """The function with some of its weights as constants of the graph.
+
+    A server then computes once what follows from them alone, and reads no variable at
+    every call: in small batches an operation costs more than what it computes.
+    """
+    values = [variable.numpy() for variable in variables]
+
+    @tf.function(autograph=False)
+    def fixed(*args: tf.Tensor) -> tf.Tensor:
+        constants = [tf.constant(value) for value in values]
+        mapping = list(zip(variables, constants, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*args)
+
+    return fixed
 
 
 class ServableRecommender(tf.Module):
@@ -111,8 +145,10 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        by_product = model.scores_by_product
-        self._pair_scores = None if by_product else model.pair_scores
+        small, large = _by_size(model.variables)
+        self._pair_scores = None
+        if not model.scores_by_product:
+            self._pair_scores = _with_constants(model.pair_scores, small)
         self._index = build_index(
             tf.gather(item_vectors, rows),
             tf.constant(rows + 1, tf.int32),
@@ -122,9 +158,9 @@ class ServableRecommender(tf.Module):
         self.num_items = self._index.num_items
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
-        # The bound method alone: the Keras model itself stays out of the object graph.
-        self._user_vectors: Callable[..., tf.Tensor] = model.user_vectors
-        self.model_variables = [variable.value for variable in model.variables]
+        # The function alone: the Keras model itself stays out of the object graph.
+        self._user_vectors = _with_constants(model.user_vectors, small)
+        self.model_variables = [variable.value for variable in large]
         self.index_trackables = self._index.trackables
         self.items = self._index.items
         # Slope and intercept of a score's logit, see `calibration.fit`.

@@ -88,7 +88,9 @@ def test_a_file_may_not_take_a_shipped_name(queue, tmp_path):
         read_queue(queue(ENTRY | {"config": str(config)}))
 
 
-@pytest.mark.parametrize("content", ["", "a: 1", "[]", "- 3", "- [", "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "a: 1", "[]", "- 3", "- [", "- {a: 1, a: 2}", "\x00"]
+)
 def test_a_file_that_is_no_queue(tmp_path, content):
     path = tmp_path / "queue.yaml"
     path.write_text(content)

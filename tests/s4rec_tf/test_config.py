@@ -64,6 +64,13 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
         config.resolve("s4rec", str(path))
 
 
+def test_a_key_that_stands_twice_is_an_error(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("model: sasrec\nepochs: 3\nmodel: bpr\n")
+    with pytest.raises(config.ConfigError, match=r"twice\.yaml.*'model'.*line 3"):
+        config.resolve(None, str(path))
+
+
 @pytest.mark.parametrize("path", sorted(config.CONFIG_FOLDER.glob("*.yaml")))
 def test_shipped_configurations_resolve(path):
     model = config.resolve(None, path.stem).flat()["model"]
