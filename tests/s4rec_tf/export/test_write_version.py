@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from s4rec_tf import spec, testing
-from s4rec_tf.export import popularity, protocol, publish, write
+from s4rec_tf.export import module, popularity, protocol, publish, write
 from tests.s4rec_tf.export import standin
 from tests.s4rec_tf.export.standin import NUM_ITEMS
 
@@ -85,6 +85,23 @@ def test_warmup_covers_every_signature_with_one_row_and_more(exported):
         "serving_examples",
     }
     assert all(1 in rows and max(rows) > 1 for rows in seen.values())
+
+
+def test_a_large_weight_stays_a_variable_and_answers_the_same(
+    exported, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "_LARGEST_CONSTANT", exported.table.nbytes - 1)
+    version = write_again(exported, tmp_path / "demo", max_k=standin.MAX_K)
+    large, small = (tf.saved_model.load(str(v)) for v in (version, exported.version))
+    assert [v.shape for v in large.model_variables] == [exported.table.shape]
+    assert not small.model_variables
+    history = tf.constant([[""] * 5 + ["item-9", "item-2", "item-30"]])
+    answers = [
+        loaded.signatures["serving_default"](history=history)
+        for loaded in (large, small)
+    ]
+    for name, expected in answers[0].items():
+        np.testing.assert_array_equal(answers[1][name], expected, err_msg=name)
 
 
 def publish_empty(export_dir):
