@@ -17,6 +17,7 @@ DRIVERS = {
     *(MATHEMATICS | RANKING),
     *(
         "s4rec_tf",
+        "s4rec_tf.yaml_text",
         "s4rec_tf.config",
         "s4rec_tf.encoding",
         "s4rec_tf.data",
@@ -37,7 +38,10 @@ MAY_IMPORT = {
     "s4rec_tf.data": {"s4rec_tf.spec"},
     "s4rec_tf.models": MATHEMATICS | {"s4rec_tf.layers", "s4rec_tf.losses"},
     "s4rec_tf.arrays": {"s4rec_tf.spec", "s4rec_tf.data"},
-    "s4rec_tf.config": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models"},
+    "s4rec_tf.yaml_text": set(),
+    "s4rec_tf.config": {
+        *("s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models", "s4rec_tf.yaml_text")
+    },
     "s4rec_tf.ranking": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.metrics"},
     "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | RANKING,
     "s4rec_tf.encoding": {
@@ -87,6 +91,7 @@ WITHOUT_TENSORFLOW = (
     "s4rec_tf.data.samples",
     "s4rec_tf.data.sequences",
     "s4rec_tf.spec",
+    "s4rec_tf.yaml_text",
     "s4rec_tf.config",
     "s4rec_tf.ranking",
     "s4rec_tf.evaluate",
