@@ -75,6 +75,10 @@ class ScannIndex:
         searcher = builder.reorder(REORDERED_PER_NEIGHBOUR, quantize=kind).build()
         self._scann_ops: Any = scann_ops
         self._state = searcher.serialize_to_module()
+        if kind is kinds.FLOAT32:
+            # ScaNN leaves them as memory happens to be, NaN too: no weight to export.
+            for unused in (self._state.int8_multipliers, self._state.dp_norms):
+                unused.assign(tf.zeros_like(unused))
         # ScaNN gives no vectors back; allowed and similar items are scored by these.
         self._item_ids = tf.Variable(item_ids, trainable=False, name="item_ids")
         self.items = ItemRows(make_table(vectors, table_dtype), self._item_ids)

@@ -236,5 +236,16 @@ def test_scann_export_without_scann_is_refused(scann_version, monkeypatch):
         Servable(scann_version)
 
 
+def test_what_scann_does_not_use_is_no_memory_that_happened_to_be_there(scann_version):
+    reader = tf.train.load_checkpoint(str(scann_version / "variables" / "variables"))
+    unused = [
+        reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "dp_norms" in name or "int8_multipliers" in name
+    ]
+    assert len(unused) == 2
+    assert all(not values.any() for values in unused)
+
+
 def manifest_of(version):
     return version.parent / ".meta" / version.name / "MANIFEST.json"
