@@ -27,9 +27,6 @@ DRAIN_SECONDS = 20.0
 """How long requests in work may go on after SIGTERM; Kubernetes kills after 30."""
 
 _CONNECTIONS = 65536
-_SWITCH_SECONDS = 0.0005
-"""How long a thread keeps Python's lock while others want it. An answer's way through
-Python is shorter than the 5 ms that are usual, and a batch's answers come together."""
 
 log = logging.getLogger("serving")
 
@@ -42,10 +39,6 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
             cannot be had.
         NoBasePath: if a base path is missing at the start.
     """
-    # oneDNN prepares a product anew for every size of a batch, which takes longer than
-    # the product of the few rows that requests come in.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    sys.setswitchinterval(_SWITCH_SECONDS)
     from serving.models import ConfigFile, Models, entries_of
     from serving.versions import versions_on_disk
 
@@ -208,6 +201,9 @@ def _allow_connections() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
+    # oneDNN prepares a product anew for every size of a batch, which takes longer than
+    # the product of the few rows that requests come in.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
