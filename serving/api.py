@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from tensorflow_serving.apis import (
@@ -51,28 +51,30 @@ class ModelApi:
         Raises:
             StatusError: with TF Serving's codes.
         """
-        with self.counted(request.model_spec.name, "Predict", "GRPC"):
-            with self.lease(request) as servable:
-                self._check_rows(request)
-                return servable.predict_serialized(request)
+        with (
+            self.counted(request.model_spec.name, "Predict", "GRPC"),
+            self.lease(request) as servable,
+        ):
+            answer = servable.quick_answer(request)
+            if answer is None:
+                answer = bytes(self.answer(servable, request).SerializeToString())
+            return answer
 
     def counted(
         self, model_name: str, api: str, entrypoint: str
     ) -> contextlib.AbstractContextManager[None]:
         """Counts the block as one request."""
         known = self.models.find(model_name) is not None
-        return metrics.request(model_name, known, api, entrypoint)
+        return metrics.Request(model_name, known, api, entrypoint)
 
-    @contextlib.contextmanager
-    def lease(self, request: Any) -> Iterator[Servable]:
+    def lease(self, request: Any) -> contextlib.AbstractContextManager[Servable]:
         """The version that a request asks for, kept loaded for the length of the block.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
         manager, version = self._find(_model_spec(request))
-        with manager.lease(version) as servable:
-            yield servable
+        return manager.lease(version)
 
     def answer(
         self, servable: Servable, request: predict_pb2.PredictRequest

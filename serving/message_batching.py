@@ -91,6 +91,9 @@ class MessageBatcher:
         self._name = name
         (info,) = signature.inputs.values()
         self._length = info.tensor_shape.dim[1].size
+        self._row = tensor_shape_pb2.TensorShapeProto()
+        for size in (1, self._length):
+            self._row.dim.add(size=size)
         graph = session.graph
         tensors = [graph.get_tensor_by_name(signature.outputs[a].name) for a in outputs]
         call = tensors[0].op
@@ -144,8 +147,7 @@ class MessageBatcher:
         Raises:
             StatusError: UNAVAILABLE if too many batches wait.
         """
-        sizes = [dim.size for dim in proto.tensor_shape.dim]
-        fits = proto.dtype == types_pb2.DT_STRING and sizes == [1, self._length]
+        fits = proto.dtype == types_pb2.DT_STRING and proto.tensor_shape == self._row
         if not fits or len(proto.string_val) != self._length:
             return None
         metrics.BATCH_INPUT.observe(1, self._name)

@@ -8,6 +8,7 @@ The registry is the process's, as in TF Serving.
 from __future__ import annotations
 
 import bisect
+import collections
 import contextlib
 import threading
 import time
@@ -18,63 +19,96 @@ from serving.contract import StatusError
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 _LATENCY_BOUNDS = [10 * 1.8**power for power in range(33)]
+_MANY_NEWS = 1000
 _SIZE_BOUNDS = [float(2**power) for power in range(15)]
 _UNKNOWN_MODEL = ""
 """Label of requests for models that are not served: clients may invent any name."""
 
 
-class Counter:
-    """Counts by labels."""
+class _Metric:
+    """Values by labels.
 
-    kind = "counter"
+    What is noted waits in a list, which needs no lock, till many have come or somebody
+    looks: threads that answer requests must not queue up here.
+    """
 
     def __init__(self, name: str, *labels: str) -> None:
         """Takes the name with `/` and the labels' names."""
         self.name = name.replace("/", ":")
         self._labels = labels
         self._lock = threading.Lock()
+        self._news: collections.deque[tuple[tuple[str, ...], float]] = (
+            collections.deque()
+        )
+
+    def _note(self, labels: tuple[str, ...], value: float) -> None:
+        self._news.append((labels, value))
+        if len(self._news) > _MANY_NEWS:
+            with self._lock:
+                self._take_up_news()
+
+    def _take_up_news(self) -> None:
+        # What comes meanwhile waits for the next time.
+        for _ in range(len(self._news)):
+            self._take_up(*self._news.popleft())
+
+    def _take_up(self, labels: tuple[str, ...], value: float) -> None:
+        raise NotImplementedError
+
+
+class Counter(_Metric):
+    """Counts by labels."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, *labels: str) -> None:
+        """Takes the name with `/` and the labels' names."""
+        super().__init__(name, *labels)
         self._values: dict[tuple[str, ...], int] = {}
 
     def add(self, *labels: str, count: int = 1) -> None:
         """Adds to the count of these labels."""
-        with self._lock:
-            self._values[labels] = self._values.get(labels, 0) + count
+        self._note(labels, count)
+
+    def _take_up(self, labels: tuple[str, ...], value: float) -> None:
+        self._values[labels] = self._values.get(labels, 0) + int(value)
 
     def lines(self) -> Iterator[str]:
         """A line a set of labels."""
         with self._lock:
+            self._take_up_news()
             values = dict(self._values)
         for labels, value in values.items():
             yield f"{self.name}{{{_pairs(self._labels, labels)}}} {value}"
 
 
-class Histogram:
+class Histogram(_Metric):
     """Distributions by labels."""
 
     kind = "histogram"
 
     def __init__(self, name: str, bounds: list[float], *labels: str) -> None:
         """Takes the name with `/`, the buckets' upper bounds and the labels' names."""
-        self.name = name.replace("/", ":")
+        super().__init__(name, *labels)
         self._bounds = bounds
-        self._labels = labels
-        self._lock = threading.Lock()
         self._values: dict[tuple[str, ...], tuple[list[int], float]] = {}
 
     def observe(self, value: float, *labels: str) -> None:
         """Adds a value to the distribution of these labels."""
-        bucket = bisect.bisect_left(self._bounds, value)
-        with self._lock:
-            counts, total = self._values.get(labels) or (
-                [0] * (len(self._bounds) + 1),
-                0.0,
-            )
-            counts[bucket] += 1
-            self._values[labels] = (counts, total + value)
+        self._note(labels, value)
+
+    def _take_up(self, labels: tuple[str, ...], value: float) -> None:
+        counts, total = self._values.get(labels) or (
+            [0] * (len(self._bounds) + 1),
+            0.0,
+        )
+        counts[bisect.bisect_left(self._bounds, value)] += 1
+        self._values[labels] = (counts, total + value)
 
     def lines(self) -> Iterator[str]:
         """For each set of labels the cumulative buckets, the sum and the count."""
         with self._lock:
+            self._take_up_news()
             values = {key: (list(c), total) for key, (c, total) in self._values.items()}
         for labels, (counts, total) in values.items():
             pairs, so_far = _pairs(self._labels, labels), 0
@@ -137,8 +171,7 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-@contextlib.contextmanager
-def request(model_name: str, known: bool, api: str, entrypoint: str) -> Iterator[None]:
+class Request(contextlib.AbstractContextManager[None]):
     """Counts what happens in the block as one request, and its time if it succeeds.
 
     Args:
@@ -147,15 +180,18 @@ def request(model_name: str, known: bool, api: str, entrypoint: str) -> Iterator
         api: as TF Serving calls it, `Predict` for one.
         entrypoint: `GRPC` or `REST`.
     """
-    label = model_name if known else _UNKNOWN_MODEL
-    start, status = time.perf_counter(), "INTERNAL"
-    try:
-        yield
-        status = "OK"
-        micros = 1e6 * (time.perf_counter() - start)
-        REQUEST_LATENCY.observe(micros, label, api, entrypoint)
-    except StatusError as error:
-        status = error.code.name
-        raise
-    finally:
-        REQUESTS.add(label, status)
+
+    def __init__(self, model_name: str, known: bool, api: str, entrypoint: str) -> None:
+        self._labels = (model_name if known else _UNKNOWN_MODEL, api, entrypoint)
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            micros = 1e6 * (time.perf_counter() - self._start)
+            REQUEST_LATENCY.observe(micros, *self._labels)
+            status = "OK"
+        else:
+            status = error.code.name if isinstance(error, StatusError) else "INTERNAL"
+        REQUESTS.add(self._labels[0], status)

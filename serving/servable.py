@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving import contract, custom_ops, metrics, tensors, version_files
+from serving import contract, custom_ops, metrics, signatures, tensors, version_files
 from serving.contract import Code, StatusError
 from serving.session_callable import quick_callable
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
+    from serving.quick_answers import QuickAnswers
 
 
 class Servable:
@@ -74,10 +74,15 @@ class Servable:
                 meta_graph.signature_def
             )
             self._batchers = None
+            self._quick: QuickAnswers | None = None
             if batching is not None:
                 from serving.batching import Batchers
+                from serving.quick_answers import QuickAnswers
 
                 self._batchers = Batchers(self._session, batching)
+                self._quick = QuickAnswers(
+                    self._batchers, self.signatures, self.version, model_name
+                )
             self._warm_up(path)
         except Exception as error:
             self._session.close()
@@ -121,60 +126,30 @@ class Servable:
                 Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
             )
         signature = self.signatures[name]
-        check_keys(signature, request.inputs)
+        signatures.check_keys(signature, request.inputs)
         arrays = [
             tensors.to_array(alias, request.inputs[alias], signature.inputs[alias])
             for alias in sorted(signature.inputs)
         ]
-        outputs = output_names(signature, request.output_filter)
+        outputs = signatures.output_names(signature, request.output_filter)
         values = self._run(name, outputs, arrays)
-        response = self._response_head(request)
+        response = signatures.response_head(request, self.version)
         for alias, value in zip(outputs, values, strict=True):
             tensors.write_proto(
                 value, signature.outputs[alias].dtype, response.outputs[alias]
             )
         return response
 
-    def predict_serialized(self, request: predict_pb2.PredictRequest) -> bytes:
-        """As `predict`, serialized; with batching, without arrays where that can be.
+    def quick_answer(self, request: predict_pb2.PredictRequest) -> bytes | None:
+        """The serialized PredictResponse; with batching, and of one row of text alone.
+
+        Returns:
+            None for another request, which must go to `predict`.
 
         Raises:
-            StatusError: as `predict`.
+            StatusError: UNAVAILABLE if too many batches wait.
         """
-        outputs = self._message_outputs(request)
-        if outputs is None:
-            return bytes(self.predict(request).SerializeToString())
-        return self._response_head(request).SerializeToString() + outputs
-
-    def _message_outputs(self, request: predict_pb2.PredictRequest) -> bytes | None:
-        name = request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
-        if self._batchers is None or name not in self.signatures:
-            return None
-        signature = self.signatures[name]
-        check_keys(signature, request.inputs)
-        outputs = output_names(signature, request.output_filter)
-        batcher = self._batchers.of_messages(name, signature, outputs)
-        if batcher is None:
-            return None
-        start = time.perf_counter()
-        (proto,) = request.inputs.values()
-        found = batcher.run(proto)
-        micros = 1e6 * (time.perf_counter() - start)
-        if found is not None:
-            metrics.RUNTIME_LATENCY.observe(micros, self._model_name, "Predict", "TF1")
-        return found
-
-    def _response_head(
-        self, request: predict_pb2.PredictRequest
-    ) -> predict_pb2.PredictResponse:
-        response = predict_pb2.PredictResponse()
-        spec = response.model_spec
-        spec.name = request.model_spec.name
-        spec.signature_name = (
-            request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
-        )
-        spec.version.value = self.version
-        return response
+        return None if self._quick is None else self._quick.answer(request)
 
     def _warm_up(self, path: Path) -> None:
         """Runs the warm-up records; their answers must be finite."""
@@ -222,53 +197,6 @@ class Servable:
                 [signature.inputs[alias].name for alias in sorted(signature.inputs)],
             )
         return self._callables[key]
-
-
-def check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) -> None:
-    """The request must hold exactly the signature's inputs.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT.
-    """
-    sent, wanted = set(inputs), set(signature.inputs)
-    if sent == wanted:
-        return
-    if len(sent) == len(wanted):
-        raise contract.invalid_argument(
-            f"input tensor alias not found in signature: {min(sent - wanted)}. "
-            f"Inputs expected to be in the set {_braces(wanted)}."
-        )
-    raise contract.invalid_argument(
-        f"input size does not match signature: {len(sent)}!={len(wanted)} "
-        f"len({_braces(sent)}) != len({_braces(wanted)}). "
-        f"Sent extra: {_braces(sent - wanted)}. "
-        f"Missing but required: {_braces(wanted - sent)}."
-    )
-
-
-def output_names(
-    signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]
-) -> tuple[str, ...]:
-    """The outputs asked for, sorted; all of them without a filter.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT for a name that is unknown or given twice.
-    """
-    names: set[str] = set()
-    for name in output_filter:
-        if name not in signature.outputs:
-            raise contract.invalid_argument(
-                f"output tensor alias not found in signature: {name} "
-                f"Outputs expected to be in the set {_braces(signature.outputs)}."
-            )
-        if name in names:
-            raise contract.invalid_argument(f"duplicate output tensor alias: {name}")
-        names.add(name)
-    return tuple(sorted(names or signature.outputs))
-
-
-def _braces(names: Iterable[str]) -> str:
-    return "{" + ",".join(sorted(names)) + "}"
 
 
 def _load_error(path: Path, error: Exception) -> StatusError:

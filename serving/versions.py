@@ -13,7 +13,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,21 +139,18 @@ class VersionManager:
         version = max(self._failures)
         return f"version {version}: {self._statuses[version].message}"
 
-    @contextlib.contextmanager
-    def lease(self, version: int | None = None) -> Iterator[Servable]:
+    def lease(
+        self, version: int | None = None
+    ) -> contextlib.AbstractContextManager[Servable]:
         """A version that answers, kept loaded for the length of the block.
 
         Args:
             version: a certain one; the newest that is available by default.
 
         Raises:
-            StatusError: NOT_FOUND if it is not available.
+            StatusError: NOT_FOUND, as the block begins, if it is not available.
         """
-        servable = self._acquire(version)
-        try:
-            yield servable
-        finally:
-            servable.release()
+        return _Lease(self, version)
 
     def labelled(self, label: str) -> int:
         """The version that a label stands for.
@@ -177,7 +174,12 @@ class VersionManager:
         with self._lock:
             return dict(sorted(self._statuses.items()))
 
-    def _acquire(self, version: int | None) -> Servable:
+    def acquire(self, version: int | None) -> Servable:
+        """A version as of `lease`, until it is released.
+
+        Raises:
+            StatusError: as `lease`.
+        """
         with self._lock:
             wanted = self.serving_version if version is None else version
             servable = self._served.get(wanted) if wanted is not None else None
@@ -286,6 +288,20 @@ class VersionManager:
     def _set(self, version: int, status: Status) -> None:
         with self._lock:
             self._statuses[version] = status
+
+
+class _Lease(contextlib.AbstractContextManager["Servable"]):
+    """A use of a version. A class, as a generator costs each request more."""
+
+    def __init__(self, manager: VersionManager, version: int | None) -> None:
+        self._manager, self._version = manager, version
+
+    def __enter__(self) -> Servable:
+        self._servable = self._manager.acquire(self._version)
+        return self._servable
+
+    def __exit__(self, *error: object) -> None:
+        self._servable.release()
 
 
 def _identity(path: Path) -> tuple[int, int]:

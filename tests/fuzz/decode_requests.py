@@ -30,7 +30,7 @@ from tensorflow_serving.apis import (
 
 with atheris.instrument_imports(include=["serving"]):
     from serving import api as model_api
-    from serving import batching, rest_service, servable
+    from serving import batching, quick_answers, rest_service, servable
     from serving.config_files import BatchingParameters
     from serving.contract import Code, StatusError
 
@@ -102,6 +102,9 @@ class Decoder(servable.Servable):
         self.version, self._model_name = 3, "demo"
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
         self._batchers = batchers_of(self.signatures["serving_default"])
+        self._quick = quick_answers.QuickAnswers(
+            self._batchers, self.signatures, self.version, self._model_name
+        )
 
     def _run(self, name, outputs, arrays):
         rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)

@@ -55,7 +55,12 @@ def test_every_signature_answers_as_alone(alone, batched, served_export):
 
 
 def is_quick(servable, request):
-    return servable._message_outputs(request) is not None
+    return servable.quick_answer(request) is not None
+
+
+def serialized(servable, request):
+    quick = servable.quick_answer(request)
+    return servable.predict(request).SerializeToString() if quick is None else quick
 
 
 @pytest.mark.parametrize("output_filter", [[], ["scores"], ["scores", "item_ids"]])
@@ -71,9 +76,7 @@ def test_messages_are_read_and_written_by_the_graph_as_by_python(
             len(request.inputs["history"].string_val) == len(HISTORY)
         )
         expected = alone.predict(request)
-        received = predict_pb2.PredictResponse.FromString(
-            batched.predict_serialized(request)
-        )
+        received = predict_pb2.PredictResponse.FromString(serialized(batched, request))
         same(received, expected)
         assert received.model_spec == expected.model_spec
         for name, proto in expected.outputs.items():
@@ -88,7 +91,7 @@ def test_messages_of_many_at_a_time(alone, batched):
     ]
     assert all(is_quick(batched, request) for request in requests[:2])
     with futures.ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(batched.predict_serialized, requests))
+        answers = list(pool.map(lambda r: serialized(batched, r), requests))
     for request, answer in zip(requests, answers, strict=True):
         same(predict_pb2.PredictResponse.FromString(answer), alone.predict(request))
 
@@ -108,13 +111,49 @@ def test_messages_that_are_no_row_of_text_go_as_before(alone, batched, history):
     outcomes = []
     for servable in (alone, batched):
         try:
-            outcomes.append(servable.predict_serialized(request))
+            outcomes.append(serialized(servable, request))
         except StatusError as error:
             outcomes.append((error.code, error.message))
     if isinstance(outcomes[0], bytes):
         same(*map(predict_pb2.PredictResponse.FromString, outcomes))
     else:
         assert outcomes[0] == outcomes[1]
+
+
+def test_requests_that_name_the_same_differ_in_what_they_send(alone, batched):
+    good = predict_request(history=[HISTORY])
+    assert is_quick(batched, good)
+    extra = predict_request(history=[HISTORY], k=[3])
+    other = predict_pb2.PredictRequest()
+    other.model_spec.CopyFrom(good.model_spec)
+    other.inputs["past"].CopyFrom(good.inputs["history"])
+    for request in (extra, other):
+        assert not is_quick(batched, request)
+        with pytest.raises(StatusError) as error:
+            batched.predict(request)
+        assert error.value.code == Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("signature", "output_filter"),
+    [("nope", []), ("", ["nope"]), ("", ["scores", "scores"])],
+)
+def test_names_that_are_wrong_are_left_to_the_long_way(
+    batched, signature, output_filter
+):
+    request = predict_request(signature or "serving_default", history=[HISTORY])
+    request.output_filter[:] = output_filter
+    assert not is_quick(batched, request)
+
+
+def test_names_that_clients_invent_do_not_pile_up(batched):
+    requests = [predict_request(history=[HISTORY]) for _ in range(300)]
+    for number, request in enumerate(requests):
+        request.model_spec.version_label = f"label-{number}"
+    with futures.ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(lambda request: is_quick(batched, request), requests))
+    # Threads that come together may each add one more.
+    assert len(batched._quick._routes) < 256 + 32
 
 
 def recommend(number):
