@@ -6,6 +6,7 @@ What is measured and what every key means: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import subprocess
@@ -22,7 +23,7 @@ from benchmarks.peers import PeerError
 from benchmarks.reporting import machine, markdown_table, say
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-SHARES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
+SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Offered loads, over the rate that `_THREADS` calls at a time get."""
 
 BATCHING = Path(__file__).parent.parent / "serving/batching_throughput.txt"
@@ -45,7 +46,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Offers rising loads to the embedded server, to an echo service of "
         "the same gRPC library, and to NVIDIA Triton, on one machine shared with the "
         "load generator. The last line of standard output is one JSON object; "
-        "docs/benchmarks.md explains it. About 6 minutes on two cores; needs Go.",
+        "docs/benchmarks.md explains it. About 9 minutes on two cores; needs Go.",
     )
     add = parser.add_argument
     add("--items", type=int, default=12_101, help="items of the export (12101)")
@@ -98,10 +99,9 @@ class Benchmark:
             stderr=subprocess.DEVNULL,
         )
         in_process = self._in_process()
-        server, echo, compared = self._server_and_echo()
-        overload = self._overload(server["held"]["answered_per_second"])
-        peer = self._triton() if self.args.peer == "triton" else None
-        return self._report(in_process, server, echo, compared, overload, peer)
+        servers, compared = self._beside_each_other()
+        overload = self._overload(servers["server"]["held"]["answered_per_second"])
+        return self._report(in_process, servers, compared, overload)
 
     def _in_process(self) -> dict[str, Any]:
         say(f"in process, batches of {_LARGEST_BATCH}")
@@ -115,24 +115,35 @@ class Benchmark:
             )
             return found
 
-    def _server_and_echo(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Both, and the two at half the rate that the echo holds."""
-        with served.embedded(self.export_dir, self.flags, self.folder / "log") as ours:
-            load = self._load(ours.target)
-            before = load.saturate(_THREADS)
+    def _beside_each_other(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All servers by turns, and two of them at half the rate that the echo holds.
+
+        Each load is offered to one after the other before the next: what the machine
+        loses or gains in speed meanwhile, it does for all.
+        """
+        with contextlib.ExitStack() as running:
+            enter = running.enter_context
+            ours = enter(
+                served.embedded(self.export_dir, self.flags, self.folder / "log")
+            )
+            loads = {"server": self._load(ours.target)}
+            size = loads["server"].saturate(_THREADS)["answer_bytes"]
             memory = ours.memory_mib()
-            server = self._rising("server", load)
-            size = before["answer_bytes"]
-            log = self.folder / "echo_log"
-            count = self.args.processes
-            with served.echo(size, _THREADS, count, log) as other:
-                echo_load = self._load(other.target)
-                echo = self._rising("echo", echo_load)
-                half = echo["held"]["answered_per_second"] / 2
-                compared = {"echo": _row("echo", echo_load.offer(half))}
-            compared["server"] = _row("server", load.offer(half))
-            server["memory_mib"] = [memory, ours.memory_mib()]
-        return server, echo, compared
+            count, log = self.args.processes, self.folder / "echo_log"
+            echo = enter(served.echo(size, _THREADS, count, log))
+            loads["echo"] = self._load(echo.target)
+            if self.args.peer == "triton":
+                other = enter(served.on_triton(self.export_dir, self.folder))
+                loads["triton"] = Load(
+                    other.target, kserve.INFER, self.infer, self.args.seconds
+                )
+            servers = self._rising(loads)
+            half = servers["echo"]["held"]["answered_per_second"] / 2
+            compared = {
+                name: _row(name, loads[name].offer(half)) for name in ("echo", "server")
+            }
+            servers["server"]["memory_mib"] = [memory, ours.memory_mib()]
+        return servers, compared
 
     def _overload(self, held: float) -> dict[str, Any]:
         """A tenth of what was held as the capacity, and ten times that offered."""
@@ -157,28 +168,29 @@ class Benchmark:
             "memory_mib": [memory, after],
         }
 
-    def _triton(self) -> dict[str, Any]:
-        with served.on_triton(self.export_dir, self.folder) as ours:
-            load = Load(ours.target, kserve.INFER, self.infer, self.args.seconds)
-            load.saturate(_THREADS)
-            return self._rising("triton", load)
-
     def _load(self, target: str) -> Load:
         return Load(target, PREDICT, self.predict, self.args.seconds)
 
-    def _rising(self, name: str, load: Load) -> dict[str, Any]:
-        """Rising loads on one server, and the highest of them that it holds."""
-        most = load.saturate(_THREADS)["answered_per_second"]
-        rows = []
-        for share in SHARES:
-            say(f"{name}: {share * most:.0f} a second")
-            rows.append(_row(name, load.offer(share * most)))
-        held = [row for row in rows if self._is_held(row)]
-        return {
-            "most_per_second": round(most, 1),
-            "held": held[-1] if held else rows[0],
-            "rows": rows,
+    def _rising(self, loads: dict[str, Load]) -> dict[str, Any]:
+        """Rising loads on each server, and the highest of them that it holds."""
+        most = {
+            name: load.saturate(_THREADS)["answered_per_second"]
+            for name, load in loads.items()
         }
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
+        for share in SHARES:
+            for name, load in loads.items():
+                say(f"{name}: {share * most[name]:.0f} a second")
+                rows[name].append(_row(name, load.offer(share * most[name])))
+        found = {}
+        for name in loads:
+            held = [row for row in rows[name] if self._is_held(row)]
+            found[name] = {
+                "most_per_second": round(most[name], 1),
+                "held": held[-1] if held else rows[name][0],
+                "rows": rows[name],
+            }
+        return found
 
     def _is_held(self, row: dict[str, Any]) -> bool:
         answered = row["answered_per_second"] / row["offered_per_second"]
@@ -188,12 +200,11 @@ class Benchmark:
     def _report(
         self,
         in_process: dict[str, Any],
-        server: dict[str, Any],
-        echo: dict[str, Any],
+        servers: dict[str, Any],
         compared: dict[str, Any],
         overload: dict[str, Any],
-        peer: dict[str, Any] | None,
     ) -> dict[str, Any]:
+        server, peer = servers["server"], servers.get("triton")
         held = server["held"]
         rate = held["answered_per_second"]
         return {
@@ -201,18 +212,15 @@ class Benchmark:
             "p50_ms": held["p50_ms"],
             "p99_ms": held["p99_ms"],
             "failed": sum(row["failed"] for row in server["rows"]) + overload["failed"],
-            "vs_echo": round(rate / echo["held"]["answered_per_second"], 3),
+            "vs_echo": round(rate / servers["echo"]["held"]["answered_per_second"], 3),
             "p99_vs_echo": round(
                 (compared["server"]["p99_ms"] or 1e9) / compared["echo"]["p99_ms"], 2
             ),
             "vs_in_process": round(rate / in_process["rows_per_second"], 3),
             "vs_triton": peer and round(rate / peer["held"]["answered_per_second"], 3),
             "rows": [
-                *server["rows"],
-                *echo["rows"],
-                compared["echo"],
-                compared["server"],
-                *((peer or {}).get("rows", [])),
+                *(row for name in servers for row in servers[name]["rows"]),
+                *compared.values(),
                 overload["calm"],
                 overload["pressed"],
             ],

@@ -74,21 +74,28 @@ def measured(offered, answered, p99, **codes):
 
 
 class FakeLoad:
-    """A server that holds 800 calls a second, of which none fails."""
+    """A server that holds four fifths of its most, of which none fails."""
+
+    def __init__(self, most, offered):
+        self.most, self.offered = most, offered
 
     def saturate(self, workers):
-        return measured(0, 1000.0, 50)
+        return measured(0, self.most, 50)
 
     def offer(self, rate):
-        return measured(rate, min(rate, 820.0), 20.0 if rate <= 800 else 500.0)
+        self.offered.append(rate)
+        limit = 0.8 * self.most
+        return measured(rate, min(rate, limit), 20.0 if rate <= limit else 500.0)
 
 
-def test_highest_load_that_is_held(tmp_path):
-    args = serving.parse_args(["--items", "100"])
-    found = serving.Benchmark(args, tmp_path)._rising("server", FakeLoad())
-    assert found["held"]["offered_per_second"] == 800
-    offered = [row["offered_per_second"] for row in found["rows"]]
-    assert offered == [250, 500, 700, 800, 900, 1000]
+def test_highest_load_that_is_held_by_servers_that_take_turns(tmp_path):
+    args, offered = serving.parse_args(["--items", "100"]), []
+    loads = {"server": FakeLoad(1000.0, offered), "echo": FakeLoad(2000.0, offered)}
+    found = serving.Benchmark(args, tmp_path)._rising(loads)
+    assert found["server"]["held"]["offered_per_second"] == 800
+    assert found["echo"]["held"]["offered_per_second"] == 1600
+    rates = [250, 500, 400, 800, 500, 1000, 600, 1200, 700, 1400, 800, 1600]
+    assert offered == [*rates, 900, 1800, 1000, 2000]
 
 
 @pytest.mark.parametrize(
