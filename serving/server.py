@@ -204,6 +204,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # oneDNN prepares a product anew for every size of a batch, which takes longer than
     # the product of the few rows that requests come in.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # gRPC's newer way of listening hands every call through one thread more.
+    os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
