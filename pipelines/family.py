@@ -35,9 +35,10 @@ def add_flags(parser: argparse.ArgumentParser, output: str) -> None:
     add("--seeds", type=int, default=1, help="each model runs with seeds 1 to N (1)")
     add(
         "--recipes",
-        metavar="NAME",
-        help="take the shipped configurations MODEL_NAME (default: the dataset's "
-        "name); a model that has none takes the code's defaults",
+        metavar="NAME,..",
+        help="take the shipped configurations MODEL_NAME, of several names the first "
+        "that a model has (default: the dataset's name); a model that has none takes "
+        "the code's defaults",
     )
     add("--work", type=Path, default=Path("out/runs"), help="run folders (out/runs)")
     add(
@@ -103,6 +104,31 @@ def chosen_models(names: str) -> list[str]:
     return chosen
 
 
+def chosen_recipes(names: str) -> list[str]:
+    """The names of `--recipes`, in the order asked for.
+
+    Raises:
+        QueueError: if no model has a configuration of a name.
+    """
+    from s4rec_tf.config import CONFIG_FOLDER
+
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if not name or not any(CONFIG_FOLDER.glob(f"*_{name}.yaml")):
+            raise QueueError(
+                "--recipes must be names of which a model has a configuration "
+                f"MODEL_NAME. Received: {name!r} in {names!r}"
+            )
+    return chosen
+
+
+def _shipped(model: str, recipes: Sequence[str]) -> str | None:
+    from s4rec_tf.config import CONFIG_FOLDER
+
+    names = [f"{model}_{recipe}" for recipe in recipes]
+    return next((n for n in names if (CONFIG_FOLDER / f"{n}.yaml").is_file()), None)
+
+
 def runs_of(
     args: argparse.Namespace,
     settings: Mapping[str, Any] | None = None,
@@ -116,18 +142,16 @@ def runs_of(
         variant: what the ledger calls the runs.
 
     Raises:
-        QueueError: if a model or a setting is not right.
+        QueueError: if a model, a recipe or a setting is not right.
     """
-    from s4rec_tf.config import CONFIG_FOLDER
-
     name = dataset_name(args.dataset)
+    recipes = chosen_recipes(args.recipes) if args.recipes else [name]
     runs = []
     for model in chosen_models(args.models):
-        config = f"{model}_{args.recipes or name}"
         entry = {
             "dataset": name,
             "model": model,
-            "config": config if (CONFIG_FOLDER / f"{config}.yaml").is_file() else None,
+            "config": _shipped(model, recipes),
             "settings": settings or {},
             "variant": variant,
         }

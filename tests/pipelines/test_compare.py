@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from pipelines import compare, comparison_table, ledger, robustness
+from pipelines import compare, comparison_table, family, ledger, robustness
 from s4rec_tf import spec, testing
 
 NUM_ITEMS = 12
@@ -153,12 +153,22 @@ def test_what_has_not_finished_is_named(dataset, tmp_path):
         (["--models", "popularty"], ["'popularty'", "popularity", "s4rec"]),
         (["--models", "sasrec,sasrec"], ["each once", "'sasrec,sasrec'"]),
         (["--models", "sasrec", "--against", "gru"], ["--against", "'gru'", "sasrec"]),
+        (["--models", "sasrec", "--recipes", "toys,"], ["--recipes", "''", "'toys,'"]),
+        (["--models", "sasrec", "--recipes", "ml2m"], ["MODEL_NAME", "'ml2m'"]),
     ],
 )
 def test_a_wrong_name_lists_the_right_ones(dataset, tmp_path, capfd, flags, words):
     assert run(compare, dataset, tmp_path, *flags)[0] == 2
     error = capfd.readouterr().err
     assert all(word in error for word in words)
+
+
+def test_the_first_recipe_that_a_model_has_is_taken(dataset):
+    names = ["--models", "sasrec,iclrec,popularity", "--recipes", "toys,beauty"]
+    args = compare.parse_args(["--dataset", str(dataset.root), *names])
+    configs = {run.model: run.config for run in family.runs_of(args)}
+    assert configs["sasrec"] == "sasrec_toys"
+    assert configs["iclrec"] == "iclrec_beauty"
 
 
 @pytest.mark.parametrize(
