@@ -43,7 +43,7 @@ def server(*flags):
         return False
 
     try:
-        processes.wait_for(is_up, 60)
+        processes.wait_for(is_up, processes.START_SECONDS)
         yield answering
     finally:
         answering.channel.close()
