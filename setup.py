@@ -37,6 +37,7 @@ SERVE = [
     TENSORFLOW,
     SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
+    "uvloop>=0.22,<0.24",  # the server's event loop: a call costs a quarter less
     "grpcio-health-checking>=1.62,<1.63",  # grpc.health.v1; newer needs protobuf 5
 ]
 # The approximate index; the last line of ScaNN whose operations fit TensorFlow 2.16.

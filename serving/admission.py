@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+from grpc import aio
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
@@ -49,7 +50,7 @@ class RateLimit:
             return True
 
 
-class ShedInterceptor(grpc.ServerInterceptor):
+class ShedInterceptor(aio.ServerInterceptor):
     """Answers RESOURCE_EXHAUSTED to Predict calls beyond a rate."""
 
     def __init__(self, limit: RateLimit) -> None:
@@ -57,15 +58,15 @@ class ShedInterceptor(grpc.ServerInterceptor):
         self._limit = limit
         self._refuse = grpc.unary_unary_rpc_method_handler(_refuse)
 
-    def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """See `grpc.ServerInterceptor`."""
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        """See `grpc.aio.ServerInterceptor`."""
         if details.method == PREDICT and not self._limit.take():
             return self._refuse
-        return continuation(details)
+        return await continuation(details)
 
 
-def _refuse(request: bytes, context: grpc.ServicerContext) -> None:
-    context.abort(
+async def _refuse(request: bytes, context: Any) -> None:
+    await context.abort(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "more requests a second than --max_requests_per_second: try later",
     )

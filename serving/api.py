@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tensorflow_serving.apis import (
@@ -25,6 +25,7 @@ CLASSIFY, REGRESS = "classify", "regress"
 _NOUNS = {CLASSIFY: "classification", REGRESS: "regression"}
 
 Reload = Callable[[Any], None]
+InThread = Callable[..., Awaitable[bytes]]
 
 
 class ModelApi:
@@ -45,20 +46,31 @@ class ModelApi:
         self._max_batch_rows = max_batch_rows
         self._reload = reload
 
-    def predict(self, request: predict_pb2.PredictRequest) -> bytes:
+    async def predict(
+        self, request: predict_pb2.PredictRequest, in_thread: InThread
+    ) -> bytes:
         """The serialized PredictResponse, over gRPC, of one signature of one version.
+
+        Args:
+            request: what is asked.
+            in_thread: calls a function, which may block, outside the event loop.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
-        with (
-            self.counted(request.model_spec.name, "Predict", "GRPC"),
-            self.lease(request) as servable,
-        ):
-            answer = servable.quick_answer(request)
+        with self.counted(request.model_spec.name, "Predict", "GRPC"):
+            with self.lease(request) as servable:
+                answer = await servable.quick_answer(request)
             if answer is None:
-                answer = bytes(self.answer(servable, request).SerializeToString())
+                answer = await in_thread(self._predict_alone, request)
             return answer
+
+    def _predict_alone(self, request: predict_pb2.PredictRequest) -> bytes:
+        # With a lease of its own: a caller who waits no longer ends no function.
+        with self.lease(request) as servable:
+            answer = self.answer(servable, request)
+            servable.learn(request)
+            return bytes(answer.SerializeToString())
 
     def counted(
         self, model_name: str, api: str, entrypoint: str

@@ -108,14 +108,18 @@ class Batcher:
 
 
 class Batchers:
-    """The batchers of a session by signature, each made when it is first asked for."""
+    """The batchers of a session by signature, each made when it is first asked for.
+
+    Attributes:
+        parameters: how requests are joined.
+    """
 
     def __init__(
         self, session: tf.compat.v1.Session, parameters: BatchingParameters
     ) -> None:
         """Takes the session and how requests are joined."""
+        self.parameters = parameters
         self._session = session
-        self._parameters = parameters
         self._lock = threading.Lock()
         self._known: dict[str, Batcher] = {}
         self._of_messages: dict[tuple[str, tuple[str, ...]], MessageBatcher | None] = {}
@@ -129,7 +133,7 @@ class Batchers:
         if name not in self._known:
             with self._lock:
                 if name not in self._known:
-                    batcher = Batcher(self._session, name, signature, self._parameters)
+                    batcher = Batcher(self._session, name, signature, self.parameters)
                     self._known[name] = batcher
         return self._known[name]
 
@@ -163,7 +167,7 @@ class Batchers:
         if not takes_one_text(signature) or not can_answer(graph, signature, outputs):
             return None
         _call_of(graph, name, signature)
-        return MessageBatcher(self._session, name, signature, outputs, self._parameters)
+        return MessageBatcher(self._session, name, signature, outputs, self.parameters)
 
 
 def _is_list(info: meta_graph_pb2.TensorInfo) -> bool:

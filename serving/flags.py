@@ -153,7 +153,8 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         "--grpc_max_threads",
         type=_positive_count,
         default=4 * (os.cpu_count() or 1),
-        help="calls that a process works on at a time; default four a core",
+        help="calls that may block at a time, in each process: those that no batch of "
+        "messages answers; default four a core",
     )
     add(
         "--max_concurrent_requests",

@@ -1,111 +1,30 @@
-"""`PredictionService` and `ModelService` over gRPC.
+"""The gRPC port: an event loop in a thread of its own.
 
-Only the `*_pb2_grpc` modules are imported: `prediction_service_pb2` and
-`model_service_pb2` of tensorflow-serving-api 2.16 do not import with protobuf 4.25.
+A thread for each call, as gRPC's other server has it, costs Python more than the call.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import logging
 import os
-import traceback
-from collections.abc import Callable
+import threading
 from concurrent import futures
-from typing import Any, TypeVar
+from typing import Any
 
-import grpc
+import uvloop
+from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
 
 from serving import admission, contract, security
-from serving import api as model_api
 from serving.api import ModelApi
 from serving.contract import Code, StatusError
-
-log = logging.getLogger(__name__)
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+from serving.grpc_calls import Calls
 
 _ARGUMENTS: dict[str, int | str] = {
     "grpc.max_receive_message_length": contract.MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": -1,
 }
-
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-
-
-def _answer(
-    call: Callable[[Request], Response], request: Request, context: grpc.ServicerContext
-) -> Response:
-    # A deadline may have passed while the call waited for a thread.
-    if not context.is_active():
-        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the caller waits no longer")
-    try:
-        return call(request)
-    except StatusError as error:
-        context.abort(_CODES[int(error.code)], error.message)
-    except Exception as error:
-        log_internal(error)
-        context.abort(grpc.StatusCode.INTERNAL, f"internal: {type(error).__name__}")
-    raise AssertionError("abort always raises")
-
-
-def log_internal(error: Exception) -> None:
-    """Logs where an unexpected error arose; its text might quote a history."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s at %s:%s", type(error).__name__, frame.filename, frame.lineno)
-
-
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the rest is refused, as no signature fits it."""
-
-    def __init__(self, api: ModelApi) -> None:
-        """Takes what answers."""
-        self._api = api
-
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answers a PredictRequest by a serialized PredictResponse."""
-        return _answer(self._api.predict, request, context)
-
-    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answers a GetModelMetadataRequest."""
-        return _answer(self._api.metadata, request, context)
-
-    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Refused: no signature classifies."""
-        _answer(lambda r: self._api.refuse(model_api.CLASSIFY, r), request, context)
-
-    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Refused: no signature regresses."""
-        _answer(lambda r: self._api.refuse(model_api.REGRESS, r), request, context)
-
-    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Refused, as Classify and Regress are."""
-        _answer(self._api.refuse_inference, request, context)
-
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus, and HandleReloadConfigRequest where it is enabled."""
-
-    def __init__(self, api: ModelApi) -> None:
-        """Takes what answers."""
-        self._api = api
-
-    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answers a GetModelStatusRequest."""
-        return _answer(self._api.status, request, context)
-
-    def HandleReloadConfigRequest(
-        self, request: Any, context: grpc.ServicerContext
-    ) -> Any:
-        """Serves another configuration's models; UNIMPLEMENTED unless enabled."""
-        return _answer(self._api.reload, request, context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,56 +62,83 @@ HEALTH_SERVICES = (
 """TF Serving's names without the package, and the full ones that probes expect."""
 
 
-def start(
-    api: ModelApi, host: str, port: int, options: GrpcOptions | None = None
-) -> tuple[grpc.Server, int]:
-    """Serves both services.
+class GrpcServer:
+    """Both services on a port, from `start` to `stop`."""
 
-    Args:
-        api: what answers.
-        host: address to listen on.
-        port: 0 for any free one.
-        options: plain and open by default.
+    def __init__(self, api: ModelApi, options: GrpcOptions | None = None) -> None:
+        """Takes what answers; plain and open by default."""
+        self._api = api
+        self._options = options or GrpcOptions()
+        self._loop = uvloop.new_event_loop()
+        self._threads = futures.ThreadPoolExecutor(self._options.threads, "grpc")
+        self._thread = threading.Thread(target=self._run, name="grpc", daemon=True)
 
-    Returns:
-        The started server and its port.
+    def start(self, host: str, port: int) -> int:
+        """Listens.
 
-    Raises:
-        StatusError: UNAVAILABLE if the port cannot be had.
-    """
-    options = options or GrpcOptions()
-    server = grpc.server(
-        futures.ThreadPoolExecutor(options.threads, "grpc"),
-        interceptors=_interceptors(options),
-        maximum_concurrent_rpcs=options.max_concurrent,
-        options=list(_arguments(options).items()),
-    )
-    service = PredictionService(api)
-    server.add_generic_rpc_handlers((_serialized_predict(service),))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)
-    if options.is_health_offered:
-        _add_health(server)
-    bound = _listen(server, f"{host}:{port}", options)
-    if options.socket_path:
-        _listen(server, f"unix:{options.socket_path}", options)
-    server.start()
-    return server, bound
+        Args:
+            host: address to listen on.
+            port: 0 for any free one.
+
+        Returns:
+            The port.
+
+        Raises:
+            StatusError: UNAVAILABLE if the port cannot be had.
+        """
+        self._thread.start()
+        listening = asyncio.run_coroutine_threadsafe(
+            self._listen(f"{host}:{port}"), self._loop
+        )
+        try:
+            return listening.result()
+        except StatusError:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+
+    def stop(self, grace_seconds: float) -> futures.Future[None]:
+        """Takes no new call; the result is there when those in work are done.
+
+        Args:
+            grace_seconds: how long they may go on.
+        """
+        stopping = self._stop(grace_seconds)
+        stopped = asyncio.run_coroutine_threadsafe(stopping, self._loop)
+        stopped.add_done_callback(
+            lambda _: self._loop.call_soon_threadsafe(self._loop.stop)
+        )
+        return stopped
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._threads.shutdown(wait=False)
+        self._loop.close()
+
+    async def _listen(self, address: str) -> int:
+        options = self._options
+        self._server = aio.server(
+            interceptors=_interceptors(options),
+            maximum_concurrent_rpcs=options.max_concurrent,
+            options=list(_arguments(options).items()),
+        )
+        self._server.add_generic_rpc_handlers(Calls(self._api, self._threads).handlers)
+        if options.is_health_offered:
+            await _add_health(self._server)
+        bound = _bind(self._server, address, options)
+        if options.socket_path:
+            _bind(self._server, f"unix:{options.socket_path}", options)
+        await self._server.start()
+        return bound
+
+    async def _stop(self, grace_seconds: float) -> None:
+        await self._server.stop(grace_seconds)
+        await self._loop.shutdown_default_executor()
 
 
-def _serialized_predict(service: PredictionService) -> grpc.GenericRpcHandler:
-    """Predict, whose answers are messages already; asked before the generated one."""
-    method = grpc.unary_unary_rpc_method_handler(
-        service.Predict, request_deserializer=predict_pb2.PredictRequest.FromString
-    )
-    return grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService", {"Predict": method}
-    )
-
-
-def _interceptors(options: GrpcOptions) -> list[grpc.ServerInterceptor]:
+def _interceptors(options: GrpcOptions) -> list[aio.ServerInterceptor]:
     """Who has no token is told so before anything is counted."""
-    found: list[grpc.ServerInterceptor] = []
+    found: list[aio.ServerInterceptor] = []
     if options.tokens:
         found.append(security.TokenInterceptor(security.Tokens(options.tokens)))
     if options.max_per_second is not None:
@@ -207,14 +153,14 @@ def _arguments(options: GrpcOptions) -> dict[str, int | str]:
     return {**_ARGUMENTS, **shared, **dict(options.channel_arguments)}
 
 
-def _add_health(server: grpc.Server) -> None:
-    servicer = health.HealthServicer()
+async def _add_health(server: aio.Server) -> None:
+    servicer = health.aio.HealthServicer()
     for name in HEALTH_SERVICES:
-        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 
 
-def _listen(server: grpc.Server, address: str, options: GrpcOptions) -> int:
+def _bind(server: aio.Server, address: str, options: GrpcOptions) -> int:
     try:
         if options.ssl_config is None:
             bound = server.add_insecure_port(address)

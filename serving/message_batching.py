@@ -134,30 +134,38 @@ class MessageBatcher:
             )
         self._run = quick_callable(session, [result.name], [feed.name])
 
-    def run(self, proto: Any) -> bytes | None:
-        """The outputs as the `outputs` of a serialized PredictResponse.
+    def message(self, proto: Any) -> bytes | None:
+        """What `run` takes of a request; None if it must go another way.
 
         Args:
-            proto: the input, a TensorProto.
-
-        Returns:
-            None if the input is no row of `string_val` as the signature wants it, or
-            it or another of the batch is wrong: the request must go another way.
-
-        Raises:
-            StatusError: UNAVAILABLE if too many batches wait.
+            proto: the input, a TensorProto; only a row of `string_val` as the signature
+                wants it is taken.
         """
         fits = proto.dtype == types_pb2.DT_STRING and proto.tensor_shape == self._row
         if not fits or len(proto.string_val) != self._length:
             return None
         metrics.BATCH_INPUT.observe(1, self._name)
+        return bytes(proto.SerializeToString())
+
+    def run(self, messages: list[bytes]) -> list[bytes] | None:
+        """The outputs, each as the `outputs` of a serialized PredictResponse.
+
+        Args:
+            messages: as of `message`; one task of the scheduler, of a row each.
+
+        Returns:
+            None if one of the batch is wrong: each must go another way.
+
+        Raises:
+            StatusError: UNAVAILABLE if too many batches wait.
+        """
         try:
-            (answers,) = self._run(np.array([proto.SerializeToString()], object))
+            (answers,) = self._run(np.array(messages, object))
         except tf.errors.UnavailableError as error:
             raise StatusError(Code.UNAVAILABLE, error.message) from error
         except (tf.errors.OpError, UnicodeDecodeError):
             return None
-        return bytes(answers[0])
+        return list(answers)
 
 
 def can_answer(

@@ -7,6 +7,7 @@ The registry is the process's, as in TF Serving.
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import collections
 import contextlib
@@ -193,5 +194,12 @@ class Request(contextlib.AbstractContextManager[None]):
             REQUEST_LATENCY.observe(micros, *self._labels)
             status = "OK"
         else:
-            status = error.code.name if isinstance(error, StatusError) else "INTERNAL"
+            status = _status(error)
         REQUESTS.add(self._labels[0], status)
+
+
+def _status(error: object) -> str:
+    if isinstance(error, StatusError):
+        return error.code.name
+    # The caller has gone, or its deadline has passed.
+    return "CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL"

@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
 from serving import contract, json_tensors, metrics, security
 from serving.api import SIGNATURE_DEF, ModelApi
 from serving.contract import Code, StatusError, invalid_argument
-from serving.grpc_service import log_internal
+from serving.grpc_calls import log_internal
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
+from grpc import aio
 
 _HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "Bearer "
@@ -31,26 +32,28 @@ class Tokens:
         return any([hmac.compare_digest(given, token) for token in self._tokens])
 
 
-class TokenInterceptor(grpc.ServerInterceptor):
+class TokenInterceptor(aio.ServerInterceptor):
     """Refuses calls without a valid token; those of the health service pass."""
 
     def __init__(self, tokens: Tokens) -> None:
         """Takes the valid tokens."""
         self._tokens = tokens
-        self._refuse = grpc.unary_unary_rpc_method_handler(
-            lambda _, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, REFUSAL)
-        )
+        self._refuse = grpc.unary_unary_rpc_method_handler(_refuse)
 
-    def intercept_service(
-        self, continuation: Callable[[Any], Any], handler_call_details: Any
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
         """The handler of a call, or one that refuses it."""
         if handler_call_details.method.startswith(_HEALTH):
-            return continuation(handler_call_details)
+            return await continuation(handler_call_details)
         metadata = dict(handler_call_details.invocation_metadata or ())
         if self._tokens.allow(metadata.get("authorization")):
-            return continuation(handler_call_details)
+            return await continuation(handler_call_details)
         return self._refuse
+
+
+async def _refuse(request: bytes, context: Any) -> None:
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, REFUSAL)
 
 
 def server_credentials(ssl_config: Any) -> grpc.ServerCredentials:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from serving.session_callable import quick_callable
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
+    from serving.hand_over import AnswerAll
     from serving.quick_answers import QuickAnswers
 
 
@@ -81,7 +83,11 @@ class Servable:
 
                 self._batchers = Batchers(self._session, batching)
                 self._quick = QuickAnswers(
-                    self._batchers, self.signatures, self.version, model_name
+                    self._batchers,
+                    self.signatures,
+                    self.version,
+                    model_name,
+                    self._while_open,
                 )
             self._warm_up(path)
         except Exception as error:
@@ -140,16 +146,36 @@ class Servable:
             )
         return response
 
-    def quick_answer(self, request: predict_pb2.PredictRequest) -> bytes | None:
+    async def quick_answer(self, request: predict_pb2.PredictRequest) -> bytes | None:
         """The serialized PredictResponse; with batching, and of one row of text alone.
 
         Returns:
             None for another request, which must go to `predict`.
 
         Raises:
-            StatusError: UNAVAILABLE if too many batches wait.
+            StatusError: UNAVAILABLE if too many requests wait.
         """
-        return None if self._quick is None else self._quick.answer(request)
+        return None if self._quick is None else await self._quick.answer(request)
+
+    def learn(self, request: predict_pb2.PredictRequest) -> None:
+        """Makes ready for quick answers to requests that name the same as this one."""
+        if self._quick is not None:
+            self._quick.learn(request)
+
+    def _while_open(self, answer_all: AnswerAll) -> AnswerAll:
+        """The function as a use of the session, from which callers may be gone."""
+
+        def held(messages: list[bytes]) -> Sequence[bytes] | None:
+            with self._lock:
+                if self._retired and self._users == 0:
+                    return None
+                self._users += 1
+            try:
+                return answer_all(messages)
+            finally:
+                self.release()
+
+        return held
 
     def _warm_up(self, path: Path) -> None:
         """Runs the warm-up records; their answers must be finite."""

@@ -70,9 +70,10 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         rest = rest_service.RestServer(
             api, args.host, args.rest_api_port, rest_service.RestOptions(**rest_options)
         )
-        grpc_server, grpc_port = grpc_service.start(
-            api, args.host, args.port, grpc_service.GrpcOptions(**grpc_options)
+        grpc_server = grpc_service.GrpcServer(
+            api, grpc_service.GrpcOptions(**grpc_options)
         )
+        grpc_port = grpc_server.start(args.host, args.port)
         rest_port = rest.start()
         if args.model_config_file and args.model_config_file_poll_wait_seconds:
             seconds = float(args.model_config_file_poll_wait_seconds)
@@ -87,7 +88,7 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         log.info("draining")
         drained = grpc_server.stop(DRAIN_SECONDS)
         rest.drain(DRAIN_SECONDS)
-        drained.wait()
+        drained.result()
     finally:
         models.stop()
 
@@ -204,8 +205,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     # oneDNN prepares a product anew for every size of a batch, which takes longer than
     # the product of the few rows that requests come in.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    # gRPC's newer way of listening hands every call through one thread more.
-    os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

@@ -1,5 +1,6 @@
 """Requests joined by TensorFlow's scheduler answer as each alone does."""
 
+import asyncio
 from concurrent import futures
 
 import numpy as np
@@ -54,12 +55,23 @@ def test_every_signature_answers_as_alone(alone, batched, served_export):
         same(batched.predict(request), alone.predict(request))
 
 
+def quick_answers(servable, *requests):
+    """Those of requests that come at the same time."""
+
+    async def ask():
+        return await asyncio.gather(*map(servable.quick_answer, requests))
+
+    for request in requests:
+        servable.learn(request)
+    return asyncio.run(ask())
+
+
 def is_quick(servable, request):
-    return servable.quick_answer(request) is not None
+    return quick_answers(servable, request) != [None]
 
 
 def serialized(servable, request):
-    quick = servable.quick_answer(request)
+    (quick,) = quick_answers(servable, request)
     return servable.predict(request).SerializeToString() if quick is None else quick
 
 
@@ -89,9 +101,7 @@ def test_messages_of_many_at_a_time(alone, batched):
         predict_request(history=[[""] * 5 + [*HISTORY[5:-1], f"item-{n % 60}"]])
         for n in range(64)
     ]
-    assert all(is_quick(batched, request) for request in requests[:2])
-    with futures.ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda r: serialized(batched, r), requests))
+    answers = quick_answers(batched, *requests)
     for request, answer in zip(requests, answers, strict=True):
         same(predict_pb2.PredictResponse.FromString(answer), alone.predict(request))
 
@@ -150,10 +160,20 @@ def test_names_that_clients_invent_do_not_pile_up(batched):
     requests = [predict_request(history=[HISTORY]) for _ in range(300)]
     for number, request in enumerate(requests):
         request.model_spec.version_label = f"label-{number}"
-    with futures.ThreadPoolExecutor(32) as pool:
-        assert all(pool.map(lambda request: is_quick(batched, request), requests))
-    # Threads that come together may each add one more.
-    assert len(batched._quick._routes) < 256 + 32
+    answers = quick_answers(batched, *requests)
+    assert answers[0] is not None
+    assert answers[-1] is None
+    assert len(batched._quick._routes) == 256
+
+
+def test_names_are_learned_and_a_closed_version_answers_nobody(served_export):
+    servable = Servable(served_export.version, "demo", PARAMETERS)
+    request = predict_request(history=[HISTORY])
+    assert asyncio.run(servable.quick_answer(request)) is None
+    servable.learn(request)
+    assert asyncio.run(servable.quick_answer(request)) is not None
+    servable.retire()
+    assert asyncio.run(servable.quick_answer(request)) is None
 
 
 def recommend(number):
@@ -257,12 +277,13 @@ def test_parameters_are_read_as_tensorflow_serving_reads_them(tmp_path):
     )
 
 
-def test_shipped_parameters_can_be_read():
+@pytest.mark.parametrize("name", ["batching_parameters.txt", "batching_throughput.txt"])
+def test_shipped_parameters_can_be_read(name):
     from pathlib import Path
 
     import serving
 
-    path = Path(serving.__file__).parent / "batching_parameters.txt"
+    path = Path(serving.__file__).parent / name
     assert config_files.read_batching(path).max_batch_size == 64
 
 

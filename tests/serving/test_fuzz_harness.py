@@ -41,8 +41,9 @@ def test_one_history_is_answered_as_a_message(harness, monkeypatch):
         if seed[:1] == b"\0"
     ]
     (alone,) = (r for r in requests if not r.model_spec.signature_name)
+    harness.API.models._decoder.learn(alone)
     monkeypatch.setattr(harness.Decoder, "_run", arrays)
-    answer = harness.API.predict(alone)
+    answer = harness.LOOP.run_until_complete(harness.API.predict(alone, harness.here))
     outputs = predict_pb2.PredictResponse.FromString(answer).outputs
     assert outputs["item_ids"].string_val[-1] == b""
     assert list(outputs["scores"].float_val) == [0.0] * harness.MAX_K

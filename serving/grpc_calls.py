@@ -1,0 +1,123 @@
+"""`PredictionService` and `ModelService`: what gRPC hands in, as calls of `ModelApi`.
+
+Messages come and go as bytes: one that is no message is refused like any other fault,
+and most answers of Predict are bytes already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent import futures
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving import api as model_api
+from serving.api import ModelApi
+from serving.contract import Code, StatusError
+
+log = logging.getLogger(__name__)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_PREDICTION, _MODEL = (
+    f"tensorflow.serving.{name}" for name in ("PredictionService", "ModelService")
+)
+
+Answer = Callable[[Any], Awaitable[bytes]]
+
+
+def log_internal(error: Exception) -> None:
+    """Logs where an unexpected error arose; its text might quote a history."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("%s at %s:%s", type(error).__name__, frame.filename, frame.lineno)
+
+
+class Calls:
+    """The methods of both services.
+
+    Attributes:
+        handlers: of gRPC's event loop, a service each.
+    """
+
+    def __init__(self, api: ModelApi, threads: futures.Executor) -> None:
+        """Takes what answers, and where it may block."""
+        self._api = api
+        self._threads = threads
+        predict = _handler(predict_pb2.PredictRequest, self._predict)
+        prediction = {
+            "Predict": predict,
+            "GetModelMetadata": self._blocking(
+                get_model_metadata_pb2.GetModelMetadataRequest, api.metadata
+            ),
+            "Classify": self._blocking(
+                classification_pb2.ClassificationRequest,
+                lambda request: api.refuse(model_api.CLASSIFY, request),
+            ),
+            "Regress": self._blocking(
+                regression_pb2.RegressionRequest,
+                lambda request: api.refuse(model_api.REGRESS, request),
+            ),
+            "MultiInference": self._blocking(
+                inference_pb2.MultiInferenceRequest, api.refuse_inference
+            ),
+        }
+        model = {
+            "GetModelStatus": self._blocking(
+                get_model_status_pb2.GetModelStatusRequest, api.status
+            ),
+            "HandleReloadConfigRequest": self._blocking(
+                model_management_pb2.ReloadConfigRequest, api.reload
+            ),
+        }
+        self.handlers = [
+            grpc.method_handlers_generic_handler(_PREDICTION, prediction),
+            grpc.method_handlers_generic_handler(_MODEL, model),
+        ]
+
+    async def _predict(self, request: predict_pb2.PredictRequest) -> bytes:
+        return await self._api.predict(request, self._in_thread)
+
+    def _in_thread(
+        self, function: Callable[..., bytes], *args: Any
+    ) -> Awaitable[bytes]:
+        # Those that still wait for a thread when their caller goes are not run.
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, function, *args)
+
+    def _blocking(self, kind: Any, call: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+        def serialized(request: Any) -> bytes:
+            return bytes(call(request).SerializeToString())
+
+        return _handler(kind, lambda request: self._in_thread(serialized, request))
+
+
+def _handler(kind: Any, answer: Answer) -> grpc.RpcMethodHandler:
+    async def handle(data: bytes, context: Any) -> bytes:
+        try:
+            return await answer(kind.FromString(data))
+        except StatusError as error:
+            status = error
+        except DecodeError:
+            name = kind.DESCRIPTOR.full_name
+            status = StatusError(Code.INTERNAL, f"the request is no {name}")
+        except Exception as error:
+            log_internal(error)
+            kind_of_error = type(error).__name__
+            status = StatusError(Code.INTERNAL, f"internal: {kind_of_error}")
+        await context.abort(_CODES[int(status.code)], status.message)
+        raise AssertionError("abort always raises")
+
+    return grpc.unary_unary_rpc_method_handler(handle)
