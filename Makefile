@@ -49,7 +49,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt Makefile $(if $(wildcard $(RUN
 	@touch '$(STAMP)'
 
 test: setup ## run the tests (under 15 minutes on two cores)
-	$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: setup ## run the tests that take minutes each
 	$(RUN) -m pytest -m slow --timeout 3600 $(TESTS)

@@ -1,38 +1,62 @@
 """The least that this gRPC library does for a call: answers bytes by other bytes.
 
-`python -m benchmarks.echo_server ANSWER_BYTES THREADS PORT`; several may share a port.
+`python -m benchmarks.echo_server KIND ANSWER_BYTES THREADS PORT`; several may share a
+port. KIND is `threads`, the library's usual server, or `loop`, that of its event loop.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 import grpc
+import uvloop
+from grpc import aio
 
 SERVICE, METHOD = "tensorflow.serving.PredictionService", "Predict"
+_OPTIONS = [("grpc.so_reuseport", 1)]
 
 
-def main() -> None:
-    """Serves until it is ended."""
-    answer_bytes, threads, port = map(int, sys.argv[1:])
-    answer = b"x" * answer_bytes
+def _handlers(behavior: Callable[[bytes, Any], Any]) -> list[grpc.GenericRpcHandler]:
+    handler = grpc.unary_unary_rpc_method_handler(behavior)
+    return [grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})]
 
-    def echo(request: bytes, context: Any) -> bytes:
-        return answer
 
-    handler = grpc.unary_unary_rpc_method_handler(echo)
-    server = grpc.server(
-        futures.ThreadPoolExecutor(threads), options=[("grpc.so_reuseport", 1)]
-    )
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})]
-    )
-    server.add_insecure_port(f"127.0.0.1:{port}")
+def serve_by_threads(answer: bytes, threads: int, address: str) -> None:
+    """Serves until it is ended, a thread a call."""
+    server = grpc.server(futures.ThreadPoolExecutor(threads), options=_OPTIONS)
+    server.add_generic_rpc_handlers(_handlers(lambda request, context: answer))
+    server.add_insecure_port(address)
     server.start()
     print("serving: echo", flush=True)
     server.wait_for_termination()
+
+
+async def serve_by_loop(answer: bytes, address: str) -> None:
+    """Serves until it is ended, in one thread."""
+
+    async def echo(request: bytes, context: Any) -> bytes:
+        return answer
+
+    server = aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers(_handlers(echo))
+    server.add_insecure_port(address)
+    await server.start()
+    print("serving: echo", flush=True)
+    await server.wait_for_termination()
+
+
+def main() -> None:
+    """Serves as the command line says."""
+    kind, sizes = sys.argv[1], map(int, sys.argv[2:])
+    answer_bytes, threads, port = sizes
+    answer, address = b"x" * answer_bytes, f"127.0.0.1:{port}"
+    if kind == "loop":
+        uvloop.run(serve_by_loop(answer, address))
+    else:
+        serve_by_threads(answer, threads, address)
 
 
 if __name__ == "__main__":

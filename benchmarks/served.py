@@ -50,10 +50,12 @@ def embedded(export_dir: Path, flags: Sequence[str], log: Path) -> Iterator[Serv
 
 
 @contextlib.contextmanager
-def echo(answer_bytes: int, threads: int, count: int, log: Path) -> Iterator[Served]:
+def echo(
+    kind: str, answer_bytes: int, threads: int, count: int, log: Path
+) -> Iterator[Served]:
     """An echo service by so many processes on one port."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.echo_server"]
+    command = [sys.executable, "-m", "benchmarks.echo_server", kind]
     command += [str(answer_bytes), str(threads), str(port)]
     with _processes([command] * count, log) as pids:
         yield Served(f"127.0.0.1:{port}", pids[0])

@@ -33,6 +33,9 @@ SERVER_FLAGS = (
     "--enable_batching",
 )
 _THREADS = 64
+ECHOES = {"echo": ("threads", 2), "echo_loop": ("loop", 1)}
+"""Kind and processes of each echo service: as many as it answers most calls by."""
+
 _LARGEST_BATCH = 1024
 _HELD_SHARE = 0.97
 _CAPPED_SHARE = 0.1
@@ -43,16 +46,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.serving",
         allow_abbrev=False,
-        description="Offers rising loads to the embedded server, to an echo service of "
+        description="Offers rising loads to the embedded server, to echo services of "
         "the same gRPC library, and to NVIDIA Triton, on one machine shared with the "
         "load generator. The last line of standard output is one JSON object; "
-        "docs/benchmarks.md explains it. About 9 minutes on two cores; needs Go.",
+        "docs/benchmarks.md explains it. About 11 minutes on two cores; needs Go.",
     )
     add = parser.add_argument
     add("--items", type=int, default=12_101, help="items of the export (12101)")
     add("--max_k", type=int, default=20, help="items of an answer (20)")
     add("--seconds", type=float, default=8.0, help="of each offered load (8)")
-    add("--processes", type=int, default=2, help="of the server and of the echo (2)")
+    add("--processes", type=int, default=1, help="of the server (1)")
     add("--max_p99_ms", type=float, default=100.0, help="of a load that is held (100)")
     add(
         "--server_flag", action="append", default=[], help="one more flag of the server"
@@ -129,9 +132,10 @@ class Benchmark:
             loads = {"server": self._load(ours.target)}
             size = loads["server"].saturate(_THREADS)["answer_bytes"]
             memory = ours.memory_mib()
-            count, log = self.args.processes, self.folder / "echo_log"
-            echo = enter(served.echo(size, _THREADS, count, log))
-            loads["echo"] = self._load(echo.target)
+            for name, (kind, count) in ECHOES.items():
+                log = self.folder / f"{name}_log"
+                echo = enter(served.echo(kind, size, _THREADS, count, log))
+                loads[name] = self._load(echo.target)
             if self.args.peer == "triton":
                 other = enter(served.on_triton(self.export_dir, self.folder))
                 loads["triton"] = Load(
@@ -213,6 +217,9 @@ class Benchmark:
             "p99_ms": held["p99_ms"],
             "failed": sum(row["failed"] for row in server["rows"]) + overload["failed"],
             "vs_echo": round(rate / servers["echo"]["held"]["answered_per_second"], 3),
+            "vs_echo_loop": round(
+                rate / servers["echo_loop"]["held"]["answered_per_second"], 3
+            ),
             "p99_vs_echo": round(
                 (compared["server"]["p99_ms"] or 1e9) / compared["echo"]["p99_ms"], 2
             ),
@@ -261,7 +268,7 @@ def page(report: dict[str, Any]) -> str:
     where, settings = report["machine"], report["settings"]
     ratios = (
         *("requests_per_second", "p50_ms", "p99_ms", "failed"),
-        *("vs_echo", "p99_vs_echo", "vs_in_process", "vs_triton"),
+        *("vs_echo", "p99_vs_echo", "vs_echo_loop", "vs_in_process", "vs_triton"),
     )
     overload = report["overload"]
     flags = [flag.replace(str(BATCHING), BATCHING.name) for flag in report["flags"]]

@@ -221,9 +221,10 @@ def test_port_in_use_is_named():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for start in (grpc_service.start, rest_service.RestServer):
-            with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
-                start(None, "127.0.0.1", port)
+        with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
+            grpc_service.GrpcServer(None).start("127.0.0.1", port)
+        with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
+            rest_service.RestServer(None, "127.0.0.1", port)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is noted is counted, by whichever thread and however late somebody looks."""
 
+import asyncio
 from concurrent import futures
 
 import pytest
@@ -45,8 +46,10 @@ def counts():
 def test_a_request_counts_once_under_its_status():
     with metrics.Request("metrics-test", True, "Predict", "GRPC"):
         pass
-    for error in (StatusError(Code.NOT_FOUND, "no"), KeyError("bug")):
+    gone = asyncio.CancelledError()
+    for error in (StatusError(Code.NOT_FOUND, "no"), KeyError("bug"), gone):
         with pytest.raises(type(error)):
             with metrics.Request("metrics-test", True, "Predict", "GRPC"):
                 raise error
-    assert counts() == {'"OK"': "1", '"NOT_FOUND"': "1", '"INTERNAL"': "1"}
+    names = ("OK", "NOT_FOUND", "INTERNAL", "CANCELLED")
+    assert counts() == {f'"{name}"': "1" for name in names}
