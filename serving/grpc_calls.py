@@ -36,6 +36,11 @@ _PREDICTION, _MODEL = (
     f"tensorflow.serving.{name}" for name in ("PredictionService", "ModelService")
 )
 
+_TOO_MANY = StatusError(
+    Code.RESOURCE_EXHAUSTED,
+    "more calls than --max_concurrent_requests are in work or wait: try later",
+)
+
 Answer = Callable[[Any], Awaitable[bytes]]
 
 
@@ -52,11 +57,18 @@ class Calls:
         handlers: of gRPC's event loop, a service each.
     """
 
-    def __init__(self, api: ModelApi, threads: futures.Executor) -> None:
-        """Takes what answers, and where it may block."""
+    def __init__(
+        self, api: ModelApi, threads: futures.Executor, max_concurrent: int
+    ) -> None:
+        """Takes what answers, where it may block, and how many calls it works on.
+
+        gRPC's own limit ends those beyond it as if their callers had cancelled them.
+        """
         self._api = api
         self._threads = threads
-        predict = _handler(predict_pb2.PredictRequest, self._predict)
+        self._max_concurrent = max_concurrent
+        self._in_work = 0
+        predict = self._handler(predict_pb2.PredictRequest, self._predict)
         prediction = {
             "Predict": predict,
             "GetModelMetadata": self._blocking(
@@ -101,23 +113,30 @@ class Calls:
         def serialized(request: Any) -> bytes:
             return bytes(call(request).SerializeToString())
 
-        return _handler(kind, lambda request: self._in_thread(serialized, request))
+        return self._handler(kind, lambda request: self._in_thread(serialized, request))
+
+    def _handler(self, kind: Any, answer: Answer) -> grpc.RpcMethodHandler:
+        async def handle(data: bytes, context: Any) -> bytes:
+            status = _TOO_MANY
+            if self._in_work < self._max_concurrent:
+                self._in_work += 1
+                try:
+                    return await answer(kind.FromString(data))
+                except Exception as error:
+                    status = _status(error, kind)
+                finally:
+                    self._in_work -= 1
+            await context.abort(_CODES[int(status.code)], status.message)
+            raise AssertionError("abort always raises")
+
+        return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _handler(kind: Any, answer: Answer) -> grpc.RpcMethodHandler:
-    async def handle(data: bytes, context: Any) -> bytes:
-        try:
-            return await answer(kind.FromString(data))
-        except StatusError as error:
-            status = error
-        except DecodeError:
-            name = kind.DESCRIPTOR.full_name
-            status = StatusError(Code.INTERNAL, f"the request is no {name}")
-        except Exception as error:
-            log_internal(error)
-            kind_of_error = type(error).__name__
-            status = StatusError(Code.INTERNAL, f"internal: {kind_of_error}")
-        await context.abort(_CODES[int(status.code)], status.message)
-        raise AssertionError("abort always raises")
-
-    return grpc.unary_unary_rpc_method_handler(handle)
+def _status(error: Exception, kind: Any) -> StatusError:
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, DecodeError):
+        name = kind.DESCRIPTOR.full_name
+        return StatusError(Code.INTERNAL, f"the request is no {name}")
+    log_internal(error)
+    return StatusError(Code.INTERNAL, f"internal: {type(error).__name__}")

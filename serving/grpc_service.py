@@ -92,7 +92,7 @@ class GrpcServer:
         )
         try:
             return listening.result()
-        except StatusError:
+        except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
 
@@ -119,10 +119,10 @@ class GrpcServer:
         options = self._options
         self._server = aio.server(
             interceptors=_interceptors(options),
-            maximum_concurrent_rpcs=options.max_concurrent,
             options=list(_arguments(options).items()),
         )
-        self._server.add_generic_rpc_handlers(Calls(self._api, self._threads).handlers)
+        calls = Calls(self._api, self._threads, options.max_concurrent)
+        self._server.add_generic_rpc_handlers(calls.handlers)
         if options.is_health_offered:
             await _add_health(self._server)
         bound = _bind(self._server, address, options)

@@ -105,6 +105,7 @@ def test_highest_load_that_is_held_by_servers_that_take_turns(tmp_path):
         (measured(100, 96, 50), False),
         (measured(100, 100, 101), False),
         (measured(100, 100, 50, Unavailable=1), False),
+        (measured(100, 100, 50, ResourceExhausted=1), False),
     ],
 )
 def test_what_a_held_load_is(tmp_path, report, held):

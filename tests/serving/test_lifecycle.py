@@ -10,6 +10,7 @@ import time
 import pytest
 
 from serving import grpc_service, rest_service
+from serving.api import ModelApi
 from serving.contract import StatusError
 from serving.server import parse_args, serve
 from tests.serving import processes
@@ -222,7 +223,7 @@ def test_port_in_use_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
-            grpc_service.GrpcServer(None).start("127.0.0.1", port)
+            grpc_service.GrpcServer(ModelApi(None, 1)).start("127.0.0.1", port)
         with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
             rest_service.RestServer(None, "127.0.0.1", port)
 

@@ -1,0 +1,117 @@
+"""Calls in the event loop: how many are in work, and what their faults become."""
+
+import asyncio
+from concurrent import futures
+
+import grpc
+import pytest
+from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
+
+from serving.contract import Code, StatusError
+from serving.grpc_calls import Calls
+
+
+class Aborted(Exception):
+    """What gRPC's `abort` raises."""
+
+
+class Context:
+    """Remembers why a call was aborted."""
+
+    code = details = None
+
+    async def abort(self, code, details):
+        self.code, self.details = code, details
+        raise Aborted
+
+
+class Api:
+    """Answers Predict when it is let, and every status with a bug."""
+
+    def __init__(self):
+        self.may_answer = asyncio.Event()
+
+    async def predict(self, request, in_thread):
+        await self.may_answer.wait()
+        if not request.model_spec.name:
+            raise StatusError(Code.NOT_FOUND, "no such model")
+        return await in_thread(request.model_spec.name.encode)
+
+    def status(self, request):
+        raise KeyError("item-3")
+
+    metadata = refuse_inference = reload = None
+
+
+def handler(calls, method):
+    class Details:
+        pass
+
+    details = Details()
+    details.method, details.invocation_metadata = method, ()
+    found = [h.service(details) for h in calls.handlers]
+    (chosen,) = (h for h in found if h is not None)
+    return chosen.unary_unary
+
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+
+
+def named(name):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    return request.SerializeToString()
+
+
+async def outcome(behavior, data):
+    context = Context()
+    try:
+        return await behavior(data, context)
+    except Aborted:
+        return context.code, context.details
+
+
+def test_calls_beyond_the_limit_are_shed_and_their_places_are_free_again():
+    async def scenario():
+        api = Api()
+        with futures.ThreadPoolExecutor(2) as threads:
+            predict = handler(Calls(api, threads, 2), PREDICT)
+            calls = [
+                asyncio.create_task(outcome(predict, named(name))) for name in ("a", "")
+            ]
+            await asyncio.sleep(0)
+            code, details = await outcome(predict, named("c"))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "--max_concurrent_requests" in details
+            api.may_answer.set()
+            assert await asyncio.gather(*calls) == [
+                b"a",
+                (grpc.StatusCode.NOT_FOUND, "no such model"),
+            ]
+            assert await outcome(predict, named("d")) == b"d"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("method", [PREDICT, STATUS])
+def test_bytes_that_are_no_message_are_named(method):
+    async def scenario():
+        with futures.ThreadPoolExecutor(1) as threads:
+            behavior = handler(Calls(Api(), threads, 2), method)
+            code, details = await outcome(behavior, b"\xff")
+        assert code is grpc.StatusCode.INTERNAL
+        assert details.startswith("the request is no tensorflow.serving.")
+
+    asyncio.run(scenario())
+
+
+def test_a_bug_is_internal_and_quotes_nothing():
+    async def scenario():
+        with futures.ThreadPoolExecutor(1) as threads:
+            behavior = handler(Calls(Api(), threads, 2), STATUS)
+            request = get_model_status_pb2.GetModelStatusRequest()
+            found = await outcome(behavior, request.SerializeToString())
+        assert found == (grpc.StatusCode.INTERNAL, "internal: KeyError")
+
+    asyncio.run(scenario())
