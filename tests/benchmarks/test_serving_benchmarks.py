@@ -98,6 +98,23 @@ def test_highest_load_that_is_held_by_servers_that_take_turns(tmp_path):
     assert offered == [*rates, 900, 1800, 1000, 2000]
 
 
+def test_of_turns_at_one_rate_the_median_counts(tmp_path):
+    class Unsteady:
+        def __init__(self, *p99):
+            self.p99 = list(p99)
+
+        def offer(self, rate):
+            return measured(rate, rate, self.p99.pop(0))
+
+    args = serving.parse_args(["--items", "100"])
+    loads = {"echo": Unsteady(5, 4, 90, 6, 5), "server": Unsteady(9, 50, 12, 11, 80)}
+    found = serving.Benchmark(args, tmp_path)._by_turns(loads, 100.0)
+    assert {name: row["p99_ms"] for name, row in found.items()} == {
+        "echo": 5,
+        "server": 12,
+    }
+
+
 @pytest.mark.parametrize(
     ("report", "held"),
     [
