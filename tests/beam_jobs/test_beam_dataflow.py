@@ -90,6 +90,7 @@ def steps(graph):
     return {name for name in names if name and "AppliedPTransform" not in name}
 
 
+@pytest.mark.slow
 def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
     tmp_path, dataflow, monkeypatch, engine_logs, image_sources
 ):

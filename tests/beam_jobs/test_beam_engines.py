@@ -61,6 +61,7 @@ def test_threads_give_the_same(tmp_path, baseline, engine_logs):
     assert prepare(engine_logs, tmp_path / "out", *flags) == baseline
 
 
+@pytest.mark.slow
 def test_a_pool_of_workers_with_a_wheel_gives_the_same(
     tmp_path, baseline, engine_logs, portable
 ):

@@ -112,6 +112,7 @@ def check_entry(entry):
     assert entry["epoch_seconds"] > 1e-3 * entry["step_ms"]["median_step"]
 
 
+@pytest.mark.slow
 def test_last_line_is_the_report(surroundings, tmp_path):
     python = write_executable(tmp_path / "python", TORCH)
     flags = ("--peer_python", python, "--peer_compile", "--only", "sasrec")

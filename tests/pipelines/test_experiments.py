@@ -24,9 +24,10 @@ def run_command(*arguments):
 SMALL = "{epochs: 1, dim: 8, num_layers: 1, max_length: 6, batch_size: 32}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "settings"),
-    [("popularity", "{}"), pytest.param("sasrec", SMALL, marks=pytest.mark.slow)],
+    [("popularity", "{}"), ("sasrec", SMALL)],
 )
 def test_a_real_run_comes_to_the_ledger(tmp_path, model, settings):
     sequences = testing.markov_sequences(60, 20)

@@ -227,6 +227,7 @@ def write_run(dataset, root, model_name):
     checkpoints.write_checkpoint(run.best, model.weights, {})
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_gives_identical_bytes(dataset, tmp_path):
     write_run(dataset, tmp_path / "run", "s4rec")
     command = [sys.executable, "-m", "s4rec_tf.evaluate"]

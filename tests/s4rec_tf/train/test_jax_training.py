@@ -100,6 +100,7 @@ def test_tensorflow_evaluates_the_run_alike(whole_run, dataset, tmp_path):
     assert values["NDCG@20"] == pytest.approx(best, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_as_if_it_had_not_been(whole_run, dataset, tmp_path):
     """Killed when epoch 2 is logged, but its state is not yet written."""
     run_dir = tmp_path / "killed"

@@ -141,6 +141,7 @@ def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
     assert line["clustering_weighted"] == pytest.approx(0.2 * line["clustering"], 1e-3)
 
 
+@pytest.mark.slow
 def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
     model = loop.refit(uninterrupted, dataset)
     best, _ = runs.restore_best(uninterrupted, dataset)
