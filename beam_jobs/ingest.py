@@ -12,7 +12,9 @@ import apache_beam as beam
 from beam_jobs.actions import BucketSummary, write_bucket
 from beam_jobs.erasure import Erasure
 from beam_jobs.files import new_file
-from beam_jobs.log_reader import LogFile, LogReader, LogSummary, Selection
+from beam_jobs.log_reader import LogReader, LogSummary
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.logs.selection import Selection
 from beam_jobs.previous import read_actions
 from beam_jobs.spill import spill, spilled
 from beam_jobs.splits import SplitRule

@@ -29,9 +29,9 @@ from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
 from beam_jobs.files import new_file, remove_tree
 from beam_jobs.findings import STATISTICS, Findings, Statistics
 from beam_jobs.ingest import IngestSettings, IngestSummary
-from beam_jobs.inputs import find_inputs, order_is_time
-from beam_jobs.log_files import Fingerprint, InputError
-from beam_jobs.log_reader import LogFile
+from beam_jobs.logs.files import Fingerprint, InputError
+from beam_jobs.logs.inputs import find_inputs, order_is_time
+from beam_jobs.logs.log_file import LogFile
 from beam_jobs.options import JobOptions
 from beam_jobs.popularity import read_popularity
 from beam_jobs.previous import ORDER_IS_TIME, Previous, open_previous

@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from beam_jobs.files import new_file
-from beam_jobs.interactions import BadRecord, Interaction
-from beam_jobs.line_parsers import LineFormat, LineParser, make_parser
-from beam_jobs.log_files import MAX_LINE_BYTES, InputError, read_lines
+from beam_jobs.logs.bad_records import bad_record_entry
+from beam_jobs.logs.files import MAX_LINE_BYTES, InputError, read_lines
+from beam_jobs.logs.interactions import BadRecord, Interaction
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.logs.parsers import LineParser, make_parser
+from beam_jobs.logs.selection import Selection
 from beam_jobs.records import to_action_line
 
 DAY_MS = 86_400_000
-
-KEPT_LINE_BYTES = 2000
-"""Bytes of a bad line that are kept; the rest is cut."""
-
-
-class LogFile(NamedTuple):
-    """An input file and how to read it.
-
-    Attributes:
-        path: where it lies.
-        name: its base name, as it stands in `bad_records/`.
-        number: its number in the job, from 0; independent of the order of arguments.
-        line_format: the format decided for it.
-        split_number: what its actions are for, in the order of `spec.SPLITS`, where the
-            logs say so.
-    """
-
-    path: str
-    name: str
-    number: int
-    line_format: LineFormat
-    split_number: int = 0
-
-
-class Selection(NamedTuple):
-    """Which valid actions count.
-
-    Attributes:
-        since_ms: first millisecond, inclusive, or None.
-        until_ms: last millisecond, exclusive, or None.
-        min_rating: least rating, or None.
-    """
-
-    since_ms: int | None = None
-    until_ms: int | None = None
-    min_rating: float | None = None
-
-    def admits(self, interaction: Interaction) -> bool:
-        """Whether an action is selected."""
-        if self.since_ms is not None and interaction.timestamp_ms < self.since_ms:
-            return False
-        if self.until_ms is not None and interaction.timestamp_ms >= self.until_ms:
-            return False
-        if self.min_rating is None:
-            return True
-        return interaction.rating is not None and interaction.rating >= self.min_rating
 
 
 class LogSummary(NamedTuple):
@@ -168,33 +123,3 @@ def _parse_bounded(parse: LineParser, line: bytes) -> list[Interaction]:
     if len(line) > MAX_LINE_BYTES:
         raise BadRecord("line_too_long", f"more than {MAX_LINE_BYTES} bytes")
     return parse(line)
-
-
-def bad_record_entry(name: str, number: int, line: bytes, bad: BadRecord) -> str:
-    """One line of `bad_records/`, a JSON object.
-
-    Holds `file`, `line_number`, `reason`, `detail` and the line as `content`, or as
-    `content_base64` where it is no UTF-8; `cut` says that only its start is kept.
-    """
-    kept = line[:KEPT_LINE_BYTES]
-    is_cut = len(kept) < len(line)
-    entry = {"file": name, "line_number": number, "reason": bad.reason}
-    entry["detail"] = bad.detail.encode("utf-8", "backslashreplace").decode()
-    try:
-        # A character that the cut divides is no fault of the line.
-        text = kept.decode("utf-8") if not is_cut else _without_half_character(kept)
-        entry["content"] = text
-    except UnicodeDecodeError:
-        entry["content_base64"] = base64.b64encode(kept).decode()
-    if is_cut:
-        entry["cut"] = True
-    return json.dumps(entry, ensure_ascii=False)
-
-
-def _without_half_character(kept: bytes) -> str:
-    for num_bytes in range(len(kept), len(kept) - 3, -1):
-        try:
-            return kept[:num_bytes].decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-    return kept[: len(kept) - 3].decode("utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from beam_jobs.erasure import Erasure
 from beam_jobs.files import as_path
-from beam_jobs.formats import FORMATS
-from beam_jobs.interactions import BadRecord, time_from_text
-from beam_jobs.log_reader import Selection
+from beam_jobs.logs.formats import FORMATS
+from beam_jobs.logs.interactions import BadRecord, time_from_text
+from beam_jobs.logs.selection import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 
 DEFAULT_MAX_SHARDS = 4

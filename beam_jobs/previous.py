@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from beam_jobs.actions import ACTIONS
 from beam_jobs.example_proto import parse_example
-from beam_jobs.interactions import Interaction
-from beam_jobs.log_files import Fingerprint
-from beam_jobs.log_reader import Selection
+from beam_jobs.logs.files import Fingerprint
+from beam_jobs.logs.interactions import Interaction
+from beam_jobs.logs.selection import Selection
 from beam_jobs.records import to_action_line
 from beam_jobs.splits import FILES
 from beam_jobs.tfrecord_files import read_records

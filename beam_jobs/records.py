@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from beam_jobs.interactions import END_OF_TIME_MS, Interaction
+from beam_jobs.logs.interactions import END_OF_TIME_MS, Interaction
 from beam_jobs.splits import Cuts, tagged_time
 
 _TIME_DIGITS = len(str(tagged_time(END_OF_TIME_MS, 2)))

@@ -2,8 +2,8 @@ import gzip
 
 import pytest
 
-from beam_jobs.formats import decide_format
-from beam_jobs.log_files import InputError
+from beam_jobs.logs.files import InputError
+from beam_jobs.logs.formats import decide_format
 
 CSV_2014 = "A1YJEY40YUW4SE,7806397051,5.0,1391040000\nA60XNB876KYML,B00004U9V2,3.0,1\n"
 CSV_2018 = "7806397051,A1YJEY40YUW4SE,5.0,1391040000\nB00004U9V2,A60XNB876KYML,3.0,1\n"

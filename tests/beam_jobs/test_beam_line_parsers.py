@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from beam_jobs.interactions import BadRecord, Interaction, time_from_text
-from beam_jobs.line_parsers import LineFormat, make_parser
+from beam_jobs.logs.interactions import BadRecord, Interaction, time_from_text
+from beam_jobs.logs.parsers import LineFormat, make_parser
 
 JSON = LineFormat("amazon", "json")
 MOVIELENS = LineFormat("movielens", "delimited", "::")

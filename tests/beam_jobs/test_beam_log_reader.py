@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from beam_jobs import log_files
-from beam_jobs.interactions import BadRecord
-from beam_jobs.line_parsers import LineFormat
-from beam_jobs.log_files import InputError, match_files, read_lines
-from beam_jobs.log_reader import LogFile, LogReader, Selection, bad_record_entry
+from beam_jobs.log_reader import LogReader
+from beam_jobs.logs import files as log_files
+from beam_jobs.logs.bad_records import bad_record_entry
+from beam_jobs.logs.files import InputError, match_files, read_lines
+from beam_jobs.logs.interactions import BadRecord
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.logs.parsers import LineFormat
+from beam_jobs.logs.selection import Selection
 
 MOVIELENS = LineFormat("movielens", "delimited", "::")
 

@@ -5,7 +5,7 @@ import pytest
 
 from beam_jobs import prepare_dataset
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
-from beam_jobs.log_reader import Selection
+from beam_jobs.logs.selection import Selection
 from beam_jobs.options import parse_args
 
 REQUIRED = ["--input", "a", "b*", "--output", "out"]

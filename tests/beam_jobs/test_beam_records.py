@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from beam_jobs.actions import distinct_lines, write_bucket
 from beam_jobs.erasure import Erasure
 from beam_jobs.example_proto import parse_example, serialize_example
-from beam_jobs.interactions import END_OF_TIME_MS, Interaction, checked_id
+from beam_jobs.logs.interactions import END_OF_TIME_MS, Interaction, checked_id
 from beam_jobs.records import bucket_of, parse_action_line, to_action_line
 from beam_jobs.splits import SplitRule
 from beam_jobs.tfrecord_files import DamagedRecords, read_records, write_record

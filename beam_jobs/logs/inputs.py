@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from beam_jobs.formats import decide_format
-from beam_jobs.log_checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
-from beam_jobs.log_files import Fingerprint, InputError, fingerprint, match_files
-from beam_jobs.log_reader import LogFile
+from beam_jobs.logs.checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
+from beam_jobs.logs.files import Fingerprint, InputError, fingerprint, match_files
+from beam_jobs.logs.formats import decide_format
+from beam_jobs.logs.log_file import LogFile
 from beam_jobs.options import JobOptions
 from beam_jobs.splits import LEAVE_ONE_OUT
 

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-from beam_jobs import parquet_rows
 from beam_jobs.files import as_path
+from beam_jobs.logs import parquet
 from beam_jobs.remote_path import is_remote, matching
 from s4rec_tf import spec
 
@@ -86,11 +86,11 @@ def read_lines(path: str, columns: tuple[str, ...] = ()) -> Iterator[bytes]:
     """
     try:
         with as_path(path).open("rb") as raw:
-            if raw.peek(4).startswith(parquet_rows.MAGIC):
-                yield from parquet_rows.rows_as_json(raw, columns)
+            if raw.peek(4).startswith(parquet.MAGIC):
+                yield from parquet.rows_as_json(raw, columns)
             else:
                 yield from _lines_of(_decompressed(raw))
-    except parquet_rows.DamagedParquet as error:
+    except parquet.DamagedParquet as error:
         raise InputError(f"{path} is a damaged Parquet file: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path} is a damaged gzip file: {error}") from error

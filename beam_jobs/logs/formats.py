@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from beam_jobs.interactions import BadRecord, time_from_text
-from beam_jobs.line_parsers import LineFormat, split_columns
-from beam_jobs.log_files import InputError, read_lines
+from beam_jobs.logs.files import InputError, read_lines
+from beam_jobs.logs.interactions import BadRecord, time_from_text
+from beam_jobs.logs.parsers import LineFormat, split_columns
 
 FORMATS = ("auto", "amazon", "movielens", "csv", "json", "sequences")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from beam_jobs.interactions import (
+from beam_jobs.logs.interactions import (
     BadRecord,
     Interaction,
     checked_id,

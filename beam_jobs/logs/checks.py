@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator
 
-from beam_jobs.formats import SAMPLE_LINES
-from beam_jobs.interactions import BadRecord, Interaction
-from beam_jobs.line_parsers import LineFormat, make_parser
-from beam_jobs.log_files import InputError, read_lines
-from beam_jobs.log_reader import LogFile
+from beam_jobs.logs.files import InputError, read_lines
+from beam_jobs.logs.formats import SAMPLE_LINES
+from beam_jobs.logs.interactions import BadRecord, Interaction
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.logs.parsers import LineFormat, make_parser
 
 SWAPPED_COLUMNS = "swapped_columns"
 """The check of columns by its name in `--allow`."""
