@@ -78,7 +78,7 @@ setup(
     ),
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
-        "beam_jobs": ["*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
+        "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["published.yaml", "queues/*.yaml"],
         "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.py"],
     },

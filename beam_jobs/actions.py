@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from beam_jobs.action_records import Action, serialize_action
 from beam_jobs.erasure import Erasure
-from beam_jobs.files import new_file, new_gzip_file
 from beam_jobs.records import UserSequence, parse_action_line, to_sequence_line
 from beam_jobs.splits import FILES, SplitRule, untagged_time
+from beam_jobs.storage.files import new_file, new_gzip_file
 from beam_jobs.tfrecord_files import write_record
 
 ACTIONS = "actions"

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.files import as_path, new_file
 from beam_jobs.records import UserSequence, read_sequences, to_sequence_line
 from beam_jobs.runner import RunPipeline
 from beam_jobs.splits import Cuts
+from beam_jobs.storage.files import as_path, new_file
 
 _COUNTED_AT_ONCE = 10_000
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.files import as_path, new_file
 from beam_jobs.records import UserSequence, read_sequences
 from beam_jobs.runner import RunPipeline
+from beam_jobs.storage.files import as_path, new_file
 
 HEAD_SHARE = 0.2
 """Share of users with the longest sequences that is head (S4Rec, section 5.1.1)."""

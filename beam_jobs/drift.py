@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_jobs.findings import Findings
-from beam_jobs.popularity import read_popularity
+from beam_jobs.dataset.findings import Findings
+from beam_jobs.dataset.popularity import read_popularity
 from s4rec_tf.spec import DatasetDir
 
 
@@ -24,7 +24,7 @@ def compare(current: DatasetDir, previous: DatasetDir) -> Findings:
     for dataset in (current, previous):
         dataset.verify()
     # Imported late: TensorFlow loads for ten seconds, `--help` need not wait for it.
-    from beam_jobs import validation
+    from beam_jobs.dataset import validation
 
     return validation.compare_with_previous(
         validation.read_statistics(current.root),

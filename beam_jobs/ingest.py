@@ -10,14 +10,14 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from beam_jobs.actions import BucketSummary, write_bucket
+from beam_jobs.dataset.previous import read_actions
 from beam_jobs.erasure import Erasure
-from beam_jobs.files import new_file
 from beam_jobs.log_reader import LogReader, LogSummary
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.selection import Selection
-from beam_jobs.previous import read_actions
 from beam_jobs.spill import spill, spilled
 from beam_jobs.splits import SplitRule
+from beam_jobs.storage.files import new_file
 from beam_jobs.tf_examples import shard_name
 
 _SECONDS_PER_BYTE = 1.2e-6

@@ -18,24 +18,17 @@ from typing import Any
 from beam_jobs import (
     core_filter,
     dataset_info,
-    history,
     ingest,
     tf_examples,
     vocabulary,
 )
 from beam_jobs.actions import ACTIONS
 from beam_jobs.core_filter import Core
-from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
-from beam_jobs.files import new_file, remove_tree
-from beam_jobs.findings import STATISTICS, Findings, Statistics
-from beam_jobs.ingest import IngestSettings, IngestSummary
-from beam_jobs.logs.files import Fingerprint, InputError
-from beam_jobs.logs.inputs import find_inputs, order_is_time
-from beam_jobs.logs.log_file import LogFile
-from beam_jobs.options import JobOptions
-from beam_jobs.popularity import read_popularity
-from beam_jobs.previous import ORDER_IS_TIME, Previous, open_previous
-from beam_jobs.publish import (
+from beam_jobs.dataset import history
+from beam_jobs.dataset.findings import STATISTICS, Findings, Statistics
+from beam_jobs.dataset.popularity import read_popularity
+from beam_jobs.dataset.previous import ORDER_IS_TIME, Previous, open_previous
+from beam_jobs.dataset.publish import (
     BAD_RECORDS,
     Workplace,
     keep_bad_records,
@@ -43,10 +36,17 @@ from beam_jobs.publish import (
     write_json,
     write_manifest,
 )
+from beam_jobs.dataset.statistics_page import render_page
+from beam_jobs.dataset_info import HEAD_SHARE, HeadRule
+from beam_jobs.ingest import IngestSettings, IngestSummary
+from beam_jobs.logs.files import Fingerprint, InputError
+from beam_jobs.logs.inputs import find_inputs, order_is_time
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.options import JobOptions
 from beam_jobs.runner import RunPipeline
 from beam_jobs.spill import num_buckets_for
 from beam_jobs.splits import LEAVE_ONE_OUT
-from beam_jobs.statistics_page import render_page
+from beam_jobs.storage.files import new_file, remove_tree
 from s4rec_tf.spec import SPLITS, DatasetDir, DatasetInfo
 
 _INGEST_SUMMARY = "ingest.json"
@@ -319,7 +319,7 @@ class Job:
 
     def _validate(self, info: DatasetInfo) -> None:
         # Imported late: it brings TensorFlow, which a job that fails early can spare.
-        from beam_jobs import validation
+        from beam_jobs.dataset import validation
 
         self.report("computing statistics")
         root, previous_root = self.place.dataset, self.options.previous_statistics

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from beam_jobs.files import new_file
 from beam_jobs.logs.bad_records import bad_record_entry
 from beam_jobs.logs.files import MAX_LINE_BYTES, InputError, read_lines
 from beam_jobs.logs.interactions import BadRecord, Interaction
@@ -16,6 +15,7 @@ from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.parsers import LineParser, make_parser
 from beam_jobs.logs.selection import Selection
 from beam_jobs.records import to_action_line
+from beam_jobs.storage.files import new_file
 
 DAY_MS = 86_400_000
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_jobs.erasure import Erasure
-from beam_jobs.files import as_path
 from beam_jobs.logs.formats import FORMATS
 from beam_jobs.logs.interactions import BadRecord, time_from_text
 from beam_jobs.logs.selection import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
+from beam_jobs.storage.files import as_path
 
 DEFAULT_MAX_SHARDS = 4
 _USERS_PER_DEFAULT_SHARD = 1000

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
+from beam_jobs.dataset.publish import building
 from beam_jobs.options import JobOptions, parse_args
-from beam_jobs.publish import building
 from beam_jobs.worker_errors import refused_by_system
 
 

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineState
 
 from beam_jobs import worker_processes
-from beam_jobs.remote_path import set_flags
+from beam_jobs.storage.remote_path import set_flags
 
 LOCAL_RUNNER = "FnApiRunner"
 """Beam's in-process runner; `DirectRunner` would first try to download another one."""

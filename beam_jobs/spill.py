@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from beam_jobs.files import new_file
 from beam_jobs.records import bucket_of
+from beam_jobs.storage.files import new_file
 
 BUCKET_BYTES = 8 << 20
 """Bytes of logs a bucket, as they lie on disk; compressed, some 500,000 actions."""

@@ -16,9 +16,9 @@ import apache_beam as beam
 
 from beam_jobs.dataset_info import HeadRule
 from beam_jobs.example_proto import Feature, serialize_example
-from beam_jobs.files import as_path, new_file, new_gzip_file
 from beam_jobs.records import UserSequence, read_sequences
 from beam_jobs.splits import SplitExample, split_examples
+from beam_jobs.storage.files import as_path, new_file, new_gzip_file
 from beam_jobs.tfrecord_files import write_record
 from beam_jobs.vocabulary import read_item_ids
 from s4rec_tf import spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from beam_jobs.files import new_file
+from beam_jobs.storage.files import new_file
 
 
 def order_items(counts: Mapping[bytes, int]) -> list[bytes]:

@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-from beam_jobs.files import as_path
 from beam_jobs.logs import parquet
-from beam_jobs.remote_path import is_remote, matching
+from beam_jobs.storage.files import as_path
+from beam_jobs.storage.remote_path import is_remote, matching
 from s4rec_tf import spec
 
 MAX_LINE_BYTES = 32 << 20

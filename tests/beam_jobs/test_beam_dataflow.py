@@ -123,8 +123,11 @@ def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
     assert len(dataflow.contents("workflow.tar.gz")) == 5
     with tarfile.open(fileobj=io.BytesIO(dataflow.contents("workflow.tar.gz")[0])) as t:
         names = {name.partition("/")[2] for name in t.getnames()}
-    assert names >= {"setup.py", "s4rec_tf/spec.py", "beam_jobs/schema.pbtxt"}
-    modules = {f"beam_jobs/{p.name}" for p in image_sources.glob("beam_jobs/*.py")}
+    assert names >= {"setup.py", "s4rec_tf/spec.py", "beam_jobs/dataset/schema.pbtxt"}
+    modules = {
+        path.relative_to(image_sources).as_posix()
+        for path in image_sources.glob("beam_jobs/**/*.py")
+    }
     assert len(modules) > 25
     assert names >= modules
     assert all(folder.startswith("gs://some-bucket/") for folder, *_ in dataflow.staged)
@@ -143,7 +146,7 @@ def test_a_cancelled_job_of_dataflow_stops_the_data_job(
 def test_a_wheel_of_the_images_sources_is_whole(installed_copy):
     for name in (
         "beam_jobs/ingest.py",
-        "beam_jobs/schema.pbtxt",
+        "beam_jobs/dataset/schema.pbtxt",
         "beam_jobs/deploy/flex_template.py",
         "beam_jobs/deploy/flex_template.json",
         "s4rec_tf/spec.py",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from beam_jobs.findings import Measurement
-from beam_jobs.history import (
+from beam_jobs.dataset.findings import Measurement
+from beam_jobs.dataset.history import (
     Entry,
     RowsError,
     Usual,
@@ -14,8 +14,8 @@ from beam_jobs.history import (
     usual_rows,
     write_history,
 )
-from beam_jobs.history_page import render_history
-from beam_jobs.popularity import compare_popularity, jensen_shannon
+from beam_jobs.dataset.history_page import render_history
+from beam_jobs.dataset.popularity import compare_popularity, jensen_shannon
 from beam_jobs.worker_errors import refused_by_system
 
 

@@ -16,11 +16,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs import prepare_dataset, show
-from beam_jobs.files import as_path, new_file
+from beam_jobs.dataset.publish import OutputError, building
 from beam_jobs.job import Job
 from beam_jobs.logs.files import InputError, match_files
-from beam_jobs.publish import OutputError, building
-from beam_jobs.remote_path import RemoteError, RemotePath, delete_below
+from beam_jobs.storage.files import as_path, new_file
+from beam_jobs.storage.remote_path import RemoteError, RemotePath, delete_below
 
 
 @dataclasses.dataclass

@@ -4,7 +4,7 @@ import multiprocessing
 
 import pytest
 
-from beam_jobs.publish import (
+from beam_jobs.dataset.publish import (
     OutputError,
     building,
     check_output,

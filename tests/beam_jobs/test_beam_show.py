@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from beam_jobs import show
+from beam_jobs.dataset.publish import write_manifest
 from beam_jobs.example_proto import serialize_example
-from beam_jobs.publish import write_manifest
 from beam_jobs.tfrecord_files import write_record
 
 SPLITS = {

@@ -6,13 +6,14 @@ import random
 
 import pytest
 
-from beam_jobs import prepare_dataset, validation
+from beam_jobs import prepare_dataset
+from beam_jobs.dataset import validation
+from beam_jobs.dataset.findings import Findings, Measurement
+from beam_jobs.dataset.statistics_page import render_page
 from beam_jobs.dataset_info import HeadRule
 from beam_jobs.example_proto import serialize_example
-from beam_jobs.findings import Findings, Measurement
 from beam_jobs.records import UserSequence, to_sequence_line
 from beam_jobs.runner import with_flags
-from beam_jobs.statistics_page import render_page
 from beam_jobs.tf_examples import Shard, write_shard
 from beam_jobs.tfrecord_files import write_record
 from s4rec_tf.spec import SPLITS, DatasetInfo

@@ -17,11 +17,11 @@ import pyarrow as pa
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from beam_jobs.anomaly_texts import describe, measurements
-from beam_jobs.files import new_file
-from beam_jobs.findings import STATISTICS, Findings, Statistics, join_findings
-from beam_jobs.popularity import compare_popularity
+from beam_jobs.dataset.anomaly_texts import describe, measurements
+from beam_jobs.dataset.findings import STATISTICS, Findings, Statistics, join_findings
+from beam_jobs.dataset.popularity import compare_popularity
 from beam_jobs.runner import RunPipeline
+from beam_jobs.storage.files import new_file
 from beam_jobs.tfrecord_files import read_records
 from s4rec_tf import spec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from beam_jobs.history import Entry
-from beam_jobs.statistics_table import table
+from beam_jobs.dataset.history import Entry
+from beam_jobs.dataset.statistics_table import table
 
 _WIDTH, _HEIGHT, _MARGIN = 480, 60, 4
 

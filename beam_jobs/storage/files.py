@@ -13,7 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from beam_jobs.remote_path import RemotePath, delete_below, is_remote, new_object
+from beam_jobs.storage.remote_path import (
+    RemotePath,
+    delete_below,
+    is_remote,
+    new_object,
+)
 
 _BLOCK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from beam_jobs.files import new_file
-from beam_jobs.findings import Measurement
+from beam_jobs.dataset.findings import Measurement
+from beam_jobs.storage.files import new_file
 
 HISTORY = "history.json"
 """Name of the file, in the folder of the statistics."""

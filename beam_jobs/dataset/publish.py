@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_jobs.files import new_file, remote, remove_tree
-from beam_jobs.remote_path import RemotePath, check_scheme, delete_below
+from beam_jobs.storage.files import new_file, remote, remove_tree
+from beam_jobs.storage.remote_path import RemotePath, check_scheme, delete_below
 from s4rec_tf import spec
 
 BAD_RECORDS = "bad_records"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from beam_jobs.findings import Findings, Measurement
+from beam_jobs.dataset.findings import Findings, Measurement
 from s4rec_tf.spec import DatasetDir
 
 FEATURE = "item popularity"

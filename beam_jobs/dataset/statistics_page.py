@@ -12,10 +12,10 @@ from html import escape
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from beam_jobs.findings import Findings, Measurement, Statistics
-from beam_jobs.history import Entry
-from beam_jobs.history_page import render_history
-from beam_jobs.statistics_table import table
+from beam_jobs.dataset.findings import Findings, Measurement, Statistics
+from beam_jobs.dataset.history import Entry
+from beam_jobs.dataset.history_page import render_history
+from beam_jobs.dataset.statistics_table import table
 from s4rec_tf import spec
 
 _STYLE = """

@@ -1,0 +1,1 @@
+"""What lies in a dataset folder: how it is published, checked, shown, gone on from."""
