@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import orjson
 
-from beam_jobs.logs.files import InputError, read_lines
+from beam_jobs.logs.containers import Container, find_container
+from beam_jobs.logs.files import InputError
+from beam_jobs.logs.format_options import FORMATS as FORMATS
+from beam_jobs.logs.format_options import Columns, FormatOptions
 from beam_jobs.logs.interactions import BadRecord, time_from_text
-from beam_jobs.logs.parsers import LineFormat, split_columns
-
-FORMATS = ("auto", "amazon", "movielens", "csv", "json", "sequences")
+from beam_jobs.logs.line_format import LineFormat
+from beam_jobs.logs.quoting import split_columns
+from beam_jobs.logs.reading import read_records
 
 SAMPLE_LINES = 200
 """Lines of a file that the decision looks at."""
@@ -29,11 +33,13 @@ _ASIN = re.compile(r"[A-Z0-9]{10}")
 _UNIX_SECONDS_FROM = 100_000_000
 """A last column this large throughout is a time (1973 or later), no item."""
 
-Columns = Mapping[str, str]
-"""From "user", "item", "time", "rating" to a header name or a position."""
 
-Fit = tuple[LineFormat, str]
-"""A format that fits, and why."""
+class Fit(NamedTuple):
+    """A format that fits a file, and why."""
+
+    line_format: LineFormat
+    reason: str
+
 
 AMAZON_JSON = LineFormat(
     "amazon",
@@ -48,42 +54,52 @@ AMAZON_CSV_2018 = LineFormat("amazon", "delimited", ",", user=1, item=0)
 SEQUENCES = LineFormat("sequences", "sequences")
 
 
-def read_sample(path: str) -> list[str]:
+def read_sample(path: str, container: Container) -> list[str]:
     """The first non-blank lines of a file, bytes that are no UTF-8 replaced."""
+    as_lines = LineFormat(
+        "", "record", container=container.kind, line_end=container.line_end
+    )
     sample: list[str] = []
     num_bytes = 0
-    for line in itertools.islice(read_lines(path), 2 * SAMPLE_LINES):
-        num_bytes += len(line)
-        if line.strip():
-            sample.append(line.decode("utf-8", "replace"))
-        if num_bytes > _SAMPLE_BYTES or len(sample) == SAMPLE_LINES:
+    for record in itertools.islice(read_records(path, as_lines), SAMPLE_LINES):
+        num_bytes += len(record.content)
+        sample.append(record.content.decode("utf-8", "replace"))
+        if num_bytes > _SAMPLE_BYTES:
             break
     return sample
 
 
-def decide_format(path: str, name: str, columns: Columns | None) -> Fit | None:
+def decide_format(path: str, options: FormatOptions) -> Fit | None:
     """The format of a file and the reason for it; None for a file without lines.
 
     Args:
         path: the log file.
-        name: one of `FORMATS`.
-        columns: the columns named by `--columns`, if any.
+        options: what the user says of the format.
 
     Raises:
-        InputError: if no format fits, or two do.
+        InputError: if the file is no log, no format fits, or two do.
     """
-    sample = read_sample(path)
+    container = find_container(path)
+    sample = read_sample(path, container)
     if not sample:
         return None
-    if name == "auto":
-        return _only_fit(path, sample, columns)
+    line_format, reason = _decide(path, sample, options)
+    return Fit(
+        line_format._replace(container=container.kind, line_end=container.line_end),
+        reason,
+    )
+
+
+def _decide(path: str, sample: Sequence[str], options: FormatOptions) -> Fit:
+    if options.format == "auto":
+        return _only_fit(path, sample, options.columns)
     return {
         "amazon": _amazon,
         "movielens": _movielens,
         "csv": _csv,
         "json": _json,
         "sequences": _sequences,
-    }[name](path, sample, columns)
+    }[options.format](path, sample, options.columns)
 
 
 def _only_fit(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
@@ -143,7 +159,7 @@ _ITEM_KEYS = {"parent_asin", "asin"}
 
 def _fits_amazon_json(sample: Sequence[str]) -> list[Fit]:
     if _share(sample, _is_amazon_json) > 0.5:
-        return [(AMAZON_JSON, "JSON lines with a user, an asin and a time")]
+        return [Fit(AMAZON_JSON, "JSON lines with a user, an asin and a time")]
     return []
 
 
@@ -179,9 +195,9 @@ def _asin_column(line: str) -> int | None:
 def _fits_amazon_csv(sample: Sequence[str]) -> list[Fit]:
     fits: list[Fit] = []
     if _share(sample, lambda line: _asin_column(line) == 1) > 0.5:
-        fits.append((AMAZON_CSV_2014, "CSV of user,item,rating,time as of 2014"))
+        fits.append(Fit(AMAZON_CSV_2014, "CSV of user,item,rating,time as of 2014"))
     if _share(sample, lambda line: _asin_column(line) == 0) > 0.5:
-        fits.append((AMAZON_CSV_2018, "CSV of item,user,rating,time as of 2018"))
+        fits.append(Fit(AMAZON_CSV_2018, "CSV of item,user,rating,time as of 2018"))
     return fits
 
 
@@ -189,13 +205,13 @@ def _fits_movielens(sample: Sequence[str]) -> list[Fit]:
     header = [name.lower() for name in _split(sample[0], ",")]
     if header == _MOVIELENS_HEADER:
         line_format = LineFormat("movielens", "delimited", ",", has_header=True)
-        return [(line_format, f"CSV with the header {sample[0].strip()}")]
+        return [Fit(line_format, f"CSV with the header {sample[0].strip()}")]
     fits: list[Fit] = []
     for delimiter, text in (("::", "'::'"), ("\t", "TAB")):
         columns = [line.split(delimiter) for line in sample]
         if sum(map(_is_rated, columns)) > 0.5 * len(sample):
             line_format = LineFormat("movielens", "delimited", delimiter)
-            fits.append((line_format, f"user, item, rating, time divided by {text}"))
+            fits.append(Fit(line_format, f"user, item, rating, time divided by {text}"))
     return fits
 
 
@@ -212,7 +228,7 @@ def _ends_in_a_time(line: str) -> bool:
 
 def _fits_sequences(sample: Sequence[str]) -> list[Fit]:
     if _share(sample, _is_sequence) > 0.5 >= _share(sample, _ends_in_a_time):
-        return [(SEQUENCES, "a user and items divided by blanks")]
+        return [Fit(SEQUENCES, "a user and items divided by blanks")]
     return []
 
 
@@ -235,7 +251,7 @@ def _fits_csv(sample: Sequence[str], columns: Columns) -> list[Fit]:
         return True
 
     if lines and _share(lines, has_time) > 0.5:
-        return [(line_format, reason)]
+        return [Fit(line_format, reason)]
     return []
 
 
@@ -262,7 +278,7 @@ def _csv(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
         has_header=not by_position,
         time_unit="auto",
     )
-    return line_format, "columns as named by --columns"
+    return Fit(line_format, "columns as named by --columns")
 
 
 def _fits_json(sample: Sequence[str], columns: Columns) -> list[Fit]:
@@ -274,7 +290,7 @@ def _fits_json(sample: Sequence[str], columns: Columns) -> list[Fit]:
         except (orjson.JSONDecodeError, AttributeError):
             return False
 
-    return [(line_format, reason)] if _share(sample, has_fields) > 0.5 else []
+    return [Fit(line_format, reason)] if _share(sample, has_fields) > 0.5 else []
 
 
 def _json(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
@@ -282,7 +298,8 @@ def _json(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
         raise InputError("`--format json` needs `--columns user=...,item=...,time=...`")
     roles = ("user", "item", "time", "rating")
     fields = tuple(columns[role] for role in roles if role in columns)
-    return LineFormat("json", "record", fields=fields), "fields as named by --columns"
+    line_format = LineFormat("json", "record", fields=fields)
+    return Fit(line_format, "fields as named by --columns")
 
 
 def _positions_in(path: str, header: Sequence[str], columns: Columns) -> dict[str, int]:
@@ -308,7 +325,7 @@ def _headless(header: Sequence[str]) -> str:
 
 def _amazon(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
     if _share(sample, lambda line: line.lstrip().startswith("{")) > 0.5:
-        return AMAZON_JSON, "JSON lines"
+        return Fit(AMAZON_JSON, "JSON lines")
     fits = _fits_amazon_csv(sample)
     if len(fits) == 1:
         return fits[0]
@@ -332,4 +349,4 @@ def _movielens(path: str, sample: Sequence[str], columns: Columns | None) -> Fit
 
 
 def _sequences(path: str, sample: Sequence[str], columns: Columns | None) -> Fit:
-    return SEQUENCES, "a user and items divided by blanks"
+    return Fit(SEQUENCES, "a user and items divided by blanks")

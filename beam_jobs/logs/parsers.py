@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -18,47 +17,10 @@ from beam_jobs.logs.interactions import (
     time_from_number,
     time_from_text,
 )
+from beam_jobs.logs.line_format import LineFormat as LineFormat
+from beam_jobs.logs.quoting import split_columns as split_columns
 
 LineParser = Callable[[bytes], list[Interaction]]
-
-
-class LineFormat(NamedTuple):
-    """How to read the lines of one file; decided before the job, per file.
-
-    Attributes:
-        name: the value of `--format` that it belongs to.
-        shape: "json" (an Amazon review), "record" (JSON with named fields),
-            "delimited" or "sequences".
-        delimiter: between columns, for "delimited".
-        user: position of the user's column, from 0.
-        item: position of the item's column.
-        time: position of the time's column.
-        rating: position of the rating's column, or None.
-        num_columns: number of columns of a good line, or None for "as many as needed".
-        has_header: whether the first line names the columns.
-        time_unit: "s", "ms" or "auto" (see `time_from_number`).
-        fields: names of user, item, time and, if there is one, rating, for "record";
-            names that may be of use, for "json".
-    """
-
-    name: str
-    shape: str
-    delimiter: str = ","
-    user: int = 0
-    item: int = 1
-    time: int = 3
-    rating: int | None = 2
-    num_columns: int | None = 4
-    has_header: bool = False
-    time_unit: str = "s"
-    fields: tuple[str, ...] = ()
-
-    @property
-    def may_have_ratings(self) -> bool:
-        """Whether a good line can hold a rating."""
-        if self.shape == "record":
-            return len(self.fields) > 3
-        return self.shape != "delimited" or self.rating is not None
 
 
 def make_parser(line_format: LineFormat, with_rating: bool) -> LineParser:
@@ -179,7 +141,7 @@ def parse_delimited(line: bytes, line_format: LineFormat) -> Interaction:
     Raises:
         BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
     """
-    columns = split_columns(_decoded(line), line_format.delimiter)
+    columns = split_columns(_decoded(line), line_format.delimiter, line_format.quotes)
     needed = line_format.num_columns
     rating_column = line_format.rating
     least = 1 + max(
@@ -196,20 +158,6 @@ def parse_delimited(line: bytes, line_format: LineFormat) -> Interaction:
         time_from_text(columns[line_format.time], line_format.time_unit),
         None if rating_column is None else rating_from(columns[rating_column]),
     )
-
-
-def split_columns(text: str, delimiter: str) -> list[str]:
-    """The columns of one line; quotes are understood where the delimiter is a comma.
-
-    Raises:
-        BadRecord: wrong_column_count, for a quote that does not close.
-    """
-    if delimiter != "," or '"' not in text:
-        return text.split(delimiter)
-    try:
-        return next(csv.reader([text], strict=True), [])
-    except csv.Error as error:
-        raise BadRecord("wrong_column_count", str(error)) from None
 
 
 def parse_sequence(line: bytes) -> list[Interaction]:

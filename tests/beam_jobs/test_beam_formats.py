@@ -3,6 +3,7 @@ import gzip
 import pytest
 
 from beam_jobs.logs.files import InputError
+from beam_jobs.logs.format_options import FormatOptions
 from beam_jobs.logs.formats import decide_format
 
 CSV_2014 = "A1YJEY40YUW4SE,7806397051,5.0,1391040000\nA60XNB876KYML,B00004U9V2,3.0,1\n"
@@ -45,17 +46,17 @@ def test_auto_decides_by_content(tmp_path, name, packed):
     text, expected = FITS[name]
     path = tmp_path / "log.misleading.csv"
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
-    line_format, reason = decide_format(str(path), "auto", None)
+    line_format, reason = decide_format(str(path), FormatOptions())
     assert described(line_format) == expected
     assert reason
     # The family named outright comes to the same.
-    assert decide_format(str(path), expected[0], None)[0] == line_format
+    assert decide_format(str(path), FormatOptions(expected[0]))[0] == line_format
 
 
 def decide(tmp_path, text, name="auto", columns=None):
     path = tmp_path / "log"
     path.write_text(text)
-    return decide_format(str(path), name, columns)
+    return decide_format(str(path), FormatOptions(name, columns))
 
 
 def test_auto_outvotes_a_few_bad_lines(tmp_path):
