@@ -8,9 +8,9 @@ import shlex
 import zlib
 from typing import NamedTuple, cast
 
-from beam_jobs.files import as_path
 from beam_jobs.logs import parquet
 from beam_jobs.logs.files import InputError
+from beam_jobs.storage.files import as_path
 
 HEAD_BYTES = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"

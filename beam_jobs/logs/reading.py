@@ -13,11 +13,11 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
-from beam_jobs.files import as_path
 from beam_jobs.logs import files, parquet
 from beam_jobs.logs.files import InputError
 from beam_jobs.logs.line_format import BLANKS, LineFormat
 from beam_jobs.logs.quoting import ends_inside, field_quotes
+from beam_jobs.storage.files import as_path
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK_BYTES = 1 << 20
