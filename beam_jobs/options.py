@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_jobs.erasure import Erasure
-from beam_jobs.logs.formats import FORMATS
+from beam_jobs.logs.flags import add_format_flags, check_format_flags, format_options
+from beam_jobs.logs.format_options import Columns, FormatOptions
 from beam_jobs.logs.interactions import BadRecord, time_from_text
 from beam_jobs.logs.selection import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
@@ -17,7 +18,6 @@ from beam_jobs.storage.files import as_path
 DEFAULT_MAX_SHARDS = 4
 _USERS_PER_DEFAULT_SHARD = 1000
 ALLOWABLE = ("drift", "swapped_columns")
-_REQUIRED_COLUMNS = {"user", "item", "time"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,10 @@ class JobOptions:
         valid_inputs: globs of log files whose actions are for validation.
         test_inputs: globs of log files whose actions are for the test.
         split_rule: how sequences are divided.
-        format: one of `FORMATS`.
+        format_options: how the logs are read.
+        ties: order of a user's actions at one time, "item_id" or "hash"; None for that
+            of the format.
         output: the dataset folder to be made.
-        columns: from role to header name or position, for CSV; None if not given.
         k_core: least number of actions of every user and item.
         selection: which valid actions count.
         max_bad_share: share of bad lines above which the job fails.
@@ -51,9 +52,9 @@ class JobOptions:
     valid_inputs: tuple[str, ...]
     test_inputs: tuple[str, ...]
     split_rule: SplitRule
-    format: str
+    format_options: FormatOptions
+    ties: str | None
     output: Path
-    columns: dict[str, str] | None
     k_core: int
     selection: Selection
     max_bad_share: float
@@ -67,6 +68,16 @@ class JobOptions:
     min_rows_share: float
     allow: tuple[str, ...]
     beam_flags: tuple[str, ...]
+
+    @property
+    def format(self) -> str:
+        """The value of `--format`."""
+        return self.format_options.format
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns that `--columns` names."""
+        return self.format_options.columns
 
     @property
     def max_shards(self) -> int:
@@ -85,8 +96,8 @@ class JobOptions:
     def settings(self) -> dict[str, object]:
         """What determines the dataset, for `dataset.json`; holds no path."""
         return {
-            "format": self.format,
-            "columns": self.columns,
+            **self.format_options._asdict(),
+            "ties": self.ties,
             "k_core": self.k_core,
             "since_ms": self.selection.since_ms,
             "until_ms": self.selection.until_ms,
@@ -129,23 +140,6 @@ def _time(text: str) -> int:
         ) from None
 
 
-def _columns(text: str) -> dict[str, str]:
-    pairs = [pair.partition("=")[::2] for pair in text.split(",")]
-    columns = {role.strip(): name.strip() for role, name in pairs}
-    allowed = _REQUIRED_COLUMNS | {"rating"}
-    if (
-        len(columns) != len(pairs)
-        or not _REQUIRED_COLUMNS <= set(columns) <= allowed
-        or not all(columns.values())
-        or len(set(columns.values())) != len(columns)
-    ):
-        raise argparse.ArgumentTypeError(
-            "must be user=...,item=...,time=...[,rating=...] with names of the header "
-            f"or positions from 0, each once. Received: {text!r}"
-        )
-    return columns
-
-
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m beam_jobs.prepare_dataset",
@@ -171,19 +165,7 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="must not exist yet; as all paths here, local, gs://... or s3://...",
     )
-    add(
-        "--format",
-        choices=FORMATS,
-        default="auto",
-        help="format of the logs; auto decides per file by its first lines",
-    )
-    add(
-        "--columns",
-        type=_columns,
-        metavar="user=...,item=...,time=...[,rating=...]",
-        help="header names, or positions from 0, for --format csv; fields or Parquet "
-        "columns for --format json; time is ISO 8601, unix seconds or milliseconds",
-    )
+    add_format_flags(parser)
     add(
         "--k_core",
         type=_at_least_one,
@@ -294,10 +276,7 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
     args, beam_flags = parser.parse_known_args(argv)
     if args.since is not None and args.until is not None and args.since >= args.until:
         parser.error("argument --since: must be before --until")
-    if args.columns is not None and args.format not in ("auto", "csv", "json"):
-        parser.error(f"argument --columns: means nothing to --format {args.format}")
-    if args.columns is None and args.format in ("csv", "json"):
-        parser.error(f"argument --columns: --format {args.format} needs it")
+    check_format_flags(parser, args)
     _check_split(parser, args)
     if not args.input and args.previous is None:
         parser.error("the following arguments are required: --input")
@@ -306,9 +285,9 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         valid_inputs=tuple(args.valid_input),
         test_inputs=tuple(args.test_input),
         split_rule=SplitRule(args.split, args.valid_from, args.test_from),
-        format=args.format,
+        format_options=format_options(args),
+        ties=args.ties,
         output=args.output,
-        columns=args.columns,
         k_core=args.k_core,
         selection=Selection(args.since, args.until, args.min_rating),
         max_bad_share=args.max_bad_share,

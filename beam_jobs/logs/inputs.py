@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 
 from beam_jobs.logs.checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
 from beam_jobs.logs.files import Fingerprint, InputError, fingerprint, match_files
-from beam_jobs.logs.format_options import FormatOptions
 from beam_jobs.logs.formats import decide_format
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.options import JobOptions
@@ -39,7 +38,7 @@ def find_inputs(
     )
     log_files = []
     for number, (identity, split_number, path) in enumerate(identified):
-        fit = decide_format(path, FormatOptions(options.format, options.columns))
+        fit = decide_format(path, options.format_options)
         if fit is None:
             report(f"{path}: no lines")
             continue

@@ -25,6 +25,8 @@ SECONDS_FROM = 100_000_000
 
 _FINER_UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
+_PER_MILLISECOND = {"us": 10**3, "ns": 10**6}
+
 BAD_RECORD_REASONS = (
     "not_json",
     "missing_field",
@@ -115,7 +117,8 @@ def time_from_number(value: object, unit: str) -> int:
 
     Args:
         value: an int or float.
-        unit: "s", "ms", or "auto": seconds below `MILLISECONDS_FROM`.
+        unit: "s", "ms", "us", "ns", or "auto": seconds below `MILLISECONDS_FROM`, else
+            milliseconds.
 
     Raises:
         BadRecord: wrong_type, or bad_time for NaN, a bool, a negative number and
@@ -125,6 +128,9 @@ def time_from_number(value: object, unit: str) -> int:
         raise BadRecord("bad_time", f"time is {value!r}")
     if not isinstance(value, int | float):
         raise BadRecord("wrong_type", f"time must be a number, is {value!r:.80}")
+    if unit in _PER_MILLISECOND:
+        per_ms = _PER_MILLISECOND[unit]
+        value = value // per_ms if isinstance(value, int) else value / per_ms
     if not 0 <= value < END_OF_TIME_MS:  # holds for NaN too
         raise BadRecord("bad_time", f"time is {value!r:.80}{_in_another_unit(value)}")
     in_seconds = unit == "s" or (unit == "auto" and value < MILLISECONDS_FROM)
@@ -196,7 +202,8 @@ def time_from_iso(text: str) -> int:
         BadRecord: bad_time.
     """
     try:
-        moment = datetime.fromisoformat(text.strip())
+        # BigQuery and PostgreSQL name the zone.
+        moment = datetime.fromisoformat(text.strip().replace(" UTC", "+00:00"))
     except ValueError:
         raise BadRecord("bad_time", f"time is {text!r:.80}") from None
     if moment.tzinfo is None:

@@ -5,6 +5,7 @@ import pytest
 
 from beam_jobs import prepare_dataset
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
+from beam_jobs.logs.format_options import FormatOptions
 from beam_jobs.logs.selection import Selection
 from beam_jobs.options import parse_args
 
@@ -38,9 +39,36 @@ def test_times_and_columns():
     assert options.columns == {"user": "u", "item": "i", "time": "t", "rating": "r"}
 
 
+def test_how_logs_are_read():
+    flags = ["--delimiter=tab", "--time_unit=us", "--quotes=none", "--ties=hash"]
+    options = parse_args([*REQUIRED, *flags, "--null_ids", "NA", ""])
+    assert options.format_options == FormatOptions(
+        delimiter="\t", time_unit="us", quotes="none", null_ids=("NA", "")
+    )
+    assert options.ties == "hash"
+    assert options.settings()["null_ids"] == ("NA", "")
+    assert parse_args(REQUIRED).format_options == FormatOptions()
+    assert parse_args(REQUIRED).ties is None
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [(";", ";"), ("\\t", "\t"), ("pipe", "|"), ("::", "::"), ("blank", " ")],
+)
+def test_delimiters(text, delimiter):
+    options = parse_args([*REQUIRED, "--delimiter", text])
+    assert options.format_options.delimiter == delimiter
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--delimiter", "x"], "--delimiter: must be a character such as ','"),
+        (["--delimiter", "||"], "one of comma, semicolon, tab, pipe, blank"),
+        (["--delimiter", ";", "--format=sequences"], "means nothing to --format seq"),
+        (["--time_format", "%H:%M"], "must be iso8601, rfc2822 or a pattern"),
+        (["--time_format", "iso"], "Received: 'iso'"),
+        (["--time_format=%Y%m%d", "--time_unit=s"], "nothing with --time_format"),
         (["--k_core", "0"], "--k_core: must be 1 or more. Received: '0'"),
         (["--max_bad_share", "2"], "--max_bad_share: must be from 0 to 1"),
         (["--since", "yesterday"], "--since: must be an ISO date"),
