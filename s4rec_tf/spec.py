@@ -87,6 +87,8 @@ class BatchNeeds:
         num_correlated: what a view inserts before an item, or puts in its place, is one
             of this many items that go with it most; 0 draws it by popularity.
         future: all that follows the input, in reverse.
+        users: what a second stream must hold, batches of users beside every n-th batch
+            of samples; None without one.
     """
 
     max_length: int
@@ -97,6 +99,7 @@ class BatchNeeds:
     head_tail_by: Literal["user", "prefix"] = "user"
     num_correlated: int = 0
     future: bool = False
+    users: BatchNeeds | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,20 @@ batch: a resumed run sees what an uninterrupted one does, and so do two replicas
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
 from s4rec_tf.data.correlation import correlated_items
-from s4rec_tf.data.samples import Samples, head_flags
+from s4rec_tf.data.samples import Samples, UserStream, head_flags
 from s4rec_tf.data.sequences import Sequences
 
 _STEPS_AN_EPOCH = 1 << 24
+
+_Batch = dict[str, Any]
 
 
 def training_batches(
@@ -46,6 +50,15 @@ def training_batches(
     """
     maker = _BatchMaker(sequences, samples, needs, augmentation, num_items, seed)
     steps = len(samples) // batch_size
+    users = None
+    if needs.users:
+        stream = UserStream.beside(
+            len(samples), batch_size, sequences, needs.max_length
+        )
+        users = _UserBatches(stream, steps, seed)
+        of_users = _BatchMaker(
+            sequences, stream.samples, needs.users, augmentation, num_items, seed
+        )
 
     def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -53,13 +66,40 @@ def training_batches(
         )
         rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         numbers = epoch * _STEPS_AN_EPOCH + tf.range(steps, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((rows, numbers))
+        columns = (rows, numbers, users.rows(epoch)) if users else (rows, numbers)
+        return tf.data.Dataset.from_tensor_slices(columns)
+
+    def make(rows: tf.Tensor, number: tf.Tensor, *user_rows: tf.Tensor) -> _Batch:
+        batch: _Batch = maker.make(rows, number)
+        for chosen in user_rows:
+            # Numbers below 0 are no batch of samples'.
+            batch["users"] = of_users.make_if_any(chosen, -1 - number)
+        return batch
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int32).max)
     batches = epochs.flat_map(epoch_rows).map(
-        maker.make, num_parallel_calls=2, deterministic=True
+        make, num_parallel_calls=2, deterministic=True
     )
     return batches.prefetch(4)
+
+
+class _UserBatches:
+    """Which users stand beside every batch of samples."""
+
+    def __init__(self, stream: UserStream, steps: int, seed: int) -> None:
+        self.num_users, self.seed = len(stream.samples), seed
+        numbers = np.arange(steps)
+        self.places = tf.constant(stream.places(numbers), tf.int32)
+        self.has_users = tf.constant(numbers % stream.every == 0)
+
+    def rows(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Rows of the users' samples for every step, [steps, B]; -1 for none."""
+        # The order of the samples has the epochs from 0 on.
+        number = -1 - tf.cast(epoch, tf.int32)
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(self.num_users), seed=tf.stack([self.seed, number])
+        )
+        return tf.where(self.has_users[:, None], tf.gather(order, self.places), -1)
 
 
 class _BatchMaker:
@@ -115,6 +155,17 @@ class _BatchMaker:
             shape = (tf.shape(rows)[0], self.needs.num_negatives)
             batch["negative_ids"] = self._draw(shape, seeds[0])
         return batch
+
+    def make_if_any(self, rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A batch, or one of rows without an item where `rows` are -1."""
+        batch = self.make(tf.maximum(rows, 0), number)
+        is_there = rows >= 0
+        return {
+            name: tf.where(is_there[:, None], values, spec.PAD_ID)
+            if len(values.shape) == 2
+            else values
+            for name, values in batch.items()
+        }
 
     def _seeds(self, number: tf.Tensor) -> list[tf.Tensor]:
         base = tf.stack([tf.constant(self.seed, tf.int64), number])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,6 +83,48 @@ def training_samples(
         ends, num_targets = np.flatnonzero(~is_first), 1
     starts = sequences.offsets[users]
     return Samples(starts, ends, users.astype(np.int32), num_targets)
+
+
+@dataclasses.dataclass(frozen=True)
+class UserStream:
+    """Batches of users beside every n-th batch of samples.
+
+    Attributes:
+        samples: one a user, the longest prefix, with a target at its last position.
+        every: n, so that an epoch meets each user about once.
+        batch_size: B, that of the samples; users come again where there are fewer.
+    """
+
+    samples: Samples
+    every: int
+    batch_size: int
+
+    @classmethod
+    def beside(
+        cls, num_samples: int, batch_size: int, sequences: Sequences, max_length: int
+    ) -> UserStream:
+        """The stream beside batches of samples.
+
+        Args:
+            num_samples: samples of an epoch.
+            batch_size: B.
+            sequences: the train split.
+            max_length: L.
+        """
+        whole = training_samples(sequences, "sequence", max_length)
+        samples = dataclasses.replace(whole, num_targets=1)
+        in_steps = num_samples // batch_size * batch_size
+        every = max(round(in_steps / len(samples)), 1)
+        return cls(samples, every, batch_size)
+
+    def places(self, step: Any) -> Any:
+        """Places in the order of an epoch's users that a step takes, [..., B].
+
+        Args:
+            step: of the epoch, a multiple of `every`; an array of whole numbers.
+        """
+        first = step[..., None] // self.every * self.batch_size
+        return (first + np.arange(self.batch_size)) % len(self.samples)
 
 
 def _window_ends(

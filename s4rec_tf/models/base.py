@@ -49,7 +49,9 @@ class SequenceRecommender(keras.Model):
     * `is_head` bool [B];
     * `view_1` .. int32 [B, L], augmented sequences;
     * `future_ids` int32 [B, L], what follows the input, the next item last;
-    * `negative_ids` int32 [B, n], or [B, T] where they are drawn by position.
+    * `negative_ids` int32 [B, n], or [B, T] where they are drawn by position;
+    * `users`: in some training steps B rows of the same kind with T = 1, a user each;
+      in others nothing, or rows without an item.
 
     Args:
         settings: the model's settings.
@@ -228,6 +230,10 @@ class SequenceRecommender(keras.Model):
         """The weights at this training step, where they follow a schedule."""
         return self.loss_weights()
 
+    def present_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Terms that not every training step has: 1 where this step does, else 0."""
+        return {}
+
     def clusters(self, embeddings: np.ndarray) -> np.ndarray | None:
         """Index of each embedding's cluster, int [N]; None if the model has none."""
         return None
@@ -258,6 +264,7 @@ class SequenceRecommender(keras.Model):
         """
         encoded = keras.tree.map_structure(_in_full_precision, y_pred)
         terms, weights = self.loss_terms(x or {}, encoded), self.scheduled_weights()
+        present = self.present_terms(x or {})
         if set(terms) != set(weights):
             raise ValueError(
                 "`loss_terms` and `loss_weights` must have the same names. "
@@ -265,9 +272,11 @@ class SequenceRecommender(keras.Model):
             )
         total = 0.0
         for name, value in terms.items():
-            value = _in_full_precision(value)
+            value, is_present = _in_full_precision(value), present.get(name)
             weighted = weights[name] * value
-            self._term_trackers[name].update_state(value)
+            if is_present is not None:
+                weighted = is_present * weighted
+            self._term_trackers[name].update_state(value, is_present)
             self._term_trackers[f"{name}_weighted"].update_state(weighted)
             total = total + weighted
         # Gradients are summed over replicas, and Keras scales only its own losses.

@@ -49,6 +49,11 @@ class BERT4RecSettings(SASRecSettings):
                 f"`loss` must be softmax for a model that fills gaps. "
                 f"Received: {self.loss!r}"
             )
+        if self.view_weight:
+            raise ValueError(
+                "`view_weight` must be 0 for a model that fills gaps. "
+                f"Received: {self.view_weight}"
+            )
 
 
 class Cloze(NamedTuple):

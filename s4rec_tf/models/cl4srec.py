@@ -11,15 +11,13 @@ which needs no temperature but lets long vectors win (cosine over `tau`).
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import keras
-from keras import ops
 
-from s4rec_tf import spec
 from s4rec_tf.losses.contrastive import intent_info_nce
-from s4rec_tf.models.base import Batch, ModelSettings, last_state
-from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.sasrec import Encoded, SASRec, SASRecSettings
 
 Tensor = Any
 
@@ -46,20 +44,6 @@ class CL4SRecSettings(SASRecSettings):
             )
 
 
-class Encoded(NamedTuple):
-    """What one pass of the encoder gives.
-
-    Attributes:
-        states: states at the positions that have a target, [B, T, d].
-        z: the sequences' last states [B, d].
-        views: those of their views, [B, d] each.
-    """
-
-    states: Tensor
-    z: Tensor
-    views: list[Tensor]
-
-
 @keras.saving.register_keras_serializable(package="s4rec_tf")
 class CL4SRec(SASRec):
     """SASRec, and the contrast of two views: crop, mask or reorder."""
@@ -70,26 +54,10 @@ class CL4SRec(SASRec):
         "crop": "keep",
     }
 
-    def batch_needs(self) -> spec.BatchNeeds:
-        """Two views of every row."""
-        views = 2 if self.needs_views else 0
-        return dataclasses.replace(super().batch_needs(), num_views=views)
-
     @property
     def needs_views(self) -> bool:
         """Whether any term looks at augmented views."""
-        return bool(self.settings.contrast_weight > 0)
-
-    def call(self, batch: Batch, training: bool = False) -> Encoded:
-        """Encodes the sequences and their views in one pass."""
-        names = ["item_ids", "view_1", "view_2"] if self.needs_views else ["item_ids"]
-        if training:
-            batch = {**batch, "item_ids": self.hide_some(batch["item_ids"])}
-        num_targets = batch["target_ids"].shape[1]
-        all_ids = ops.concatenate([batch[name] for name in names])
-        states = self.encode(all_ids, num_targets, training)
-        own, *views = ops.split(states, len(names))
-        return Encoded(own, last_state(own), [last_state(view) for view in views])
+        return super().needs_views or self.settings.contrast_weight > 0
 
     def loss_weights(self) -> dict[str, float]:
         """Eq. 14: L = L_main + lambda L_cl; terms without weight are left out."""
@@ -98,7 +66,7 @@ class CL4SRec(SASRec):
 
     def loss_terms(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         """Both terms of Eq. 14."""
-        terms = {"next_item": self.next_item_loss(batch, encoded.states)}
+        terms = super().loss_terms(batch, encoded)
         if "contrastive" in self.loss_weights():
             terms["contrastive"] = self.contrast_of_views(batch, encoded)
         return terms

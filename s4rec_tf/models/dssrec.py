@@ -71,6 +71,11 @@ class DSSRecSettings(SASRecSettings):
                 "`loss` must be softmax where the best of several intentions tells an "
                 f"item. Received: {self.loss!r}"
             )
+        if self.view_weight:
+            raise ValueError(
+                "`view_weight` must be 0 for a model without augmented views. "
+                f"Received: {self.view_weight}"
+            )
 
 
 class Encoded(NamedTuple):

@@ -22,7 +22,8 @@ from keras import ops
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.losses.contrastive import intent_contrast
 from s4rec_tf.models.base import Batch, ModelSettings
-from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings, Encoded
+from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings
+from s4rec_tf.models.sasrec import Encoded
 
 Tensor = Any
 

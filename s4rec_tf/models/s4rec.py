@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from s4rec_tf import backend, spec
+from s4rec_tf.layers import masks
 from s4rec_tf.layers.clusters import Spread
 from s4rec_tf.layers.gradient_reversal import GradientReversal
 from s4rec_tf.layers.prototypes import Prototypes
@@ -27,25 +28,22 @@ from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.losses.distillation import intent_distillation
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.s4rec_settings import S4RecSettings
-from s4rec_tf.models.sasrec import SASRec
+from s4rec_tf.models.sasrec import Encoded, SASRec
 
 Tensor = Any
 
 
-class Encoded(NamedTuple):
-    """What one pass of the encoder gives.
+class EncodedBatch(NamedTuple):
+    """What one training step looks at.
 
     Attributes:
-        states: states at the positions that have a target, [B, T, d].
-        z: sequence embeddings [B, d].
-        z_1: those of the first view [B, d]; None if no term looks at views.
-        z_2: those of the second view, as z_1.
+        samples: rows that L_SR looks at.
+        rows: rows that the other terms look at: the same, or one a user; None in a step
+            without any.
     """
 
-    states: Tensor
-    z: Tensor
-    z_1: Tensor | None = None
-    z_2: Tensor | None = None
+    samples: Encoded
+    rows: Encoded | None
 
 
 class Intents(NamedTuple):
@@ -92,13 +90,26 @@ class S4Rec(SASRec):
         if self.steps:
             self.steps.build()
 
+    @property
+    def needs_views(self) -> bool:
+        """Whether any term looks at views of L_SR's rows."""
+        chosen = self.settings
+        shared = chosen.auxiliary_views and chosen.auxiliary_rows == "samples"
+        return super().needs_views or shared
+
     def batch_needs(self) -> spec.BatchNeeds:
-        """Two views of every row (Eq. 8), if any term looks at them."""
-        return dataclasses.replace(
-            super().batch_needs(),
-            num_views=2 if self.settings.needs_views else 0,
-            head_tail_by=self.settings.head_tail_by,
+        """Two views of every row (Eq. 8), if any term looks at them; users' rows."""
+        chosen = self.settings
+        needs = dataclasses.replace(
+            super().batch_needs(), head_tail_by=chosen.head_tail_by
         )
+        if not chosen.needs_user_rows:
+            return needs
+        num_views = 2 if chosen.auxiliary_views else 0
+        users = spec.BatchNeeds(
+            self.max_length, num_views=num_views, head_tail_by=chosen.head_tail_by
+        )
+        return dataclasses.replace(needs, users=users)
 
     def begin_epoch(
         self, embed_users: Callable[[], np.ndarray], generator: np.random.Generator
@@ -107,38 +118,24 @@ class S4Rec(SASRec):
         if self.settings.clustering == "kmeans":
             self.prototypes.refit(embed_users(), generator)
 
-    def call(self, batch: Batch, training: bool = False) -> Encoded:
-        """Encodes the sequences and their views in one pass."""
+    def call(self, batch: Batch, training: bool = False) -> EncodedBatch:
+        """Encodes the samples and, where the batch has them, the users' rows."""
         if training and self.steps:
             self.steps.advance()
-        names = ["item_ids"]
-        if self.settings.needs_views:
-            names += ["view_1", "view_2"]
-        if training:
-            batch = {**batch, "item_ids": self.hide_some(batch["item_ids"])}
-        all_ids = ops.concatenate([batch[name] for name in names])
-        num_targets = batch["target_ids"].shape[1]
-        whole = self.settings.pooling == "mean"
-        num_positions = self.settings.max_length if whole else num_targets
-        states = self.encode(all_ids, num_positions, training)
-        z, *views = ops.split(self.pool(states, all_ids), len(names))
-        own_states = ops.split(states, len(names))[0]
-        return Encoded(own_states[:, -num_targets:], z, *views)
+        samples = self.encode_rows(batch, training, self.needs_views)
+        if not self.settings.needs_user_rows:
+            return EncodedBatch(samples, samples)
+        if "users" not in batch:
+            return EncodedBatch(samples, None)
+        views = self.settings.auxiliary_views
+        return EncodedBatch(samples, self.encode_rows(batch["users"], training, views))
 
     def loss_weights(self) -> dict[str, float]:
         """Eq. 14: L = L_SR + alpha L_Clust + beta_1 L_SCL + beta_2 L_CKD + lambda L_Adv.
 
         Terms without weight are left out; so is L_Clust with K-means.
         """  # noqa: E501
-        online = self.settings.clustering == "online"
-        weights = {
-            "next_item": 1.0,
-            "clustering": self.settings.alpha if online else 0.0,
-            "contrastive": self.settings.beta_1,
-            "distillation": self.settings.beta_2,
-            "adversarial": self.settings.lambda_adv,
-        }
-        return {name: weight for name, weight in weights.items() if weight > 0}
+        return {"next_item": 1.0, **self.settings.auxiliary_weights}
 
     def scheduled_weights(self) -> dict[str, Tensor]:
         """Eq. 14's weights, those of the auxiliary terms rising over their ramp."""
@@ -150,33 +147,35 @@ class S4Rec(SASRec):
         auxiliary = {name: w * progress for name, w in weights.items()}
         return {**auxiliary, "next_item": weights["next_item"]}
 
-    def loss_terms(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+    def present_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms beside L_SR, in steps without a batch of users 0."""
+        if not self.settings.needs_user_rows:
+            return {}
+        if "users" in batch:
+            has_item = masks.is_real(batch["users"]["item_ids"][:, -1])
+            present = ops.cast(ops.any(has_item), "float32")
+        else:
+            present = ops.zeros(())
+        return {name: present for name in self.settings.auxiliary_weights}
+
+    def loss_terms(self, batch: Batch, encoded: EncodedBatch) -> dict[str, Tensor]:
         """Every term of Eq. 14 that has a weight."""
+        terms = super().loss_terms(batch, encoded.samples)  # Eq. 1
+        names = self.settings.auxiliary_weights
+        if encoded.rows is None:
+            return {**terms, **{name: ops.zeros(()) for name in names}}
+        rows = batch["users"] if self.settings.needs_user_rows else batch
+        return {**terms, **self._auxiliary_terms(rows, encoded.rows)}
+
+    def _auxiliary_terms(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         intents = self._intents(encoded.z)
         terms = {
-            "next_item": lambda: self._next_item(batch, encoded),  # Eq. 1
             "clustering": lambda: self._clustering(encoded, intents),  # Eqs. 3-7
             "contrastive": lambda: self._contrastive(batch, encoded, intents),  # 8-10
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
             "adversarial": lambda: self._adversarial(batch, encoded.z),  # Eq. 13
         }
-        weights = self.loss_weights()
-        return {name: term() for name, term in terms.items() if name in weights}
-
-    def _next_item(self, batch: Batch, encoded: Encoded) -> Tensor:
-        """Eq. 1, on the views as well if they weigh anything."""
-        own = self.next_item_loss(batch, encoded.states)
-        weight = self.settings.view_weight
-        if not weight:
-            return own
-        # A view has its last position in common with the sequence, and no other.
-        ends = ["target_ids"] + ["negative_ids"] * (self.settings.loss == "bce")
-        last = {**batch, **{name: batch[name][:, -1:] for name in ends}}
-        views = [
-            self.next_item_loss(last, ops.expand_dims(view, 1))
-            for view in (encoded.z_1, encoded.z_2)
-        ]
-        return (own + weight * sum(views)) / (1 + 2 * weight)
+        return {name: terms[name]() for name in self.settings.auxiliary_weights}
 
     def _intents(self, z: Tensor) -> Intents:
         """h(u) and what it comes from."""
@@ -207,9 +206,7 @@ class S4Rec(SASRec):
         if self.settings.clustering_targets == "own":
             log_p = self.prototypes.log_assignment(intents.similarities)  # Eq. 3
             return prototype_cross_entropy(intents.q, log_p)  # Eq. 4
-        similarities = [
-            self.prototypes(view, intents.mu) for view in (encoded.z_1, encoded.z_2)
-        ]
+        similarities = [self.prototypes(view, intents.mu) for view in encoded.views]
         q_1, q_2 = map(self._targets, similarities)
         log_p_1, log_p_2 = map(self.prototypes.log_assignment, similarities)
         swapped = [
@@ -219,7 +216,7 @@ class S4Rec(SASRec):
         return sum(swapped) / 2
 
     def _contrastive(self, batch: Batch, encoded: Encoded, intents: Intents) -> Tensor:
-        z, z_1, z_2 = encoded.z, encoded.z_1, encoded.z_2
+        z, (z_1, z_2) = encoded.z, encoded.views
         by_views = self.settings.contrastive_pairs == "views"
         pairs = [(z_1, z_2), (z_2, z_1) if by_views else (z, z_1)]
         labels = [batch["user_index"]]
@@ -241,7 +238,7 @@ class S4Rec(SASRec):
         )
 
     def _distillation(self, encoded: Encoded, intents: Intents) -> Tensor:
-        teacher, views = intents.mu, [encoded.z_1, encoded.z_2]
+        teacher, views = intents.mu, encoded.views
         if self.settings.distillation_vectors == "unit":
             teacher = backend.unit(teacher)
             views = [backend.unit(view) for view in views]

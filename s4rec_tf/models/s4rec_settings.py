@@ -23,8 +23,11 @@ class S4RecSettings(SASRecSettings):
         beta_1: weight of the contrastive loss.
         beta_2: weight of the distillation.
         lambda_adv: lambda, weight of the head-tail classification.
-        view_weight: weight of Eq. 1 on each view beside Eq. 1 on the sequence itself,
-            their weighted mean being L_SR: a view, too, has to tell the next item.
+        auxiliary_rows: rows that these four terms look at. samples: those of L_SR, so
+            that a user counts once a prefix; users: batches of users, as many rows as a
+            batch has and each user's longest prefix, in every n-th training step, n so
+            that an epoch meets each user about once. The paper defines the terms per
+            user.
         auxiliary_ramp_steps: training steps over which these four weights rise from 0
             to what they are, linearly; 0 keeps them constant.
         gamma: scale of the reversed gradient that reaches the encoder.
@@ -62,7 +65,7 @@ class S4RecSettings(SASRecSettings):
     beta_1: float = 0.1
     beta_2: float = 0.01
     lambda_adv: float = 0.05
-    view_weight: float = 0.0
+    auxiliary_rows: Literal["samples", "users"] = "samples"
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0
     gamma_ramp_steps: int = 0
@@ -86,18 +89,10 @@ class S4RecSettings(SASRecSettings):
             self._check(name, getattr(self, name) > 0, "must be positive")
         for name in ("num_intents", "sinkhorn_iterations"):
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
-        weights = (
-            *("alpha", "beta_1", "beta_2", "lambda_adv"),
-            *("view_weight", "gamma"),
-        )
+        weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
         steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
         for name in (*weights, *steps):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
-        self._check(
-            "view_weight",
-            not self.view_weight or self.pooling == "last",
-            "needs the last state of a view (`pooling=last`)",
-        )
 
     def _check(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
@@ -114,11 +109,27 @@ class S4RecSettings(SASRecSettings):
         return self.clustering == "online" and taught
 
     @property
-    def needs_views(self) -> bool:
-        """Whether any term looks at augmented views."""
-        swaps = self.clustering_targets == "swapped" and self.clustering == "online"
-        looked_at = self.beta_1 > 0 or self.beta_2 > 0 or self.view_weight > 0
-        return looked_at or (swaps and self.alpha > 0)
+    def auxiliary_weights(self) -> dict[str, float]:
+        """Weights above 0 of the terms beside L_SR; K-means has no L_Clust."""
+        weights = {
+            "clustering": self.alpha if self.clustering == "online" else 0.0,
+            "contrastive": self.beta_1,
+            "distillation": self.beta_2,
+            "adversarial": self.lambda_adv,
+        }
+        return {name: weight for name, weight in weights.items() if weight > 0}
+
+    @property
+    def auxiliary_views(self) -> bool:
+        """Whether any term beside L_SR looks at augmented views."""
+        names = {"contrastive", "distillation"}
+        names |= {"clustering"} if self.clustering_targets == "swapped" else set()
+        return not names.isdisjoint(self.auxiliary_weights)
+
+    @property
+    def needs_user_rows(self) -> bool:
+        """Whether any term looks at batches of users."""
+        return self.auxiliary_rows == "users" and bool(self.auxiliary_weights)
 
     @property
     def counts_steps(self) -> bool:

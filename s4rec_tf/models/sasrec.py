@@ -7,7 +7,7 @@ losses, post-norm blocks with GELU as in later work on the same data.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import keras
 from keras import ops
@@ -42,6 +42,10 @@ class SASRecSettings(ModelSettings):
         dropout: rate, on the embedding, attention weights and every part's output.
         hidden_share: share of the items of a training sequence, its last one apart,
             that are hidden at random; views are made of whole sequences.
+        view_weight: weight of the next-item loss on each of two augmented views beside
+            that on the sequence itself, their weighted mean being the loss: a view,
+            too, has to tell the next item. Augmentation of the data, whatever the
+            model.
         loss: form of the next-item loss.
         score: an item's score is the dot product of state and item vector; or their
             cosine, over `score_temperature`.
@@ -61,6 +65,7 @@ class SASRecSettings(ModelSettings):
     num_heads: int = 2
     dropout: float = 0.5
     hidden_share: float = 0.0
+    view_weight: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
     score: Literal["dot", "cosine"] = "cosine"
     score_temperature: float = 0.07
@@ -91,10 +96,30 @@ class SASRecSettings(ModelSettings):
                 "`score_temperature` must be positive. "
                 f"Received: {self.score_temperature}"
             )
-        if self.encoder_rows < 0:
+        for name in ("encoder_rows", "view_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must not be negative. Received: {getattr(self, name)}"
+                )
+        if self.view_weight and self.pooling != "last":
             raise ValueError(
-                f"`encoder_rows` must not be negative. Received: {self.encoder_rows}"
+                "`view_weight` needs the last state of a view (`pooling=last`). "
+                f"Received: {self.view_weight}"
             )
+
+
+class Encoded(NamedTuple):
+    """Rows of a batch and their views, as the encoder sees them.
+
+    Attributes:
+        states: states at the positions that have a target, [B, T, d].
+        z: sequence embeddings [B, d].
+        views: those of the views, [B, d] each; none if no term looks at views.
+    """
+
+    states: Tensor
+    z: Tensor
+    views: list[Tensor]
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
@@ -121,10 +146,11 @@ class SASRec(SequenceRecommender):
         )
 
     def batch_needs(self) -> spec.BatchNeeds:
-        """Negatives, if the loss samples any."""
+        """Two views if any term looks at them; negatives, if the loss samples any."""
         samples = self.settings.loss in ("sampled_softmax", "gbce")
         return spec.BatchNeeds(
             self.max_length,
+            num_views=2 if self.needs_views else 0,
             num_negatives=self.settings.num_negatives if samples else 0,
             negatives_by_position=self.settings.loss == "bce",
             negative_sampling=self.settings.negative_sampling,
@@ -162,11 +188,27 @@ class SASRec(SequenceRecommender):
             return last_state(states)
         return mean_state(states, masks.is_real(item_ids))
 
-    def call(self, batch: Batch, training: bool = False) -> Tensor:
-        """States at the positions that have a target, [B, T, d]."""
-        num_positions = batch["target_ids"].shape[1]
+    @property
+    def needs_views(self) -> bool:
+        """Whether any term looks at augmented views of a batch's rows."""
+        return bool(self.settings.view_weight > 0)
+
+    def call(self, batch: Batch, training: bool = False) -> Any:
+        """Encodes the sequences and their views; an `Encoded` here."""
+        return self.encode_rows(batch, training, self.needs_views)
+
+    def encode_rows(self, batch: Batch, training: bool, with_views: bool) -> Encoded:
+        """Encodes rows and, if asked for, both views of each, in one pass."""
         item_ids = self.hide_some(batch["item_ids"]) if training else batch["item_ids"]
-        return self.encode(item_ids, num_positions, training)
+        views = [batch["view_1"], batch["view_2"]] if with_views else []
+        all_ids = ops.concatenate([item_ids, *views])
+        num_targets = batch["target_ids"].shape[1]
+        whole = self.settings.pooling == "mean"
+        num_positions = self.settings.max_length if whole else num_targets
+        states = self.encode(all_ids, num_positions, training)
+        z, *of_views = ops.split(self.pool(states, all_ids), 1 + len(views))
+        own_states = ops.split(states, 1 + len(views))[0]
+        return Encoded(own_states[:, -num_targets:], z, of_views)
 
     def hide_some(self, item_ids: Tensor) -> Tensor:
         """Replaces `hidden_share` of the items, the last column apart, by `MASK_ID`.
@@ -237,8 +279,23 @@ class SASRec(SequenceRecommender):
         return {"next_item": 1.0}
 
     def loss_terms(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
-        """Eq. 1."""
-        return {"next_item": self.next_item_loss(batch, encoded)}
+        """L_SR alone."""
+        return {"next_item": self.next_item_term(batch, encoded)}
+
+    def next_item_term(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """L_SR: Eq. 1 on the sequences, and on their views if those weigh anything."""
+        own = self.next_item_loss(batch, encoded.states)
+        weight = self.settings.view_weight
+        if not weight:
+            return own
+        # A view has its last position in common with the sequence, and no other.
+        ends = ["target_ids"] + ["negative_ids"] * (self.settings.loss == "bce")
+        last = {**batch, **{name: batch[name][:, -1:] for name in ends}}
+        views = [
+            self.next_item_loss(last, ops.expand_dims(view, 1))
+            for view in encoded.views
+        ]
+        return (own + weight * sum(views)) / (1 + 2 * weight)
 
     def next_item_loss(self, batch: Batch, states: Tensor) -> Tensor:
         """Eq. 1 in the form that the settings name."""

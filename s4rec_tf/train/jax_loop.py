@@ -20,7 +20,12 @@ import numpy as np
 from s4rec_tf import analyze, encoding, evaluate
 from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data.array_file import ArrayDataset
-from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
+from s4rec_tf.data.samples import (
+    Samples,
+    UserStream,
+    global_batch_size,
+    training_samples,
+)
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.train import checkpoints, jax_batches
@@ -196,10 +201,27 @@ class EpochTrainer:
             needs, samples.num_targets, config.data, model.num_items
         )
         self.data = jax_batches.device_data(sequences, samples, needs)
+        self.users = None
+        if needs.users:
+            self.users = UserStream.beside(
+                self.num_samples, self.batch_size, sequences, model.max_length
+            )
+            self.user_maker = jax_batches.BatchMaker(
+                needs.users,
+                num_targets=1,
+                augmentation=config.data,
+                num_items=model.num_items,
+            )
+            self.data["users"] = jax_batches.device_data(
+                sequences, self.users.samples, needs.users
+            )
         self.key = jax.random.key(config.train.seed)
         self._run = jax.jit(self._run_steps, donate_argnums=0)
         self._shuffle = jax.jit(
             lambda key: jax.random.permutation(key, self.num_samples)
+        )
+        self._shuffle_users = jax.jit(
+            lambda key: jax.random.permutation(key, len(self.users.samples))
         )
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -218,9 +240,18 @@ class EpochTrainer:
         return {"loss": total, **logs}
 
     def epoch_order(self, epoch: int) -> tuple[Array, Array]:
-        """Order of the samples in an epoch, and the key of all else that is random."""
+        """Order of an epoch, and the key of all else that is random.
+
+        Returns:
+            the samples in their order, behind them the users if batches of users are
+            needed, int32 [N] or [N + U]; and the key.
+        """
         order_key, key = jax.random.split(jax.random.fold_in(self.key, epoch))
-        return self._shuffle(order_key), key
+        order = self._shuffle(order_key)
+        if self.users:
+            of_users = self._shuffle_users(jax.random.fold_in(order_key, 1))
+            order = jnp.concatenate([order, of_users])
+        return order, key
 
     def run_steps(
         self, state: State, order: Array, key: Array, first: int, last: int
@@ -305,7 +336,18 @@ class EpochTrainer:
         def one(number: Array, state: State) -> State:
             start = number * self.batch_size
             rows = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
-            batch = self.maker.make(data, rows, jax.random.fold_in(key, number))
-            return self.step(state, batch)
+            batch_key = jax.random.fold_in(key, number)
+            batch = self.maker.make(data, rows, batch_key)
+            if not self.users:
+                return self.step(state, batch)
+
+            def with_users() -> State:
+                chosen = order[self.num_samples :][self.users.places(number)]
+                user_key = jax.random.fold_in(batch_key, 1)
+                users = self.user_maker.make(data["users"], chosen, user_key)
+                return self.step(state, {**batch, "users": users})
+
+            has_users = number % self.users.every == 0
+            return jax.lax.cond(has_users, with_users, lambda: self.step(state, batch))
 
         return jax.lax.fori_loop(first, last, one, state)

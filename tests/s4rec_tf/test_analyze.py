@@ -108,7 +108,7 @@ def test_gradients_are_weighted_and_of_what_the_next_item_loss_trains(
     classifier = {id(w) for w in model.head_tail_classifier.trainable_weights}
     others = [w for w in model.trainable_weights if id(w) not in classifier]
     with tf.GradientTape() as tape:
-        loss = model.next_item_loss(batch, model(batch).states)
+        loss = model.next_item_loss(batch, model(batch).samples.states)
     plain = tf.linalg.global_norm(tape.gradient(loss, others)).numpy()
     # Not equal: dropout is on in the one. Of the same size, or a weight is missing.
     assert found[1.0]["gradient_next_item"] == pytest.approx(plain, rel=0.7)

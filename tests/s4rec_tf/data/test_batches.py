@@ -3,7 +3,11 @@ import pytest
 
 from s4rec_tf import spec
 from s4rec_tf.data import augment, batches, records
-from s4rec_tf.data.samples import suitable_batch_size, training_samples
+from s4rec_tf.data.samples import (
+    UserStream,
+    suitable_batch_size,
+    training_samples,
+)
 from s4rec_tf.testing import markov_sequences, train_split, write_dataset
 
 NUM_ITEMS = 30
@@ -94,6 +98,56 @@ def test_a_resumed_pipeline_gives_what_the_uninterrupted_one_does():
     for ours, theirs in zip(whole[2 * steps :], resumed, strict=True):
         for name, array in ours.items():
             np.testing.assert_array_equal(theirs[name], array)
+
+
+OF_USERS = spec.BatchNeeds(max_length=8, num_views=2)
+WITH_USERS = spec.BatchNeeds(max_length=8, users=OF_USERS)
+
+
+def test_batches_of_users_stand_beside_every_nth_batch():
+    # 60 users, of whom each has at least 3 actions.
+    steps = len(training_samples(LONG, "prefix", 8)) // 16
+    every = round(steps * 16 / 60)
+    assert every > 1
+    met = []
+    for number, batch in enumerate(epoch(LONG, "prefix", WITH_USERS, 16)):
+        users = batch["users"]
+        assert users["item_ids"].shape == batch["item_ids"].shape == (16, 8)
+        if number % every:
+            for name in ("item_ids", "view_1", "view_2"):
+                assert not users[name].any()
+            continue
+        met += users["user_index"].tolist()
+        for row, user in enumerate(users["user_index"]):
+            items = LONG.items(user)
+            window = [0] * 8 + items[:-1].tolist()
+            assert users["item_ids"][row].tolist() == window[-8:]
+            assert users["target_ids"][row].tolist() == [items[-1]]
+            assert users["is_head"][row] == LONG.is_head[user]
+            assert items[-1] in items[:-1] or items[-1] not in users["view_1"][row]
+        assert (users["view_1"][:, -1] != 0).all()
+        assert (users["view_1"] != users["view_2"]).any()
+    # About once an epoch: nobody a second time before all have been met.
+    assert len(met) >= 48
+    assert len(set(met[:60])) == min(len(met), 60)
+
+
+def test_users_come_again_where_there_are_fewer_than_a_batch_has_rows():
+    samples = UserStream.beside(40, 20, TINY, max_length=4)
+    assert samples.every == 20
+    assert samples.places(np.array(0)).tolist() == [0, 1] * 10
+
+
+def test_a_resumed_stream_of_users_gives_what_the_uninterrupted_one_does():
+    steps = len(training_samples(LONG, "prefix", 8)) // 16
+    whole = epoch(LONG, "prefix", WITH_USERS, 16, steps=2 * steps)
+    resumed = epoch(LONG, "prefix", WITH_USERS, 16, first_epoch=1, steps=steps)
+    first = [batch["users"]["user_index"].tolist() for batch in whole[:steps]]
+    for number, (ours, theirs) in enumerate(zip(whole[steps:], resumed, strict=True)):
+        for name, array in ours["users"].items():
+            np.testing.assert_array_equal(theirs["users"][name], array)
+        if ours["users"]["item_ids"].any():
+            assert ours["users"]["user_index"].tolist() != first[number]
 
 
 def test_epochs_and_seeds_differ():

@@ -51,7 +51,7 @@ def test_every_term_equals_the_equations(batch, settings):
     model = build(**settings)
     encoded = model(batch, training=False)
     received = {name: float(v) for name, v in model.loss_terms(batch, encoded).items()}
-    z, z_1, z_2 = as_numpy(encoded.z), as_numpy(encoded.z_1), as_numpy(encoded.z_2)
+    z, z_1, z_2 = map(as_numpy, (encoded.rows.z, *encoded.rows.views))
     mu, chosen = as_numpy(model.prototypes.mu), model.settings
     scores = reference.prototype_scores(z, mu)
     q = reference.sinkhorn_targets(scores, chosen.epsilon, chosen.sinkhorn_iterations)
@@ -108,8 +108,8 @@ def test_views_may_have_to_tell_the_next_item(batch, loss):
             states, targets[:, -n:], table, negatives[:, -n:]
         ),
     }[loss]
-    own = value(as_numpy(encoded.states), LENGTH)
-    views = [value(as_numpy(z)[:, None], 1) for z in (encoded.z_1, encoded.z_2)]
+    own = value(as_numpy(encoded.samples.states), LENGTH)
+    views = [value(as_numpy(z)[:, None], 1) for z in encoded.samples.views]
     received = float(model.loss_terms(batch, encoded)["next_item"])
     expected = (own + 0.5 * sum(views)) / 2
     assert received == pytest.approx(expected, rel=TOLERANCE)
@@ -135,7 +135,7 @@ def test_the_other_readings_of_the_paper_are_reachable(batch):
     model = build(contrastive_pairs="original", intent_assignment="p")
     encoded = model(batch, training=False)
     terms = model.loss_terms(batch, encoded)
-    z, z_1, z_2 = as_numpy(encoded.z), as_numpy(encoded.z_1), as_numpy(encoded.z_2)
+    z, z_1, z_2 = map(as_numpy, (encoded.rows.z, *encoded.rows.views))
     mu = as_numpy(model.prototypes.mu)
     assigned = np.argmax(reference.prototype_scores(z, mu), axis=1)
     users, tau = batch["user_index"], model.settings.tau_2

@@ -63,7 +63,7 @@ def test_without_weight_it_is_sasrec():
     sasrec = build("sasrec")
     for ours, theirs in zip(model.weights, sasrec.weights, strict=True):
         ours.assign(theirs)
-    own = float(sasrec.next_item_loss(given, sasrec(given)))
+    own = float(sasrec.next_item_loss(given, sasrec(given).states))
     assert terms(model, given)[1] == {"next_item": pytest.approx(own, abs=1e-6)}
 
 

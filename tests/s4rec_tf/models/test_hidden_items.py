@@ -59,7 +59,7 @@ def test_only_training_hides(name: str) -> None:
 
     def states(recommender: Any, training: bool) -> np.ndarray:
         found = recommender(batch, training=training)
-        found = found if name == "sasrec" else found.states
+        found = found.states if name == "sasrec" else found.samples.states
         return np.asarray(keras.ops.convert_to_numpy(found))
 
     np.testing.assert_allclose(states(model, False), states(whole, False), atol=1e-5)

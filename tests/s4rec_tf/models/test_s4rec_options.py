@@ -46,7 +46,7 @@ def build(**settings):
 def encode(model, batch):
     encoded = model(batch, training=False)
     terms = {k: float(v) for k, v in model.loss_terms(batch, encoded).items()}
-    vectors = [as_numpy(x) for x in (encoded.z, encoded.z_1, encoded.z_2)]
+    vectors = map(as_numpy, (encoded.rows.z, *encoded.rows.views))
     return terms, *vectors, as_numpy(model.prototypes.mu)
 
 
@@ -104,7 +104,9 @@ def test_with_kmeans_an_intent_is_the_nearest_centroid(batch, normalize):
         tau_3=1.0,
     )
     # Of lengths so different that a dot product alone would choose another.
-    mu = as_numpy(model(batch).z)[:5] * np.array([[0.6], [0.9], [1.2], [1.5], [2.0]])
+    mu = as_numpy(model(batch).rows.z)[:5] * np.array(
+        [[0.6], [0.9], [1.2], [1.5], [2.0]]
+    )
     model.prototypes.mu.assign(mu)
     terms, z, z_1, z_2, _ = encode(model, batch)
     ours = (reference.unit(z), reference.unit(mu)) if normalize else (z, mu)
@@ -154,6 +156,7 @@ def test_a_prefix_is_head_by_its_own_length(batch):
     assert terms["adversarial"] == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+NO_TERMS = {"alpha": 0, "beta_1": 0, "beta_2": 0, "lambda_adv": 0}
 ALL = {"next_item", "clustering", "contrastive", "distillation", "adversarial"}
 
 
@@ -170,7 +173,7 @@ ALL = {"next_item", "clustering", "contrastive", "distillation", "adversarial"}
         ),
         ({"clustering": "kmeans"}, {"clustering"}, 2),
         (
-            {"alpha": 0, "beta_1": 0, "beta_2": 0, "lambda_adv": 0},
+            NO_TERMS,
             ALL - {"next_item"},
             0,
         ),
@@ -208,6 +211,49 @@ def trained(batch, steps, **settings):
         logs.append(model.fit(data, verbose=0).history)
         prototypes.append(np.asarray(model.prototypes.mu))
     return prototypes, logs
+
+
+def of_users(batch):
+    """Rows of other users, beside a batch that has no views."""
+    users = {name: np.roll(values, 3, axis=0) for name, values in batch.items()}
+    own = {name: batch[name] for name in batch if not name.startswith("view")}
+    return {**own, "users": {**users, "user_index": np.arange(ROWS, dtype=np.int32)}}
+
+
+def test_terms_beside_the_next_item_look_at_users_alone(batch):
+    given = of_users(batch)
+    model, plain = build(auxiliary_rows="users"), build()
+    needs = model.batch_needs()
+    assert (needs.num_views, needs.users.num_views) == (0, 2)
+    expected = encode(plain, given["users"])[0]
+    expected["next_item"] = encode(plain, batch)[0]["next_item"]
+    encoded = model(given, training=False)
+    received = model.loss_terms(given, encoded)
+    for name, value in expected.items():
+        assert float(received[name]) == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.parametrize("as_padding", [True, False])
+def test_a_step_without_users_learns_the_next_item_alone(batch, as_padding):
+    given = of_users(batch)
+    none = {name: np.zeros_like(values) for name, values in given["users"].items()}
+    alone = {name: values for name, values in given.items() if name != "users"}
+    model, sasrec = build(auxiliary_rows="users"), build(**NO_TERMS)
+    losses = [
+        recommender.compute_loss(held, y_pred=recommender(held, training=True))
+        for recommender, held in (
+            (model, {**alone, "users": none} if as_padding else alone),
+            (sasrec, alone),
+        )
+    ]
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-6)
+    logs = model.get_metrics_result()
+    assert [float(logs[f"{name}_weighted"]) for name in ALL - {"next_item"}] == [0] * 4
+    # A step without users leaves the mean over those with users as it is.
+    once = [float(v) for v in model.loss_terms(given, model(given)).values()]
+    model.compute_loss(given, y_pred=model(given))
+    logged = [float(model.get_metrics_result()[name]) for name in model.loss_weights()]
+    assert logged == pytest.approx(once, rel=1e-5)
 
 
 def test_prototypes_stay_in_the_first_steps(batch):
