@@ -15,7 +15,7 @@ import numpy as np
 from s4rec_tf import spec
 from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
 from s4rec_tf.data.correlation import correlated_items
-from s4rec_tf.data.samples import Samples, head_flags
+from s4rec_tf.data.samples import Samples, UserStream, head_flags
 from s4rec_tf.data.sequences import Sequences
 
 Array = Any
@@ -158,3 +158,48 @@ class BatchMaker:
         own = jnp.concatenate([item_ids, targets], axis=1)
         is_own = jnp.any(drawn[:, :, None] == own[:, None, :], axis=2)
         return jnp.where(is_own, spec.PAD_ID, drawn)
+
+
+class UserBatches:
+    """Batches of users beside every n-th batch of samples.
+
+    Args:
+        stream: which users, and how often.
+        needs: what a batch of users must hold.
+        augmentation: how views are made.
+        num_items: V.
+    """
+
+    def __init__(
+        self,
+        stream: UserStream,
+        needs: spec.BatchNeeds,
+        augmentation: AugmentationSettings,
+        num_items: int,
+    ) -> None:
+        self.stream = stream
+        self.maker = BatchMaker(needs, 1, augmentation, num_items)
+        self._shuffle = jax.jit(
+            lambda key: jax.random.permutation(key, len(stream.samples))
+        )
+
+    def order(self, key: Array) -> Array:
+        """An epoch's order of the users, int32 [U]."""
+        return self._shuffle(key)
+
+    def stand_beside(self, number: Array) -> Array:
+        """Whether a step of an epoch has a batch of users, bool scalar."""
+        return number % self.stream.every == 0
+
+    def make(
+        self, data: Data, order: Array, number: Array, key: Array
+    ) -> dict[str, Array]:
+        """A step's batch of users.
+
+        Args:
+            data: from `device_data`, of the users' samples.
+            order: from `order`.
+            number: of the step in the epoch.
+            key: of all that is random in the batch.
+        """
+        return self.maker.make(data, order[self.stream.places(number)], key)

@@ -201,27 +201,21 @@ class EpochTrainer:
             needs, samples.num_targets, config.data, model.num_items
         )
         self.data = jax_batches.device_data(sequences, samples, needs)
-        self.users = None
+        self.users: jax_batches.UserBatches | None = None
         if needs.users:
-            self.users = UserStream.beside(
+            stream = UserStream.beside(
                 self.num_samples, self.batch_size, sequences, model.max_length
             )
-            self.user_maker = jax_batches.BatchMaker(
-                needs.users,
-                num_targets=1,
-                augmentation=config.data,
-                num_items=model.num_items,
+            self.users = jax_batches.UserBatches(
+                stream, needs.users, config.data, model.num_items
             )
-            self.data["users"] = jax_batches.device_data(
-                sequences, self.users.samples, needs.users
+            self.data["of_users"] = jax_batches.device_data(
+                sequences, stream.samples, needs.users
             )
         self.key = jax.random.key(config.train.seed)
         self._run = jax.jit(self._run_steps, donate_argnums=0)
         self._shuffle = jax.jit(
             lambda key: jax.random.permutation(key, self.num_samples)
-        )
-        self._shuffle_users = jax.jit(
-            lambda key: jax.random.permutation(key, len(self.users.samples))
         )
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -249,7 +243,7 @@ class EpochTrainer:
         order_key, key = jax.random.split(jax.random.fold_in(self.key, epoch))
         order = self._shuffle(order_key)
         if self.users:
-            of_users = self._shuffle_users(jax.random.fold_in(order_key, 1))
+            of_users = self.users.order(jax.random.fold_in(order_key, 1))
             order = jnp.concatenate([order, of_users])
         return order, key
 
@@ -338,16 +332,18 @@ class EpochTrainer:
             rows = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
             batch_key = jax.random.fold_in(key, number)
             batch = self.maker.make(data, rows, batch_key)
-            if not self.users:
+            users = self.users
+            if users is None:
                 return self.step(state, batch)
 
             def with_users() -> State:
-                chosen = order[self.num_samples :][self.users.places(number)]
+                user_order = order[self.num_samples :]
                 user_key = jax.random.fold_in(batch_key, 1)
-                users = self.user_maker.make(data["users"], chosen, user_key)
-                return self.step(state, {**batch, "users": users})
+                made = users.make(data["of_users"], user_order, number, user_key)
+                return self.step(state, {**batch, "users": made})
 
-            has_users = number % self.users.every == 0
-            return jax.lax.cond(has_users, with_users, lambda: self.step(state, batch))
+            return jax.lax.cond(
+                users.stand_beside(number), with_users, lambda: self.step(state, batch)
+            )
 
         return jax.lax.fori_loop(first, last, one, state)

@@ -46,7 +46,14 @@ def step(dataset_path, steps_path, output):
         for number, weight in enumerate(model.weights):
             weight.assign(given[f"{name}/weight_{number}"])
         keys = [key for key in given.files if key.startswith(f"{name}/batch/")]
-        batch = {key.split("/")[-1]: given[key] for key in keys}
+        names = [key.removeprefix(f"{name}/batch/") for key in keys]
+        users = {
+            part.removeprefix("users/"): given[f"{name}/batch/{part}"]
+            for part in names
+            if part.startswith("users/")
+        }
+        batch = {p: given[f"{name}/batch/{p}"] for p in names if "/" not in p}
+        batch |= {"users": users} if users else {}
         trainer = EpochTrainer(resolved, train, model)
         trainer.put_back(jax.jit(trainer.step)(trainer.state(), batch))
         for term, value in model.get_metrics_result().items():

@@ -1,6 +1,7 @@
 """Trains the same global batches on one and on two CPU devices; run as a script.
 
-Arguments: the file to write what both gave to, the optimizer, the kind of samples. One
+Arguments: the file to write what both gave to, the optimizer, the kind of samples, or
+`users` for prefixes and S4Rec's other terms on batches of users. One
 process a case: a second `fit` under a strategy takes an extra first step (Keras 3.15).
 """
 
@@ -24,6 +25,8 @@ NUM_ITEMS, BATCH, STEPS = 40, 32, 4
 def train(strategy, optimizer, kind):
     keras.utils.set_random_seed(4)
     settings = {"max_length": 12, "dim": 16, "num_intents": 6, "dropout": 0.0}
+    if kind == "users":
+        settings, kind = settings | {"auxiliary_rows": "users"}, "prefix"
     is_lazy = optimizer == "lazy_adam"
     if is_lazy:
         settings |= {"loss": "sampled_softmax", "num_negatives": 5}

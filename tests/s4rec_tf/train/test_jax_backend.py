@@ -26,6 +26,10 @@ OF_USERS = {
 CASES = {
     "sasrec": {"model": "sasrec", **COMMON, "num_layers": 2, "samples": "sequence"},
     "s4rec": {"model": "s4rec", **COMMON, "num_intents": 6},
+    "s4rec_of_users": {
+        **{"model": "s4rec", **COMMON, "num_intents": 6},
+        **{"auxiliary_rows": "users", "view_weight": 1.0},
+    },
     "iclrec": {"model": "iclrec", **COMMON, "num_intents": 6},
     "dssrec": {"model": "dssrec", **COMMON, "num_intents": 2},
     "bpr": {"model": "bpr", **OF_USERS},
@@ -75,7 +79,9 @@ def tensorflow_step(resolved, dataset):
             )
         )
     )
-    given = {f"batch/{key}": value.numpy() for key, value in batch.items()}
+    users = {f"users/{key}": value for key, value in batch.get("users", {}).items()}
+    rows = {key: value for key, value in batch.items() if key != "users"} | users
+    given = {f"batch/{key}": value.numpy() for key, value in rows.items()}
     before = {f"weight_{n}": w.numpy() for n, w in enumerate(model.weights)}
     model.train_on_batch(batch)
     found = {f"weight_{n}": w.numpy() for n, w in enumerate(model.weights)}
@@ -128,7 +134,7 @@ def test_a_step_is_the_same_on_both_backends(outcomes):
 def test_a_step_of_the_family_is_the_same_on_both_backends(dataset, tmp_path):
     others = [name for name in CASES if name not in ("sasrec", "s4rec")]
     outcomes = both_backends(others, dataset, tmp_path)
-    assert_same_step(outcomes, num_terms=3 + 2 + 2 + 1 + 2 + 1 + 1 + 1)
+    assert_same_step(outcomes, num_terms=5 + 3 + 2 + 2 + 1 + 2 + 1 + 1 + 1)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from s4rec_tf.train import runs
 PROCESS = Path(__file__).with_name("jax_process.py")
 SETTINGS = ("dim=16", "num_layers=1", "num_intents=6", "max_length=8")
 SETTINGS += ("batch_size=64", "learning_rate=0.01", "schedule=cosine", "epochs=3")
+SETTINGS += ("auxiliary_rows=users",)
 
 
 def train(file, run_dir, *flags):

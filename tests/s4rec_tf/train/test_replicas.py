@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
     params=[
         ("sgd", "prefix"),
         pytest.param(("sgd", "sequence"), marks=pytest.mark.slow),
+        pytest.param(("sgd", "users"), marks=pytest.mark.slow),
         pytest.param(("adam", "prefix"), marks=pytest.mark.slow),
         pytest.param(("lazy_adam", "prefix"), marks=pytest.mark.slow),
     ],
