@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m pipelines.compare",
         description="Trains and evaluates models on one dataset, skipping what the "
         "ledger has, and writes OUTPUT.html (nothing loaded), .md and .csv: metrics "
-        "overall and of head and tail users, time, parameters, paired tests, and the "
+        "overall and of head and tail users, differences, time, parameters, and the "
         "papers' figures beside. It may be stopped at any moment; the same command "
         "goes on, and writes the table of what has finished when its time is up.",
         allow_abbrev=False,

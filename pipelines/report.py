@@ -109,20 +109,24 @@ def _dataset_blocks(
     ledger_path: Path,
     published: Mapping[str, Any],
 ) -> list[Any]:
-    from pipelines import report_groups
+    import yaml
+
+    from pipelines import report_budgets, report_groups
     from pipelines import report_sections as sections
     from pipelines.report_page import Heading
 
     groups = report_groups.groups_of(e for e in lines if e["dataset"] == dataset)
     results = [row for row in published["results"] if row["dataset"] == dataset]
     is_beauty = dataset == "beauty"
+    given = report_budgets.BUDGETS.read_text("utf-8")
+    budgets = yaml.safe_load(given) if is_beauty else []
     blocks = [
         Heading(2, NAMES[dataset]),
         *sections.runs_table(groups),
         Heading(3, "Published figures beside"),
         sections.published_beside(groups, results),
-        Heading(3, "S4Rec against SASRec, paired by user"),
-        *sections.significance(groups, ledger_path),
+        Heading(3, "Differences between models"),
+        *sections.differences_table(groups, ledger_path, budgets),
         Heading(3, "Head and tail users"),
         sections.head_tail_figure(groups, published["head_tail"] if is_beauty else []),
         Heading(3, "Length in the clusters"),
@@ -130,6 +134,8 @@ def _dataset_blocks(
     ]
     if is_beauty:
         blocks += [
+            Heading(3, "Who was given what"),
+            *report_budgets.budgets_table(groups, budgets),
             Heading(3, "Sequence embeddings in the plane"),
             *sections.embedding_maps(groups, ledger_path),
             Heading(3, "Ablations (Table 3)"),

@@ -1,12 +1,15 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from pipelines import ledger, report
+from pipelines import ledger, report, report_budgets
+
+ROOT = Path(__file__).parents[2]
 
 METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
 VOID = {"meta", "circle", "rect", "line", "polyline"}
@@ -197,7 +200,7 @@ def test_sweeps_are_drawn_in_order(written):
     assert plot.count("<circle") == 3 + 5  # the paper's five beside
 
 
-def test_models_are_compared_user_by_user(written, tmp_path):
+def test_models_are_compared_over_seeds_and_users(written, tmp_path):
     generator = np.random.default_rng(3)
     is_head = np.arange(400) < 80
     lines = {}
@@ -210,24 +213,67 @@ def test_models_are_compared_user_by_user(written, tmp_path):
             file.parent.mkdir(exist_ok=True)
             np.savez(file, ranks=ranks, is_head=is_head, config=np.asarray("{}"))
     markdown, _ = written(*(line for line, _ in lines.values()))
-    header, *table = rows(markdown, "S4Rec against SASRec, paired by user")
-    found = {(row[0], row[1]): dict(zip(header, row, strict=True)) for row in table}
+    header, *table = rows(markdown, "Differences between models")
+    found = {tuple(row[4:6]): dict(zip(header, row, strict=True)) for row in table}
+    metrics = ("NDCG@5", "NDCG@20", "HR@20", "MRR")
+    assert list(found) == [(m, u) for m in metrics for u in ("all", "head", "tail")]
     hits = {
         model: np.mean([lines[model, seed][1] <= 20 for seed in (1, 2)], axis=0)
         for model in ("s4rec", "sasrec")
     }
     difference = hits["s4rec"] - hits["sasrec"]
-    assert found["HR@20", "all"]["S4Rec - SASRec"] == f"{difference.mean():+.4f}"
-    tail = found["HR@20", "tail"]
-    assert tail["N"] == "320"
-    assert tail["S4Rec - SASRec"] == f"{difference[~is_head].mean():+.4f}"
-    low, high = map(float, found["HR@20", "all"]["95 % interval"].split(" to "))
-    assert low < difference.mean() < high
-    assert float(found["NDCG@20", "all"]["paired t, p"]) < 0.01
+    whole, tail = found["HR@20", "all"], found["HR@20", "tail"]
+    assert (whole["first"], whole["second"]) == ("S4Rec", "SASRec")
+    # Epochs are 11 and 12; S4Rec reads a sequence and two views in each.
+    assert whole["passes"] == "34 ± 2 / 12 ± 1"
+    assert whole["first - second"] == f"{difference.mean():+.4f}"
+    assert (tail["N"], tail["first - second"]) == (
+        "320",
+        f"{difference[~is_head].mean():+.4f}",
+    )
+    low, high = map(float, whole["95 % interval"].split(" to "))
+    assert 0 < low < difference.mean() < high
+    level = hits["sasrec"].mean()
+    assert whole["relative"] == f"{100 * difference.mean() / level:+.1f} %"
+    assert "No finished run of SASRec with view targets" in markdown
     # One rank file less, and nothing is claimed.
     ledger.ranks_file(tmp_path / "runs.jsonl", lines["sasrec", 2][0]).unlink()
     markdown, _ = written(*(line for line, _ in lines.values()))
-    assert "ranks are not beside the ledger" in markdown
+    assert "ranks of S4Rec or SASRec are not beside the ledger" in markdown
+
+
+def test_budgets_stand_beside_each_other(written):
+    lines = [
+        entry(seed=1, epochs=30),
+        entry(seed=1, epochs=30, variant="control_views"),
+        entry("sasrec", epochs=40),
+        entry("s3rec", epochs=18),
+        entry("gru4rec", epochs=57, minutes=30.25),
+    ]
+    markdown, _ = written(*lines)
+    header, *table = rows(markdown, "Who was given what")
+    found = {tuple(row[:2]): dict(zip(header, row, strict=True)) for row in table}
+    passes = {key: row["passes a sample"] for key, row in found.items()}
+    # S3-Rec: six epochs of three passes, twelve of one.
+    assert passes == {
+        ("s4rec", "main"): "90",
+        ("s4rec", "control_views"): "90",
+        ("sasrec", "main"): "40",
+        ("s3rec", "main"): "30",
+        ("gru4rec", "main"): "57",
+    }
+    gru = found["gru4rec", "main"]
+    assert (gru["sample"], gru["minutes"], gru["trials"]) == ("sequence", "30.2", "1")
+
+
+def test_every_model_of_the_readmes_table_has_a_budget():
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text[text.index("Amazon Beauty (22,363") :].split("\n\n")[1]
+    named = [line.split("|")[1].strip(" *") for line in table.splitlines()[2:]]
+    printed = {re.sub("[^a-z0-9]", "", name.lower()) for name in named}
+    known = {row["model"] for row in yaml.safe_load(report_budgets.BUDGETS.read_text())}
+    ours = {name for name in printed if "released" not in name and "log" not in name}
+    assert {"bpr" if name == "bprmf" else name for name in ours} <= known
 
 
 def test_head_and_tail_are_drawn_as_bars(written):
