@@ -62,6 +62,8 @@ class TrainSettings:
         learning_rate: of the optimizer; the highest one, if it follows a schedule.
         schedule: constant; or cosine: up from 0 over the first twentieth of the steps
             of `epochs`, then down to 0 along half a cosine wave.
+        weight_decay: L2 added to every gradient before the optimizer sees it, weight
+            by weight, as PyTorch's Adam has it.
         optimizer: its name. lazy_adam is for tables of very many rows and a loss that
             looks at few of them (any but the full softmax): it updates those alone.
         precision: what layers compute in while training, and the products of the full
@@ -76,6 +78,7 @@ class TrainSettings:
     batch_size: int = 0
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: float = 0.0
     optimizer: Literal["adam", "lazy_adam", "sgd"] = "adam"
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -91,6 +94,13 @@ class TrainSettings:
             raise ValueError(
                 "`batch_size` must not be negative and `learning_rate` must be "
                 f"positive. Received: {self.batch_size}, {self.learning_rate}"
+            )
+        if self.weight_decay < 0 or (
+            self.weight_decay and self.optimizer == "lazy_adam"
+        ):
+            raise ValueError(
+                "`weight_decay` must not be negative, nor above 0 for lazy_adam. "
+                f"Received: {self.weight_decay}, {self.optimizer!r}"
             )
 
 

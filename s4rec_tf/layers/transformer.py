@@ -17,8 +17,9 @@ Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
 
 _BLOCKED = -1e9
+_OTHER_SEED = 0x5BD1E995
 # Large enough that a state which dropout has emptied gives no infinite gradient.
-_EPSILON = 1e-6
+EPSILON = 1e-6
 
 
 def _dense(units: int, **kwargs: Any) -> Dense:
@@ -47,8 +48,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = _dense(dim, name="attention_output")
         self.inner = _dense(4 * dim, activation="gelu", name="inner")
         self.outer = _dense(dim, name="outer")
-        self.attention_norm = LayerNormalization(epsilon=_EPSILON)
-        self.feed_forward_norm = LayerNormalization(epsilon=_EPSILON)
+        self.attention_norm = LayerNormalization(epsilon=EPSILON)
+        self.feed_forward_norm = LayerNormalization(epsilon=EPSILON)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
@@ -64,27 +65,44 @@ class TransformerBlock(keras.layers.Layer):
         states: Tensor,
         may_attend: Tensor,
         dropout: Dropout,
+        attention_dropout: Dropout,
         wanted: Tensor | None = None,
+        **of_places: Tensor,
     ) -> Tensor:
         """One block.
 
         Args:
             states: [G C, d].
             may_attend: bool [G, 1, C, C]; True where query i may look at key j.
-            dropout: applied to attention weights and to the output of both parts.
+            dropout: applied to the output of both parts.
+            attention_dropout: applied to attention weights.
             wanted: slots whose states are wanted, int32 [N]; None for all.
+            **of_places: what `Transformer.of_places` gives.
 
         Returns:
             [G C, d], or [N, d].
         """
-        context = self._attend(states, may_attend, dropout)
+        states = self.mix(
+            states, may_attend, dropout, attention_dropout, wanted, **of_places
+        )
+        fed = self.outer(self.inner(states))
+        return self.feed_forward_norm(states + dropout(fed))
+
+    def mix(
+        self,
+        states: Tensor,
+        may_attend: Tensor,
+        dropout: Dropout,
+        attention_dropout: Dropout,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        """The part of a block in which slots look at each other; as `call`."""
+        context = self._attend(states, may_attend, attention_dropout)
         if wanted is not None:
             states = ops.take(states, wanted, axis=0)
             context = ops.take(context, wanted, axis=0)
         attended = self.attention_output(context)
-        states = self.attention_norm(states + dropout(attended))
-        fed = self.outer(self.inner(states))
-        return self.feed_forward_norm(states + dropout(fed))
+        return self.attention_norm(states + dropout(attended))
 
     def _attend(self, states: Tensor, may_attend: Tensor, dropout: Dropout) -> Tensor:
         width, head_dim = ops.shape(may_attend)[-1], self.dim // self.num_heads
@@ -119,9 +137,10 @@ class Transformer(keras.layers.Layer):
         dim: d.
         num_layers: blocks.
         num_heads: heads of each block.
-        dropout: rate, on the embedding, attention weights and every part's output.
+        dropout: rate, on the embedding and every part's output.
         is_causal: whether a state knows of no later item (SASRec); or the whole
             sequence (BERT4Rec). Holds for what is traced after it is set.
+        attention_dropout: rate on attention weights; None for that of `dropout`.
     """
 
     def __init__(
@@ -132,18 +151,24 @@ class Transformer(keras.layers.Layer):
         num_heads: int,
         dropout: float,
         is_causal: bool = True,
+        attention_dropout: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.is_causal = is_causal
+        self.is_causal, self.attention_rate = is_causal, attention_dropout
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
         self.seed_generator = keras.random.SeedGenerator()
-        self.input_norm = LayerNormalization(epsilon=_EPSILON)
-        self.blocks = [
-            TransformerBlock(dim, num_heads, name=f"block_{number}")
-            for number in range(num_layers)
-        ]
+        self.input_norm = LayerNormalization(epsilon=EPSILON)
+        self.blocks = [self.make_block(f"block_{n}") for n in range(num_layers)]
+
+    def make_block(self, name: str) -> TransformerBlock:
+        """A block of the stack."""
+        return TransformerBlock(self.dim, self.num_heads, name=name)
+
+    def of_places(self, positions: Tensor, segments: Tensor) -> dict[str, Tensor]:
+        """What else blocks need of the slots' places, as `call` has them."""
+        return {}
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from the constructor's arguments."""
@@ -179,15 +204,25 @@ class Transformer(keras.layers.Layer):
             states [G C, d], or [N, d]; those of empty slots mean nothing.
         """
         dropout: Dropout = lambda values: values  # noqa: E731
+        attention_dropout = dropout
         if seed is not None and self.rate:
             dropout = HashDropout(self.rate, seed)
+        if self.attention_rate is None:
+            attention_dropout = dropout
+        elif seed is not None and self.attention_rate:
+            # Another seed than that of `dropout`, whose parts' seeds are close by.
+            attention_dropout = HashDropout(
+                self.attention_rate, ops.bitwise_xor(seed, _OTHER_SEED)
+            )
         where = ops.take(self.positions, positions, axis=0)
         states = ops.reshape(vectors + ops.cast(where, vectors.dtype), (-1, self.dim))
         states = dropout(self.input_norm(states))
         may_attend = masks.may_attend(segments, self.is_causal)
+        of_places = self.of_places(positions, segments)
         for block in self.blocks:
             of_last = wanted if block is self.blocks[-1] else None
-            states = block(states, may_attend, dropout=dropout, wanted=of_last)
+            dropouts = {"dropout": dropout, "attention_dropout": attention_dropout}
+            states = block(states, may_attend, **dropouts, wanted=of_last, **of_places)
         return states
 
     def get_config(self) -> dict[str, Any]:
@@ -200,4 +235,5 @@ class Transformer(keras.layers.Layer):
             "num_heads": self.num_heads,
             "dropout": self.rate,
             "is_causal": self.is_causal,
+            "attention_dropout": self.attention_rate,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.models.bert4rec import BERT4Rec
 from s4rec_tf.models.bpr import BPR
+from s4rec_tf.models.bsarec import BSARec
 from s4rec_tf.models.caser import Caser
 from s4rec_tf.models.cl4srec import CL4SRec
 from s4rec_tf.models.coserec import CoSeRec
@@ -24,6 +25,7 @@ from s4rec_tf.models.ssi import SSI
 MODELS: dict[str, type[SequenceRecommender]] = {
     "bert4rec": BERT4Rec,
     "bpr": BPR,
+    "bsarec": BSARec,
     "caser": Caser,
     "cl4srec": CL4SRec,
     "coserec": CoSeRec,

@@ -14,6 +14,7 @@ from keras import ops
 
 from s4rec_tf import backend, spec
 from s4rec_tf.layers import masks
+from s4rec_tf.layers.frequency_filter import FilteringTransformer
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.packed_encoding import embed_parts, encode_packed
 from s4rec_tf.layers.packing import Packing
@@ -39,7 +40,15 @@ class SASRecSettings(ModelSettings):
         dim: d, width of items and states.
         num_layers: attention blocks.
         num_heads: heads of each block.
-        dropout: rate, on the embedding, attention weights and every part's output.
+        dropout: rate, on the embedding and every part's output.
+        attention_dropout: rate on attention weights; -1 for that of `dropout`.
+        encoder: attention alone; or beside a filter over the sequence (BSARec, AAAI
+            2024).
+        num_frequencies: low frequencies that the filter tells from the others, the
+            constant counted.
+        filter_share: share of the filter's output, the rest being attention's.
+        causal_filter: whether the filter leaves out later items; if not, as in its
+            paper, only the last position of a sample may have a target.
         hidden_share: share of the items of a training sequence, its last one apart,
             that are hidden at random; views are made of whole sequences.
         view_weight: weight of the next-item loss on each of two augmented views beside
@@ -64,6 +73,11 @@ class SASRecSettings(ModelSettings):
     num_layers: int = 2
     num_heads: int = 2
     dropout: float = 0.5
+    attention_dropout: float = -1.0
+    encoder: Literal["attention", "bsarec"] = "attention"
+    num_frequencies: int = 3
+    filter_share: float = 0.7
+    causal_filter: bool = True
     hidden_share: float = 0.0
     view_weight: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
@@ -91,6 +105,21 @@ class SASRecSettings(ModelSettings):
             share = getattr(self, name)
             if not 0 <= share < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1). Received: {share}")
+        if not (self.attention_dropout == -1 or 0 <= self.attention_dropout < 1):
+            raise ValueError(
+                "`attention_dropout` must lie in [0, 1), or be -1. "
+                f"Received: {self.attention_dropout}"
+            )
+        most = self.max_length // 2 + 1
+        if self.encoder == "bsarec" and not 1 <= self.num_frequencies <= most:
+            raise ValueError(
+                f"`num_frequencies` must lie in [1, {most}], half of `max_length` and "
+                f"one. Received: {self.num_frequencies}"
+            )
+        if not 0 <= self.filter_share <= 1:
+            raise ValueError(
+                f"`filter_share` must lie in [0, 1]. Received: {self.filter_share}"
+            )
         if self.score_temperature <= 0:
             raise ValueError(
                 "`score_temperature` must be positive. "
@@ -137,12 +166,18 @@ class SASRec(SequenceRecommender):
 
     def make_encoder(self) -> keras.layers.Layer:
         """What makes states of item vectors; see `encode_packed`."""
-        return Transformer(
-            self.settings.max_length,
-            self.settings.dim,
-            self.settings.num_layers,
-            self.settings.num_heads,
-            self.settings.dropout,
+        chosen = self.settings
+        sizes = (chosen.max_length, chosen.dim, chosen.num_layers, chosen.num_heads)
+        rate = None if chosen.attention_dropout == -1 else chosen.attention_dropout
+        if chosen.encoder == "attention":
+            return Transformer(*sizes, chosen.dropout, attention_dropout=rate)
+        return FilteringTransformer(
+            *sizes,
+            chosen.dropout,
+            attention_dropout=rate,
+            num_frequencies=chosen.num_frequencies,
+            filter_share=chosen.filter_share,
+            causal_filter=chosen.causal_filter,
         )
 
     def batch_needs(self) -> spec.BatchNeeds:
@@ -203,12 +238,22 @@ class SASRec(SequenceRecommender):
         views = [batch["view_1"], batch["view_2"]] if with_views else []
         all_ids = ops.concatenate([item_ids, *views])
         num_targets = batch["target_ids"].shape[1]
+        if training and num_targets > 1 and self._sees_later_items:
+            raise ValueError(
+                "`causal_filter` must be true where every position has a target. "
+                f"Received: {self.settings.causal_filter}, {num_targets} targets"
+            )
         whole = self.settings.pooling == "mean"
         num_positions = self.settings.max_length if whole else num_targets
         states = self.encode(all_ids, num_positions, training)
         z, *of_views = ops.split(self.pool(states, all_ids), 1 + len(views))
         own_states = ops.split(states, 1 + len(views))[0]
         return Encoded(own_states[:, -num_targets:], z, of_views)
+
+    @property
+    def _sees_later_items(self) -> bool:
+        chosen = self.settings
+        return bool(chosen.encoder == "bsarec" and not chosen.causal_filter)
 
     def hide_some(self, item_ids: Tensor) -> Tensor:
         """Replaces `hidden_share` of the items, the last column apart, by `MASK_ID`.

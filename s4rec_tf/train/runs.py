@@ -301,6 +301,8 @@ def compile_model(
     if settings.schedule == "cosine" and model.trainable_variables:
         rate = _cosine(settings, num_steps)
     optimizer = _optimizer(settings.optimizer, rate)
+    if settings.weight_decay:
+        add_weight_decay(optimizer, settings.weight_decay)
     optimizer.build(model.trainable_variables)
     model.list_rows(settings.optimizer == "lazy_adam")
     model.compile(optimizer=optimizer, jit_compile=False)
@@ -321,6 +323,17 @@ def _optimizer(name: str, rate: Any) -> Any:
 
         return FusedAdam(rate)
     return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
+
+
+def add_weight_decay(optimizer: Any, weight_decay: float) -> None:
+    """Lets an optimizer see every gradient plus `weight_decay` times its weight."""
+    update_step = optimizer.update_step
+
+    def update_decayed(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        decay = weight_decay * keras.ops.convert_to_tensor(variable)
+        update_step(gradient + decay, variable, learning_rate)
+
+    optimizer.update_step = update_decayed
 
 
 def steps_an_epoch(

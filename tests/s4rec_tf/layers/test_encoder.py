@@ -167,6 +167,19 @@ def test_embedding_of_padding_item_and_hidden_item():
     )
 
 
+@pytest.mark.parametrize(
+    ("rates", "differ"),
+    [({"dropout": 0.5}, True), ({"attention_dropout": 0.5}, True), ({}, False)],
+)
+def test_attention_has_a_rate_of_its_own(rates, differ):
+    """Without noise a second pass gives the same; with any it does not."""
+    chosen = {"dropout": 0.0, "attention_dropout": 0.0, **rates}
+    noisy = SASRec({**SETTINGS, **chosen, "encoder_rows": 0}, num_items=20)
+    rows = random_rows(4)
+    first, second = (states(noisy, rows, training=True) for _ in range(2))
+    assert (np.abs(first - second).max() > 1e-3) == differ
+
+
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="num_heads=3, dim=16"):
         TransformerBlock(dim=16, num_heads=3)
@@ -177,7 +190,7 @@ def test_heads_must_divide_the_width():
     [
         ItemEmbedding(5, 4, name="items"),
         TransformerBlock(8, 2, name="block"),
-        Transformer(6, 8, 1, 2, 0.1, name="encoder"),
+        Transformer(6, 8, 1, 2, 0.1, attention_dropout=0.3, name="encoder"),
     ],
 )
 def test_layers_serialise(layer):
