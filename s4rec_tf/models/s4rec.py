@@ -156,16 +156,18 @@ class S4Rec(SASRec):
             present = ops.cast(ops.any(has_item), "float32")
         else:
             present = ops.zeros(())
-        return {name: present for name in self.settings.auxiliary_weights}
+        return {name: present for name in self._auxiliary_names()}
 
     def loss_terms(self, batch: Batch, encoded: EncodedBatch) -> dict[str, Tensor]:
         """Every term of Eq. 14 that has a weight."""
         terms = super().loss_terms(batch, encoded.samples)  # Eq. 1
-        names = self.settings.auxiliary_weights
         if encoded.rows is None:
-            return {**terms, **{name: ops.zeros(()) for name in names}}
+            return terms | {name: ops.zeros(()) for name in self._auxiliary_names()}
         rows = batch["users"] if self.settings.needs_user_rows else batch
         return {**terms, **self._auxiliary_terms(rows, encoded.rows)}
+
+    def _auxiliary_names(self) -> list[str]:
+        return [name for name in self.loss_weights() if name != "next_item"]
 
     def _auxiliary_terms(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         intents = self._intents(encoded.z)
@@ -175,7 +177,8 @@ class S4Rec(SASRec):
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
             "adversarial": lambda: self._adversarial(batch, encoded.z),  # Eq. 13
         }
-        return {name: terms[name]() for name in self.settings.auxiliary_weights}
+        names = self._auxiliary_names()
+        return {name: term() for name, term in terms.items() if name in names}
 
     def _intents(self, z: Tensor) -> Intents:
         """h(u) and what it comes from."""

@@ -35,7 +35,7 @@ TRAINED_WITH = {
 }
 """What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
 DEAR = {
-    *("bert4rec", "cl4srec", "coserec", "dssrec"),
+    *("bert4rec", "bsarec", "cl4srec", "coserec", "dssrec"),
     *("grec", "iclrec", "s3rec", "ssi"),
 }
 """Models that take half a minute to train: SASRec's kin, and those of stages."""
