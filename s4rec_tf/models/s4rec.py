@@ -180,6 +180,25 @@ class S4Rec(SASRec):
         names = self._auxiliary_names()
         return {name: term() for name, term in terms.items() if name in names}
 
+    def _to_score(self, states: Tensor) -> Tensor:
+        """States with their expected intent, in the form that ranks the items."""
+        weight = self.settings.predicted_intents
+        if not weight:
+            return super()._to_score(states)
+        states = ops.cast(states, "float32")
+        mu = self.prototypes.vectors()
+        log_p = self.prototypes.log_assignment(self.prototypes(states, mu))  # Eq. 3
+        expected = ops.matmul(ops.exp(log_p), mu)
+        if self._by_cosine:
+            states = backend.unit(states)
+        return super()._to_score(states + weight * expected)
+
+    @property
+    def embeds_with_user_vectors(self) -> bool:
+        """Whether z is what ranks the items."""
+        alone = not self.settings.predicted_intents
+        return alone and super().embeds_with_user_vectors
+
     def _intents(self, z: Tensor) -> Intents:
         """h(u) and what it comes from."""
         mu = self.prototypes.vectors(self._prototypes_are_frozen())

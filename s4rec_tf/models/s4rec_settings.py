@@ -23,6 +23,9 @@ class S4RecSettings(SASRecSettings):
         beta_1: weight of the contrastive loss.
         beta_2: weight of the distillation.
         lambda_adv: lambda, weight of the head-tail classification.
+        predicted_intents: weight of the expected intent in the vector that ranks, z +
+            weight sum_k p_k mu_k (section 3.3, E_mu[p(s | z, mu)]), z a unit vector
+            where scores are cosines; 0 ranks by z alone.
         auxiliary_rows: rows that these four terms look at. samples: those of L_SR, so
             that a user counts once a prefix; users: batches of users, as many rows as a
             batch has and each user's longest prefix, in every n-th training step, n so
@@ -65,6 +68,7 @@ class S4RecSettings(SASRecSettings):
     beta_1: float = 0.1
     beta_2: float = 0.01
     lambda_adv: float = 0.05
+    predicted_intents: float = 0.0
     auxiliary_rows: Literal["samples", "users"] = "samples"
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0
@@ -90,6 +94,7 @@ class S4RecSettings(SASRecSettings):
         for name in ("num_intents", "sinkhorn_iterations"):
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
         weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
+        weights += ("predicted_intents",)
         steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
         for name in (*weights, *steps):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
@@ -105,6 +110,7 @@ class S4RecSettings(SASRecSettings):
             self.alpha > 0
             or (self.beta_1 > 0 and self.intent_negatives)
             or (self.beta_2 > 0 and self.teacher_gradient)
+            or self.predicted_intents > 0
         )
         return self.clustering == "online" and taught
 

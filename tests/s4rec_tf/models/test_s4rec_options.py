@@ -256,6 +256,23 @@ def test_a_step_without_users_learns_the_next_item_alone(batch, as_padding):
     assert logged == pytest.approx(once, rel=1e-5)
 
 
+@pytest.mark.parametrize("score", ["dot", "cosine"])
+def test_the_expected_intent_is_part_of_what_ranks(batch, score):
+    model = build(predicted_intents=0.5, score=score, score_temperature=0.2, tau_1=0.3)
+    z, mu = as_numpy(model(batch).rows.z), as_numpy(model.prototypes.mu)
+    expected = reference.soft_assignment(z, mu, 0.3) @ mu
+    vectors = (z if score == "dot" else reference.unit(z)) + 0.5 * expected
+    table = as_numpy(model.item_embedding.table)
+    if score == "cosine":
+        vectors, table = reference.unit(vectors) / 0.2, reference.unit(table)
+    received = as_numpy(model.user_vectors(batch["item_ids"]))
+    np.testing.assert_allclose(received, vectors, atol=1e-5)
+    assert not model.embeds_with_user_vectors
+    loss = reference.softmax_loss(vectors[:, None], batch["target_ids"], table)
+    terms = model.loss_terms(batch, model(batch))
+    assert float(terms["next_item"]) == pytest.approx(loss, rel=1e-5)
+
+
 def test_prototypes_stay_in_the_first_steps(batch):
     prototypes, _ = trained(batch, 3, prototype_freeze_steps=2)
     np.testing.assert_array_equal(prototypes[0], prototypes[2])
