@@ -53,6 +53,19 @@ def draw_segment(
     return Segment(first, width)
 
 
+def last_items(item_ids: Tensor, noise: Tensor, most: int) -> Tensor:
+    """The last items of each sequence, one to `most`, all numbers equally likely.
+
+    Args:
+        item_ids: int32 [B, L].
+        noise: decides how many, [B, 1].
+        most: at least 1; shorter sequences may stay whole.
+    """
+    count = 1 + _below(noise, ops.full_like(item_ids[:, :1], most))
+    is_kept = _columns(item_ids) >= item_ids.shape[1] - count
+    return ops.where(is_kept, item_ids, spec.PAD_ID)
+
+
 def hide(item_ids: Tensor, segment: Segment) -> Tensor:
     """The sequence with `MASK_ID` in the place of the segment's items."""
     return ops.where(segment.is_inside(item_ids), spec.MASK_ID, item_ids)

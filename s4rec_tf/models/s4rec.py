@@ -21,16 +21,30 @@ from s4rec_tf.layers.clusters import Spread
 from s4rec_tf.layers.gradient_reversal import GradientReversal
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.layers.schedule import StepCounter, dann_ramp
+from s4rec_tf.layers.segments import last_items
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.losses.clustering import prototype_cross_entropy
 from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.losses.distillation import intent_distillation
+from s4rec_tf.losses.imitation import prediction_imitation
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.s4rec_settings import S4RecSettings
-from s4rec_tf.models.sasrec import Encoded, SASRec
+from s4rec_tf.models.sasrec import Encoded, SASRec, views_of
 
 Tensor = Any
+
+
+class Short(NamedTuple):
+    """A batch's rows cut down to their last items.
+
+    Attributes:
+        z: their embeddings [B, d].
+        is_cut: whether the row had more items, bool [B].
+    """
+
+    z: Tensor
+    is_cut: Tensor
 
 
 class EncodedBatch(NamedTuple):
@@ -40,10 +54,12 @@ class EncodedBatch(NamedTuple):
         samples: rows that L_SR looks at.
         rows: rows that the other terms look at: the same, or one a user; None in a step
             without any.
+        short: these rows cut down; None if no term looks at that.
     """
 
     samples: Encoded
     rows: Encoded | None
+    short: Short | None = None
 
 
 class Intents(NamedTuple):
@@ -122,13 +138,31 @@ class S4Rec(SASRec):
         """Encodes the samples and, where the batch has them, the users' rows."""
         if training and self.steps:
             self.steps.advance()
-        samples = self.encode_rows(batch, training, self.needs_views)
+        views = views_of(batch) if self.needs_views else []
         if not self.settings.needs_user_rows:
-            return EncodedBatch(samples, samples)
+            rows, short = self._encode_with_short(batch, views, training)
+            return EncodedBatch(rows, rows, short)
+        samples = self.encode_rows(batch, views, training)
         if "users" not in batch:
             return EncodedBatch(samples, None)
-        views = self.settings.auxiliary_views
-        return EncodedBatch(samples, self.encode_rows(batch["users"], training, views))
+        views = views_of(batch["users"]) if self.settings.auxiliary_views else []
+        return EncodedBatch(
+            samples, *self._encode_with_short(batch["users"], views, training)
+        )
+
+    def _encode_with_short(
+        self, batch: Batch, views: list[Tensor], training: bool
+    ) -> tuple[Encoded, Short | None]:
+        """Rows with their views; and each cut down, if a term looks at that."""
+        if not self.settings.short_weight:
+            return self.encode_rows(batch, views, training), None
+        seed, shape = self.encoder.seed_generator, ops.shape(batch["item_ids"][:, :1])
+        noise = keras.random.uniform(shape, seed=seed)
+        cut = last_items(batch["item_ids"], noise, self.settings.short_items)
+        encoded = self.encode_rows(batch, [*views, cut], training)
+        *of_views, z = encoded.views
+        is_cut = ops.any(ops.not_equal(cut, batch["item_ids"]), axis=1)
+        return encoded._replace(views=of_views), Short(z, is_cut)
 
     def loss_weights(self) -> dict[str, float]:
         """Eq. 14: L = L_SR + alpha L_Clust + beta_1 L_SCL + beta_2 L_CKD + lambda L_Adv.
@@ -164,18 +198,21 @@ class S4Rec(SASRec):
         if encoded.rows is None:
             return terms | {name: ops.zeros(()) for name in self._auxiliary_names()}
         rows = batch["users"] if self.settings.needs_user_rows else batch
-        return {**terms, **self._auxiliary_terms(rows, encoded.rows)}
+        return terms | self._auxiliary_terms(rows, encoded.rows, encoded.short)
 
     def _auxiliary_names(self) -> list[str]:
         return [name for name in self.loss_weights() if name != "next_item"]
 
-    def _auxiliary_terms(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+    def _auxiliary_terms(
+        self, batch: Batch, encoded: Encoded, short: Short | None
+    ) -> dict[str, Tensor]:
         intents = self._intents(encoded.z)
         terms = {
             "clustering": lambda: self._clustering(encoded, intents),  # Eqs. 3-7
             "contrastive": lambda: self._contrastive(batch, encoded, intents),  # 8-10
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
             "adversarial": lambda: self._adversarial(batch, encoded.z),  # Eq. 13
+            "short_histories": lambda: self._short_histories(encoded.z, short),
         }
         names = self._auxiliary_names()
         return {name: term() for name, term in terms.items() if name in names}
@@ -278,6 +315,18 @@ class S4Rec(SASRec):
         logits = self.head_tail_classifier(self.gradient_reversal(z, scale=scale))
         by_prefix = self.settings.head_tail_by == "prefix"
         return head_tail_cross_entropy(logits, batch["is_head"], balanced=by_prefix)
+
+    def _short_histories(self, z: Tensor, short: Any) -> Tensor:
+        """KL(p(s | S) || p(s | last items of S)), mean over the rows that were cut."""
+        items = self.item_vectors()
+        losses = prediction_imitation(
+            ops.stop_gradient(self._to_score(z)),
+            ops.stop_gradient(items),
+            self._to_score(short.z),
+            items,
+        )
+        weights = ops.cast(short.is_cut, losses.dtype)
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
 
     def clusters(self, embeddings: np.ndarray) -> np.ndarray:
         """The nearest prototype of each embedding."""

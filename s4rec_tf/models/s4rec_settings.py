@@ -26,7 +26,11 @@ class S4RecSettings(SASRecSettings):
         predicted_intents: weight of the expected intent in the vector that ranks, z +
             weight sum_k p_k mu_k (section 3.3, E_mu[p(s | z, mu)]), z a unit vector
             where scores are cosines; 0 ranks by z alone.
-        auxiliary_rows: rows that these four terms look at. samples: those of L_SR, so
+        short_weight: weight of a term that Eq. 14 does not have: what the whole sequence
+            predicts, over all items and without gradient, is handed to the same
+            sequence cut down to its last items.
+        short_items: most items that are left; how many is drawn for every row.
+        auxiliary_rows: rows that these terms look at. samples: those of L_SR, so
             that a user counts once a prefix; users: batches of users, as many rows as a
             batch has and each user's longest prefix, in every n-th training step, n so
             that an epoch meets each user about once. The paper defines the terms per
@@ -69,6 +73,8 @@ class S4RecSettings(SASRecSettings):
     beta_2: float = 0.01
     lambda_adv: float = 0.05
     predicted_intents: float = 0.0
+    short_weight: float = 0.0
+    short_items: int = 4
     auxiliary_rows: Literal["samples", "users"] = "samples"
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0
@@ -91,12 +97,12 @@ class S4RecSettings(SASRecSettings):
         super().__post_init__()
         for name in ("tau_1", "tau_2", "tau_3", "epsilon"):
             self._check(name, getattr(self, name) > 0, "must be positive")
-        for name in ("num_intents", "sinkhorn_iterations"):
+        for name in ("num_intents", "sinkhorn_iterations", "short_items"):
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
         weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
-        weights += ("predicted_intents",)
+        more = ("predicted_intents", "short_weight")
         steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
-        for name in (*weights, *steps):
+        for name in (*weights, *more, *steps):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
 
     def _check(self, name: str, holds: bool, rule: str) -> None:
@@ -122,6 +128,7 @@ class S4RecSettings(SASRecSettings):
             "contrastive": self.beta_1,
             "distillation": self.beta_2,
             "adversarial": self.lambda_adv,
+            "short_histories": self.short_weight,
         }
         return {name: weight for name, weight in weights.items() if weight > 0}
 

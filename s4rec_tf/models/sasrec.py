@@ -230,12 +230,12 @@ class SASRec(SequenceRecommender):
 
     def call(self, batch: Batch, training: bool = False) -> Any:
         """Encodes the sequences and their views; an `Encoded` here."""
-        return self.encode_rows(batch, training, self.needs_views)
+        views = views_of(batch) if self.needs_views else []
+        return self.encode_rows(batch, views, training)
 
-    def encode_rows(self, batch: Batch, training: bool, with_views: bool) -> Encoded:
-        """Encodes rows and, if asked for, both views of each, in one pass."""
+    def encode_rows(self, batch: Batch, views: list[Tensor], training: bool) -> Encoded:
+        """Encodes rows and some views of them, int32 [B, L] each, in one pass."""
         item_ids = self.hide_some(batch["item_ids"]) if training else batch["item_ids"]
-        views = [batch["view_1"], batch["view_2"]] if with_views else []
         all_ids = ops.concatenate([item_ids, *views])
         num_targets = batch["target_ids"].shape[1]
         if training and num_targets > 1 and self._sees_later_items:
@@ -392,3 +392,8 @@ class SASRec(SequenceRecommender):
             total = ops.maximum(ops.sum(all_counts), 1.0)
         share = ops.maximum(counts, 1.0) / total
         return ops.log(share * self.settings.num_negatives)
+
+
+def views_of(batch: Batch) -> list[Tensor]:
+    """Both augmented views of a batch's rows."""
+    return [batch["view_1"], batch["view_2"]]

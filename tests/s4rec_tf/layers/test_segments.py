@@ -30,6 +30,16 @@ def test_a_segment_is_hidden_or_left_alone():
     )
 
 
+def test_the_last_items_are_left():
+    # 1 + floor(3 noise) of them.
+    np.testing.assert_array_equal(
+        segments.last_items(ITEMS, columns(0.5, 0.9, 0.99), most=3),
+        [[0, 0, 0, 0, 4, 5], [0, 0, 0, 0, 0, 6], [0, 0, 0, 1, 2, 3]],
+    )
+    left = segments.last_items(ITEMS[:1], columns(0.2), most=3)
+    np.testing.assert_array_equal(left, [[0, 0, 0, 0, 0, 5]])
+
+
 def test_its_halves_change_places():
     np.testing.assert_array_equal(
         segments.exchange_halves(ITEMS, SEGMENT),

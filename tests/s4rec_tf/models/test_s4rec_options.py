@@ -273,6 +273,38 @@ def test_the_expected_intent_is_part_of_what_ranks(batch, score):
     assert float(terms["next_item"]) == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.parametrize("rows", ["samples", "users"])
+def test_short_histories_are_told_what_the_whole_one_predicts(batch, rows):
+    model = build(short_weight=0.3, short_items=1, auxiliary_rows=rows)
+    given = of_users(batch) if rows == "users" else batch
+    asked = given.get("users", given)
+    assert model.loss_weights()["short_histories"] == 0.3
+    encoded = model(given, training=False)
+    received = model.loss_terms(given, encoded)["short_histories"]
+    # Of at most one item, all but the last are left out.
+    last = np.where(np.arange(LENGTH) == LENGTH - 1, asked["item_ids"], 0)
+    table = as_numpy(model.item_vectors())
+    p, q = (
+        reference.softmax(as_numpy(model.sequence_embeddings(ids)) @ table.T)
+        for ids in (asked["item_ids"], last)
+    )
+    divergences = np.sum(p * np.log(p / q), axis=1)
+    is_cut = np.count_nonzero(asked["item_ids"], axis=1) > 1
+    assert 0 < np.sum(is_cut) < ROWS
+    assert float(received) == pytest.approx(divergences[is_cut].mean(), rel=1e-4)
+
+
+def test_the_teacher_of_short_histories_learns_nothing(batch):
+    model = build(short_weight=1.0, short_items=1)
+    whole = {**batch, "item_ids": batch["item_ids"][np.newaxis, 0].repeat(ROWS, axis=0)}
+    with tf.GradientTape() as tape:
+        terms = model.loss_terms(whole, model(whole, training=True))
+    gradient = tape.gradient(terms["short_histories"], model.encoder.positions.value)
+    moved = np.abs(as_numpy(tf.convert_to_tensor(gradient))).max(axis=1) > 0
+    # The student stands at the last position alone.
+    assert moved.tolist() == [False] * (LENGTH - 1) + [True]
+
+
 def test_prototypes_stay_in_the_first_steps(batch):
     prototypes, _ = trained(batch, 3, prototype_freeze_steps=2)
     np.testing.assert_array_equal(prototypes[0], prototypes[2])
