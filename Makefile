@@ -1,6 +1,7 @@
 # Every target works from a fresh clone: what it needs is set up by `setup`.
 
 PYTHON ?= python3.11
+PYTHON312 ?= python3.12
 UV_VERSION := 0.13.8
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -27,7 +28,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving fuzz lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -70,6 +71,17 @@ test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN 
 test-triton: setup ## the export on NVIDIA Triton, in an environment of its own in .cache
 	$(RUN) -c 'from benchmarks.triton import triton_python; print(triton_python())'
 	$(RUN) -m pytest -m triton $(TESTS)
+
+test-gpu-kit: setup ## the GPU kit on this machine's CPU, Python 3.12 and JAX in .cache
+	@test -x .cache/gpu-kit-python/bin/python || \
+		'$(PYTHON312)' -m venv .cache/gpu-kit-python || \
+		{ echo "PYTHON312 must name a Python 3.12. Received: '$(PYTHON312)'" >&2; exit 2; }
+	@$(VENV)/bin/uv pip install --quiet --python .cache/gpu-kit-python/bin/python \
+		jax==0.11.2 scipy pyyaml h5py rich absl-py ml-dtypes packaging typing-extensions
+	$(RUN) -m pytest -m gpu_kit $(TESTS)
+
+gpu-kit: setup ## write gpu_kit/: data sets and wheels for a GPU machine (LOGS=.. makes missing data)
+	$(RUN) -m pipelines.gpu_kit $(if $(LOGS),--prepare '$(LOGS)')
 
 fuzz: setup ## FUZZ_RUNS inputs (a million) through the server's decoding of requests
 	@test -x .venv-fuzz/bin/python || $(RUN) -m venv .venv-fuzz

@@ -19,7 +19,7 @@ BEAM = [
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
 ]
 KERAS = "keras>=3.13.1,<4"  # the models; 3.13.1 closes the known loader holes
-SCIPY = "scipy>=1.13,<2"  # K-means; paired tests of the experiments' report
+SCIPY = "scipy>=1.13,<2"  # K-means; neighbours in the report's maps
 YAML = "pyyaml>=6,<7"  # configuration files
 JAX = "jax>=0.4.34,<1"  # beside TensorFlow, whose ml-dtypes holds it to 0.4.34
 TRAIN = [
@@ -79,7 +79,7 @@ setup(
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
         "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
-        "pipelines": ["published.yaml", "queues/*.yaml"],
+        "pipelines": ["budgets.yaml", "published.yaml", "queues/*.yaml", "*.sh"],
         "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.py"],
     },
     install_requires=[],

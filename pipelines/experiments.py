@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     shipped = ", ".join(sorted(path.stem for path in QUEUE_FOLDER.glob("*.yaml")))
-    add("queue", help=f"YAML file, or a shipped queue: {shipped}")
+    add("queue", nargs="?", help=f"YAML file, or a shipped queue: {shipped}")
     add("--data", type=Path, default=Path("out/data"), help="datasets (out/data)")
     add("--work", type=Path, default=Path("out/runs"), help="run folders (out/runs)")
     add("--ledger", type=Path, default=DEFAULT_LEDGER, help=f"({DEFAULT_LEDGER})")
@@ -40,7 +40,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="LOGS_DIR",
         help="first make the dataset folders that are missing from the logs there",
     )
+    add(
+        "--collect",
+        type=Path,
+        metavar="DIR",
+        help="instead of a queue: take the finished runs and ranks that "
+        "pipelines/gpu_run.sh left there into the ledger",
+    )
     args = parser.parse_args(argv)
+    if (args.queue is None) == (args.collect is None):
+        parser.error("a queue or --collect must be given, and not both")
     if args.minutes is not None and not args.minutes > 0:
         parser.error(f"--minutes must be positive. Received: {args.minutes}")
     return args
@@ -52,13 +61,23 @@ def main(argv: list[str] | None = None) -> int:
     limit = float("inf") if args.minutes is None else 60 * args.minutes
     deadline = time.monotonic() + limit
     try:
-        return _work(args, deadline)
+        return _collect(args) if args.collect else _work(args, deadline)
     except (ValueError, OSError) as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _collect(args: argparse.Namespace) -> int:
+    from pipelines import ledger
+
+    taken, known = ledger.collect(
+        args.collect / ledger.DEFAULT_LEDGER.name, args.ledger
+    )
+    print(f"{args.ledger}: {taken} runs taken, {known} were there")
+    return 0
 
 
 def _work(args: argparse.Namespace, deadline: float) -> int:

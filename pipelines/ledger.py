@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,6 +106,38 @@ def append(path: Path, entry: Entry) -> bool:
         stream.flush()
         os.fsync(stream.fileno())
     return True
+
+
+def collect(source: Path, target: Path) -> tuple[int, int]:
+    """Takes the entries of another ledger, and their ranks, into this one.
+
+    Args:
+        source: a ledger with the ranks of all its runs beside it.
+        target: this ledger.
+
+    Returns:
+        how many entries were added, and how many were there already.
+
+    Raises:
+        LedgerError: if `source` is missing, a line of either is none, or ranks are
+            missing; then nothing is taken.
+    """
+    if not source.is_file():
+        raise LedgerError(f"there is no ledger {source}")
+    entries = read(source)
+    for entry in entries:
+        if not ranks_file(source, entry).is_file():
+            raise LedgerError(f"{ranks_file(source, entry)} is missing")
+    known = {identity(entry) for entry in read(target)}
+    new = [entry for entry in entries if identity(entry) not in known]
+    for entry in new:
+        ranks = ranks_file(target, entry)
+        ranks.parent.mkdir(parents=True, exist_ok=True)
+        temporary = ranks.with_name(f".{ranks.name}.tmp")
+        shutil.copyfile(ranks_file(source, entry), temporary)
+        os.replace(temporary, ranks)
+        append(target, entry)
+    return len(new), len(entries) - len(new)
 
 
 def _drop_unfinished_line(stream: BinaryIO) -> None:

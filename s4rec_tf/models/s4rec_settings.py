@@ -26,9 +26,9 @@ class S4RecSettings(SASRecSettings):
         predicted_intents: weight of the expected intent in the vector that ranks, z +
             weight sum_k p_k mu_k (section 3.3, E_mu[p(s | z, mu)]), z a unit vector
             where scores are cosines; 0 ranks by z alone.
-        short_weight: weight of a term that Eq. 14 does not have: what the whole sequence
-            predicts, over all items and without gradient, is handed to the same
-            sequence cut down to its last items.
+        short_weight: weight of a term beside Eq. 14: what the whole sequence predicts,
+            over all items and without gradient, is handed to the same sequence cut down
+            to its last items.
         short_items: most items that are left; how many is drawn for every row.
         auxiliary_rows: rows that these terms look at. samples: those of L_SR, so
             that a user counts once a prefix; users: batches of users, as many rows as a
