@@ -75,15 +75,14 @@ def write_data(names: Sequence[str], data: Path, output: Path) -> None:
         output: folder of the files.
 
     Raises:
-        ValueError: if a dataset is missing, unfinished or damaged.
+        ValueError: if a dataset is missing, unfinished or damaged; which is said.
     """
-    from s4rec_tf import arrays, spec
-
     output.mkdir(parents=True)
     for name in names:
-        arrays.write_dataset_arrays(
-            spec.DatasetDir(data / name), output / f"{name}.npz"
-        )
+        files = [str(data / name), str(output / f"{name}.npz")]
+        done = subprocess.run([sys.executable, "-m", "s4rec_tf.arrays", *files])
+        if done.returncode:
+            raise ValueError(f"dataset {data / name} could not be written as a file")
 
 
 def fetch_wheels(wheels: Sequence[str], python: str, output: Path) -> None:

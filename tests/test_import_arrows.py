@@ -121,6 +121,7 @@ COMMANDS = (
     "pipelines.compare",
     "pipelines.demo",
     "pipelines.experiments",
+    "pipelines.gpu_kit",
     "pipelines.robustness",
     "pipelines.report",
     "pipelines.score_users",

@@ -76,9 +76,9 @@ def test_a_kit_that_is_too_large_is_refused(data, tmp_path, capsys, monkeypatch)
     assert "must hold at most 1,000 bytes" in capsys.readouterr().err
 
 
-def test_a_missing_data_set_is_named(tmp_path, capsys):
+def test_a_missing_data_set_is_named(tmp_path, capfd):
     assert make_kit(tmp_path, tmp_path / "kit", "--wheels") == 1
-    assert "beauty does not exist" in capsys.readouterr().err
+    assert "beauty does not exist" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
