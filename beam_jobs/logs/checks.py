@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator
 from beam_jobs.logs.files import InputError, read_lines
 from beam_jobs.logs.formats import SAMPLE_LINES
 from beam_jobs.logs.interactions import BadRecord, Interaction
+from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
-from beam_jobs.logs.parsers import LineFormat, make_parser
+from beam_jobs.logs.parsers import make_parser
 
 SWAPPED_COLUMNS = "swapped_columns"
 """The check of columns by its name in `--allow`."""

@@ -73,7 +73,7 @@ class BadRecord(ValueError):
         self.detail = detail
 
 
-_is_plain_id = re.compile(rf"[!-~]{{1,{MAX_ID_BYTES}}}").fullmatch
+is_plain_id = re.compile(rf"[!-~]{{1,{MAX_ID_BYTES}}}").fullmatch
 """Most ids are printable ASCII, which needs no further look."""
 
 
@@ -85,7 +85,7 @@ def checked_id(value: object, field: str) -> str:
     Raises:
         BadRecord: empty_id, wrong_type, id_too_long, id_has_whitespace, invalid_utf8.
     """
-    if isinstance(value, str) and _is_plain_id(value):
+    if isinstance(value, str) and is_plain_id(value):
         return value
     if not isinstance(value, str):
         raise BadRecord("wrong_type", f"{field} must be a string, is {value!r:.80}")

@@ -2,179 +2,142 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
-
-import orjson
+import functools
+from collections.abc import Callable, Sequence
 
 from beam_jobs.logs.interactions import (
+    END_OF_TIME_MS,
     BadRecord,
     Interaction,
-    checked_id,
-    checked_milliseconds,
+    is_plain_id,
     rating_from,
-    time_from_number,
-    time_from_text,
 )
+from beam_jobs.logs.json_parsers import RecordParser, ReviewParser, decoded
+from beam_jobs.logs.line_format import BLANKS
 from beam_jobs.logs.line_format import LineFormat as LineFormat
-from beam_jobs.logs.quoting import split_columns as split_columns
+from beam_jobs.logs.null_ids import make_id_check, without_missing_ids
+from beam_jobs.logs.quoting import QUOTE, split_columns
+from beam_jobs.logs.times import make_time_parser
 
 LineParser = Callable[[bytes], list[Interaction]]
+
+_END_OF_TIME_S = END_OF_TIME_MS // 1000
+_DIGITS_OF_SECONDS = 10
+_RATINGS_KEPT = 1024
 
 
 def make_parser(line_format: LineFormat, with_rating: bool) -> LineParser:
     """The function that parses lines of a format.
 
+    It gives no interaction for a line whose user or item is missing by `null_ids`.
+
     Args:
         line_format: the format.
         with_rating: whether a JSON record must have a rating.
     """
+    parse: LineParser
     if line_format.shape == "json":
-        return lambda line: [parse_amazon_json(line, with_rating)]
-    if line_format.shape == "record":
-        return lambda line: [parse_record(line, line_format.fields)]
-    if line_format.shape == "sequences":
-        return parse_sequence
-    return lambda line: [parse_delimited(line, line_format)]
-
-
-def parse_amazon_json(line: bytes, with_rating: bool) -> Interaction:
-    """A review of the Amazon releases of 2014, 2018 (seconds) or 2023 (milliseconds).
-
-    Example: {"reviewerID": "A1", "asin": "B1", "unixReviewTime": 5} ->
-    Interaction("A1", "B1", 5000). Unknown fields are ignored.
-
-    Raises:
-        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
-    """
-    record = _json_object(line)
-    in_seconds = "reviewerID" in record or "unixReviewTime" in record
-    if in_seconds:
-        user, item, time = "reviewerID", "asin", "unixReviewTime"
+        parse = ReviewParser(line_format, with_rating)
+    elif line_format.shape == "record":
+        parse = RecordParser(line_format)
+    elif line_format.shape == "sequences":
+        return SequenceParser(line_format)
     else:
-        item = "parent_asin" if "parent_asin" in record else "asin"
-        user, time = "user_id", "timestamp"
-    rating = None
-    if with_rating:
-        name = "overall" if "overall" in record else "rating"
-        rating = rating_from(_json_field(record, name))
-    return Interaction(
-        checked_id(_json_field(record, user), user),
-        checked_id(_json_field(record, item), item),
-        time_from_number(_json_field(record, time), "s")
-        if in_seconds
-        else checked_milliseconds(_json_field(record, time), time),
-        rating,
-    )
+        parse = DelimitedParser(line_format)
+    return without_missing_ids(parse) if line_format.null_ids else parse
 
 
-def parse_record(line: bytes, fields: tuple[str, ...]) -> Interaction:
-    """A JSON object whose fields have the names that the user says.
-
-    Ids may be integers; a time is a number (seconds, or milliseconds where it is large)
-    or an ISO 8601 text.
-
-    Raises:
-        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
-    """
-    record = _json_object(line)
-    user, item, time, *rating = [_json_field(record, name) for name in fields]
-    return Interaction(
-        checked_id(_id_text(user), fields[0]),
-        checked_id(_id_text(item), fields[1]),
-        time_from_text(time, "auto")
-        if isinstance(time, str)
-        else time_from_number(time, "auto"),
-        rating_from(rating[0]) if rating else None,
-    )
-
-
-def _id_text(value: object) -> object:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else value
-
-
-def _json_field(record: dict[str, Any], name: str) -> Any:
-    try:
-        return record[name]
-    except KeyError:
-        found = ", ".join(map(str, record))
-        raise BadRecord(
-            "missing_field", f"no {name} among the fields {found or '(none)'!s:.200}"
-        ) from None
-
-
-def _json_object(line: bytes) -> dict[str, Any]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        record = _lenient_json(line)
-    if not isinstance(record, dict):
-        raise BadRecord("wrong_type", "the line is JSON, but no object")
-    return record
-
-
-def _lenient_json(line: bytes) -> Any:
-    """Reads what Python's own JSON writer makes of NaN, to name the better reason."""
-    text = _decoded(line)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadRecord("not_json", str(error)) from None
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecord(
-            "invalid_utf8", f"{error.reason} at byte {error.start}"
-        ) from None
-
-
-def parse_delimited(line: bytes, line_format: LineFormat) -> Interaction:
-    """A line of columns.
+class DelimitedParser:
+    """Parses lines of columns.
 
     Example: "1::1193::5::978300760" -> Interaction("1", "1193", 978300760000, 5.0).
 
-    Raises:
-        BadRecord: with one of the reasons of `BAD_RECORD_REASONS`.
+    Args:
+        line_format: the format.
     """
-    columns = split_columns(_decoded(line), line_format.delimiter, line_format.quotes)
-    needed = line_format.num_columns
-    rating_column = line_format.rating
-    least = 1 + max(
-        line_format.user, line_format.item, line_format.time, rating_column or 0
-    )
-    if len(columns) < least or (needed is not None and len(columns) != needed):
-        raise BadRecord(
-            "wrong_column_count",
-            f"{len(columns)} columns, must be {needed or f'at least {least}'}",
+
+    def __init__(self, line_format: LineFormat) -> None:
+        self._format = line_format
+        self._may_split = line_format.delimiter != BLANKS
+        self._missing = frozenset(line_format.null_ids)
+        self._check_id = make_id_check(line_format.null_ids)
+        self._time_of = make_time_parser(line_format.time_unit, line_format.time_format)
+        self._in_seconds = (
+            line_format.time_unit in ("s", "auto") and line_format.time_format is None
         )
-    return Interaction(
-        checked_id(columns[line_format.user], "user"),
-        checked_id(columns[line_format.item], "item"),
-        time_from_text(columns[line_format.time], line_format.time_unit),
-        None if rating_column is None else rating_from(columns[rating_column]),
-    )
+        # Few ratings differ, and most lines repeat one.
+        self._rating_of = functools.lru_cache(_RATINGS_KEPT)(rating_from)
+        positions = (line_format.user, line_format.item, line_format.time)
+        self._least = 1 + max(*positions, line_format.rating or 0)
+
+    def __call__(self, line: bytes) -> list[Interaction]:
+        """The interaction of a line."""
+        form = self._format
+        columns = self._columns(decoded(line))
+        user, item, time = columns[form.user], columns[form.item], columns[form.time]
+        if not is_plain_id(user) or user in self._missing:
+            user = self._check_id(user, "user")
+        if not is_plain_id(item) or item in self._missing:
+            item = self._check_id(item, "item")
+        rating = form.rating
+        return [
+            Interaction(
+                user,
+                item,
+                self._timestamp_ms(time),
+                None if rating is None else self._rating_of(columns[rating]),
+            )
+        ]
+
+    def _columns(self, text: str) -> Sequence[str]:
+        form = self._format
+        if self._may_split and QUOTE not in text:
+            columns = text.split(form.delimiter)
+            if "\r" in text:
+                raise BadRecord("wrong_column_count", "a carriage return in the line")
+        else:
+            columns = split_columns(text, form.delimiter, form.quotes)
+        needed = form.num_columns
+        if len(columns) < self._least or (needed and len(columns) != needed):
+            must = str(needed or f"at least {self._least}")
+            raise BadRecord(
+                "wrong_column_count", f"{len(columns)} columns, must be {must}"
+            )
+        return columns
+
+    def _timestamp_ms(self, text: str) -> int:
+        if self._in_seconds and text.isdecimal() and len(text) <= _DIGITS_OF_SECONDS:
+            seconds = int(text)
+            if seconds < _END_OF_TIME_S:
+                return seconds * 1000
+        return self._time_of(text)
 
 
-def parse_sequence(line: bytes) -> list[Interaction]:
-    """A user and all their items, oldest first, separated by blanks.
+class SequenceParser:
+    """Parses a user and all their items, oldest first, separated by blanks.
 
     Example: "u1 a b a" -> [("u1", "a", 0), ("u1", "b", 1), ("u1", "a", 2)]: the
     position takes the place of the time.
 
-    Raises:
-        BadRecord: missing_field for a user without items, and the reasons of ids.
+    Args:
+        line_format: its null ids count.
     """
-    user, *items = _decoded(line).replace("\t", " ").split(" ")
-    items = [item for item in items if item]
-    if not items:
-        raise BadRecord("missing_field", "a user without items")
-    checked_id(user, "user")
-    return [
-        Interaction(user, checked_id(item, "item"), position)
-        for position, item in enumerate(items)
-    ]
+
+    def __init__(self, line_format: LineFormat) -> None:
+        self._check_id = make_id_check(())
+        self._missing = frozenset(line_format.null_ids)
+
+    def __call__(self, line: bytes) -> list[Interaction]:
+        """The interactions of a line."""
+        user, *items = decoded(line).replace("\t", " ").split(" ")
+        items = [item for item in items if item]
+        if user in self._missing:
+            return []
+        if not items:
+            raise BadRecord("missing_field", "a user without items")
+        self._check_id(user, "user")
+        return [
+            Interaction(user, self._check_id(item, "item"), position)
+            for position, item in enumerate(items)
+            if item not in self._missing
+        ]
