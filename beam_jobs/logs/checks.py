@@ -9,29 +9,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator
 
-from beam_jobs.logs.files import InputError, read_lines
-from beam_jobs.logs.formats import SAMPLE_LINES
+from beam_jobs.logs.files import InputError
 from beam_jobs.logs.interactions import BadRecord, Interaction
 from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.parsers import make_parser
+from beam_jobs.logs.reading import Record, read_records
+from beam_jobs.logs.remedies import remedy
+from beam_jobs.logs.sample import SAMPLE_LINES
 
 SWAPPED_COLUMNS = "swapped_columns"
 """The check of columns by its name in `--allow`."""
 
-Line = tuple[int, bytes]
-"""A line's number in its file, from 1, and its bytes."""
+_UNITS = {
+    "s": "in seconds",
+    "ms": "in milliseconds",
+    "us": "in microseconds",
+    "ns": "in nanoseconds",
+}
 
 
-def first_lines(log_file: LogFile) -> list[Line]:
-    """The first lines that should be actions: neither blank nor the header."""
-    line_format = log_file.line_format
-    lines = enumerate(read_lines(log_file.path, line_format.fields), start=1)
-    first = 1 if line_format.has_header else 0
-    # Bounded, since a file may hold nothing but blank lines.
-    few = itertools.islice(lines, first, 2 * SAMPLE_LINES)
-    filled = (numbered for numbered in few if numbered[1].strip())
-    return list(itertools.islice(filled, SAMPLE_LINES))
+def first_records(log_file: LogFile) -> list[Record]:
+    """The first records that should be actions."""
+    records = read_records(log_file.path, log_file.line_format)
+    return list(itertools.islice(records, SAMPLE_LINES))
 
 
 def parse_first_lines(log_file: LogFile) -> list[Interaction]:
@@ -41,29 +42,31 @@ def parse_first_lines(log_file: LogFile) -> list[Interaction]:
         InputError: if there are lines, but not one of them is an action; names what was
             expected, and what was found instead.
     """
-    lines = first_lines(log_file)
+    records = first_records(log_file)
     parse = make_parser(log_file.line_format, with_rating=False)
-    bad: list[tuple[Line, BadRecord]] = []
+    bad: list[tuple[Record, BadRecord]] = []
     interactions: list[Interaction] = []
-    for numbered in lines:
+    for record in records:
         try:
-            interactions += parse(numbered[1])
+            interactions += parse(record.content)
         except BadRecord as error:
-            bad.append((numbered, error))
-    if lines and not interactions:
-        raise InputError(_unreadable(log_file, len(lines), *bad[0]))
+            bad.append((record, error))
+    if records and len(bad) == len(records):
+        raise InputError(_unreadable(log_file, len(records), *bad[0]))
     return interactions
 
 
-def _unreadable(log_file: LogFile, num_lines: int, line: Line, bad: BadRecord) -> str:
-    number, content = line
+def _unreadable(
+    log_file: LogFile, num_lines: int, record: Record, bad: BadRecord
+) -> str:
     lines = f"none of its first {num_lines} lines" if num_lines > 1 else "its only line"
-    text = content[:200].decode("utf-8", "replace")
+    text = record.content[:200].decode("utf-8", "replace")
     verb = "can" if num_lines > 1 else "cannot"
+    line_format = log_file.line_format
     return (
         f"{log_file.path}: {lines} {verb} be read. Expected: "
-        f"{'; '.join(expected_line(log_file.line_format))}. Line {number}: {bad}. "
-        f"Received: {text!r}. {_remedy(log_file.line_format, bad)}"
+        f"{'; '.join(expected_line(line_format))}. Line {record.number}: {bad}. "
+        f"Received: {text!r}. {remedy(log_file.path, line_format, bad.reason)}"
     )
 
 
@@ -79,26 +82,14 @@ def expected_line(line_format: LineFormat) -> Iterator[str]:
     elif line_format.shape == "sequences":
         yield "a user and at least one item, divided by blanks"
     else:
-        unit = "in seconds" if line_format.time_unit == "s" else "or date"
+        unit = _UNITS.get(line_format.time_unit, "or date")
+        if line_format.time_format is not None:
+            unit = f"of the form {line_format.time_format}"
         yield (
             f"columns divided by {line_format.delimiter!r}, counted from 0: user in "
             f"{line_format.user}, item in {line_format.item}, time {unit} in "
             f"{line_format.time}"
         )
-
-
-def _remedy(line_format: LineFormat, bad: BadRecord) -> str:
-    if bad.reason == "invalid_utf8":
-        return "Logs must be UTF-8: convert the file"
-    if bad.reason == "bad_time" and line_format.name in ("amazon", "movielens"):
-        return (
-            "Where times have another unit, name the columns by `--format csv` or "
-            "`json` and `--columns`, which take seconds, milliseconds and dates"
-        )
-    return (
-        "Say what the columns are by `--format` and `--columns`; `--max_bad_share 1` "
-        "takes such a file for bad lines only"
-    )
 
 
 def check_columns(

@@ -66,7 +66,8 @@ class DelimitedParser:
             line_format.time_unit in ("s", "auto") and line_format.time_format is None
         )
         # Few ratings differ, and most lines repeat one.
-        self._rating_of = functools.lru_cache(_RATINGS_KEPT)(rating_from)
+        read_rating = rating_from if line_format.delimiter == "," else _rating
+        self._rating_of = functools.lru_cache(_RATINGS_KEPT)(read_rating)
         positions = (line_format.user, line_format.item, line_format.time)
         self._least = 1 + max(*positions, line_format.rating or 0)
 
@@ -111,6 +112,11 @@ class DelimitedParser:
             if seconds < _END_OF_TIME_S:
                 return seconds * 1000
         return self._time_of(text)
+
+
+def _rating(text: str) -> float:
+    """A rating, in which European spreadsheets write a comma."""
+    return rating_from(text.replace(",", "."))
 
 
 class SequenceParser:

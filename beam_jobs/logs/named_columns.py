@@ -1,0 +1,173 @@
+"""Delimited files whose columns `--columns` names, by header or position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from beam_jobs.logs.column_names import untyped
+from beam_jobs.logs.delimited_formats import is_number
+from beam_jobs.logs.files import InputError
+from beam_jobs.logs.flags import delimiter_name
+from beam_jobs.logs.format_options import Columns
+from beam_jobs.logs.line_format import BLANKS, LineFormat
+from beam_jobs.logs.sample import Fit, Sample
+from beam_jobs.logs.suggestions import best_table
+from beam_jobs.logs.tables import Table
+from beam_jobs.logs.time_kinds import readable_share
+from beam_jobs.logs.times import make_time_parser
+
+
+def columns_as_flag(columns: Columns) -> str:
+    """The value of `--columns`."""
+    return ",".join(f"{role}={name}" for role, name in columns.items())
+
+
+def named_csv(sample: Sample) -> Fit:
+    """The format of a delimited file.
+
+    Raises:
+        InputError: if the columns are not named, or it does not have them.
+    """
+    columns = sample.options.columns
+    if columns is None:
+        raise InputError("`--format csv` needs `--columns user=...,item=...,time=...`")
+    if all(value.isdecimal() for value in columns.values()):
+        positions = {role: int(value) for role, value in columns.items()}
+        table = _table_of_positions(sample, positions)
+        has_names = _begins_with_names(sample, table, positions["time"])
+        return _fit(sample, table, positions, None, has_names)
+    table, positions = _table_of_names(sample, columns)
+    return _fit(sample, table, positions, len(table.rows[0]), True)
+
+
+def fits_named_csv(sample: Sample) -> list[Fit]:
+    """The format if most lines have a time where `--columns` names it."""
+    try:
+        fit = named_csv(sample)
+    except InputError:
+        return []
+    line_format = fit.line_format
+    table = next(t for t in sample.tables if t.delimiter == line_format.delimiter)
+    share = _time_share(sample, table, line_format.time, line_format.has_header)
+    return [fit] if share > 0.5 else []
+
+
+def _fit(
+    sample: Sample,
+    table: Table,
+    positions: Mapping[str, int],
+    num_columns: int | None,
+    has_names: bool,
+) -> Fit:
+    options = sample.options
+    line_format = LineFormat(
+        "csv",
+        "delimited",
+        table.delimiter,
+        user=positions["user"],
+        item=positions["item"],
+        time=positions["time"],
+        rating=positions.get("rating"),
+        num_columns=num_columns,
+        has_header=has_names,
+        time_unit=options.time_unit or "auto",
+        time_format=options.time_format,
+        quotes=sample.quotes_of(table),
+    )
+    divided = "" if table.delimiter == "," else delimiter_name(table.delimiter)
+    reason = "columns as named by --columns"
+    return Fit(line_format, f"{reason}, divided by {divided}" if divided else reason)
+
+
+def _table_of_names(sample: Sample, columns: Columns) -> tuple[Table, dict[str, int]]:
+    """The table whose first row has the names, and their positions."""
+    for table in sample.tables:
+        header = table.rows[0]
+        positions = {role: _find(header, name) for role, name in columns.items()}
+        found = {r: p for r, p in positions.items() if p is not None}
+        if len(found) == len(columns):
+            return table, found
+    table = best_table(sample.tables) or _by_comma(sample)
+    raise InputError(_without_column(sample, table, columns))
+
+
+def _by_comma(sample: Sample) -> Table:
+    commas = [table for table in sample.tables if table.delimiter == ","]
+    return (commas or sample.tables)[0]
+
+
+def _find(header: Sequence[str], name: str) -> int | None:
+    """The position of the only column of a name, with or without RecBole's type."""
+    for names in (
+        [cell.strip() for cell in header],
+        [untyped(cell) for cell in header],
+    ):
+        if names.count(name) == 1:
+            return names.index(name)
+    return None
+
+
+def _without_column(sample: Sample, table: Table, columns: Columns) -> str:
+    header = [cell.strip() for cell in table.rows[0]]
+    role, name = next(
+        (role, name) for role, name in columns.items() if _find(header, name) is None
+    )
+    number = "more than one" if name in header else "no"
+    shown = table.delimiter.join(header)[:200] or sample.lines[0][:200]
+    return (
+        f"{sample.path} has {number} column {name!r}, named as {role} by `--columns` "
+        f"{columns_as_flag(columns)}. Its header: {shown}{_headless(sample, header)}"
+    )
+
+
+def _headless(sample: Sample, header: Sequence[str]) -> str:
+    if sample.is_json:
+        return ". That is JSON: give `--format json`"
+    if not any(map(is_number, header)):
+        return ""
+    return (
+        ". That looks like data: the columns of a file without header are named by "
+        "position, such as `--columns user=0,item=1,time=2`"
+    )
+
+
+def _table_of_positions(sample: Sample, positions: Mapping[str, int]) -> Table:
+    """The table whose column of times can be read, or else the likeliest one."""
+    last = max(positions.values())
+    wide = [
+        table
+        for table in sample.tables
+        if sum(len(row) > last for row in table.rows) > 0.5 * len(table.rows)
+    ]
+    # Blanks divide dates and titles too, so that any other delimiter comes first.
+    if any(table.is_regular and table.delimiter != BLANKS for table in wide):
+        wide = [table for table in wide if table.delimiter != BLANKS]
+    timed = [
+        table
+        for table in wide
+        if _time_share(sample, table, positions["time"], has_names=False) > 0.5
+        or _time_share(sample, table, positions["time"], has_names=True) > 0.5
+    ]
+    for tables in (timed, wide, sample.tables):
+        if found := best_table(tables):
+            return found
+    return (timed or wide or [_by_comma(sample)])[0]
+
+
+def _times(table: Table, position: int, has_names: bool) -> list[str]:
+    rows = table.rows[1:] if has_names else table.rows
+    return [row[position] for row in rows if len(row) > position]
+
+
+def _time_share(sample: Sample, table: Table, position: int, has_names: bool) -> float:
+    options = sample.options
+    parse = make_time_parser(options.time_unit or "auto", options.time_format)
+    times = _times(table, position, has_names)
+    return readable_share(times, parse) if times else 0.0
+
+
+def _begins_with_names(sample: Sample, table: Table, position: int) -> bool:
+    """Whether the first line has a word where the others have a time."""
+    first = _times(table, position, has_names=False)[:1]
+    is_word = bool(first) and not any(map(str.isdigit, first[0])) and first[0] != ""
+    return is_word and _time_share(sample, table, position, has_names=True) > 0.5
