@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from beam_jobs.logs.bad_records import bad_record_entry
-from beam_jobs.logs.files import MAX_LINE_BYTES, InputError, read_lines
+from beam_jobs.logs.files import MAX_LINE_BYTES, InputError
 from beam_jobs.logs.interactions import BadRecord, Interaction
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.parsers import LineParser, make_parser
+from beam_jobs.logs.reading import read_records
 from beam_jobs.logs.selection import Selection
 from beam_jobs.records import to_action_line
 from beam_jobs.storage.files import new_file
@@ -94,15 +95,12 @@ class LogReader:
         line_format = self._file.line_format
         parse = make_parser(line_format, self._selection.min_rating is not None)
         try:
-            lines = read_lines(self._file.path, line_format.fields)
-            for number, line in enumerate(lines, start=1):
-                if not line.strip() or (number == 1 and line_format.has_header):
-                    continue
+            for _, number, line in read_records(self._file.path, line_format):
                 self._counts["lines"] += 1
                 try:
                     interactions = _parse_bounded(parse, line)
                 except BadRecord as bad:
-                    self._set_aside(stack, number, line, bad)
+                    self._set_aside(stack, number or 0, line, bad)
                 else:
                     yield from interactions
         except InputError as error:

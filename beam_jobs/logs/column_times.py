@@ -35,7 +35,7 @@ def check_column_of_times(sample: Sample, line_format: LineFormat) -> None:
     else:
         table = make_table(sample.lines, line_format.delimiter, line_format.quotes)
         place = _column_name(table, line_format)
-        values = _column_values(table, line_format)
+        values = list(table.column(line_format.time, line_format.has_header))
     doubt = (unread_form(values) or doubt_times(values, time_of)) if values else None
     if doubt is None:
         return
@@ -62,11 +62,6 @@ def _column_name(table: Table, line_format: LineFormat) -> str:
     if line_format.has_header and len(table.rows[0]) > line_format.time:
         name += f" ({table.rows[0][line_format.time].strip()})"
     return name
-
-
-def _column_values(table: Table, line_format: LineFormat) -> list[Value]:
-    rows = table.rows[1:] if line_format.has_header else table.rows
-    return [row[line_format.time] for row in rows if len(row) > line_format.time]
 
 
 def _another_column(table: Table, line_format: LineFormat) -> str | None:

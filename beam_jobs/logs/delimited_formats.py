@@ -36,6 +36,11 @@ def _is_rated(columns: Sequence[str]) -> bool:
     return len(columns) == 4 and is_number(columns[2]) and is_number(columns[3])
 
 
+def _has_names(table: Table) -> bool:
+    """Whether the first row names the columns of ratings."""
+    return not _is_rated(table.rows[0]) and has_header(table)
+
+
 def _with_options(line_format: LineFormat, sample: Sample, table: Table) -> LineFormat:
     options = sample.options
     return line_format._replace(
@@ -53,17 +58,26 @@ def fits_amazon_csv(sample: Sample) -> list[Fit]:
             return [fit]
         if table.delimiter != ",":
             continue
-        has_names = not _is_rated(table.rows[0]) and has_header(table)
+        has_names = _has_names(table)
+        rows = table.rows[has_names:]
         for item, line_format, order in (
             (1, AMAZON_CSV_2014, "user,item,rating,time as of 2014"),
             (0, AMAZON_CSV_2018, "item,user,rating,time as of 2018"),
         ):
-            sound = sum(_asin_column(row) == item for row in table.rows)
-            if sound > 0.5 * len(table.rows):
+            sound = sum(_asin_column(row) == item for row in rows)
+            if sound > 0.5 * len(rows) and _agrees(table, has_names, item):
                 line_format = line_format._replace(has_header=has_names)
                 found = _with_options(line_format, sample, table)
                 fits.append(Fit(found, f"CSV of {order}"))
     return fits
+
+
+def _agrees(table: Table, has_names: bool, item: int) -> bool:
+    """Whether the names of columns, where there are any, are of Amazon's ratings."""
+    names = table.rows[0] if has_names else []
+    return find_role(names, "time") in (3, None) and (
+        find_role(names, "item") in (item, None)
+    )
 
 
 def _asin_column(columns: Sequence[str]) -> int | None:
@@ -112,8 +126,9 @@ def fits_movielens(sample: Sample) -> list[Fit]:
 
 
 def _is_movielens(sample: Sample, table: Table) -> bool:
-    rows = list(filter(_is_rated, table.rows))
-    if len(rows) <= 0.5 * len(table.rows) or is_typed_header(table.rows[0]):
+    below_header = table.rows[_has_names(table) :]
+    rows = list(filter(_is_rated, below_header))
+    if len(rows) <= 0.5 * len(below_header) or is_typed_header(table.rows[0]):
         return False
     if sample.options.format == "auto" and not _has_ratings(table, rows):
         return False
@@ -127,14 +142,14 @@ def _is_movielens(sample: Sample, table: Table) -> bool:
 
 def _has_ratings(table: Table, rows: Sequence[Sequence[str]]) -> bool:
     """Whether the third column is a rating, by its name if there is one."""
-    if not _is_rated(table.rows[0]) and has_header(table):
+    if _has_names(table):
         return find_role(table.rows[0], "rating") == 2
     small = sum(abs(float(row[2])) <= _MOST_OF_A_RATING for row in rows)
     return small > 0.5 * len(rows)
 
 
 def _movielens(sample: Sample, table: Table) -> Fit:
-    has_names = not _is_rated(table.rows[0]) and has_header(table)
+    has_names = _has_names(table)
     line_format = LineFormat(
         "movielens", "delimited", table.delimiter, has_header=has_names
     )

@@ -154,20 +154,15 @@ def _table_of_positions(sample: Sample, positions: Mapping[str, int]) -> Table:
     return (timed or wide or [_by_comma(sample)])[0]
 
 
-def _times(table: Table, position: int, has_names: bool) -> list[str]:
-    rows = table.rows[1:] if has_names else table.rows
-    return [row[position] for row in rows if len(row) > position]
-
-
 def _time_share(sample: Sample, table: Table, position: int, has_names: bool) -> float:
     options = sample.options
     parse = make_time_parser(options.time_unit or "auto", options.time_format)
-    times = _times(table, position, has_names)
+    times = table.column(position, has_names)
     return readable_share(times, parse) if times else 0.0
 
 
 def _begins_with_names(sample: Sample, table: Table, position: int) -> bool:
     """Whether the first line has a word where the others have a time."""
-    first = _times(table, position, has_names=False)[:1]
+    first = table.rows[0][position : position + 1]
     is_word = bool(first) and not any(map(str.isdigit, first[0])) and first[0] != ""
     return is_word and _time_share(sample, table, position, has_names=True) > 0.5

@@ -75,8 +75,9 @@ def _without_blanks(path: str, line_format: LineFormat) -> str:
     source = "gunzip -c" if line_format.container == "gzip" else "cat"
     both = (line_format.user + 1, line_format.item + 1)
     program = "; ".join(f'gsub(/ /, "_", ${column})' for column in both)
+    below_header = "NR > 1 " if line_format.has_header else ""
     return (
         f"{rule}: name a column of ids by `--columns`, or replace them by `{source} "
         f"{shlex.quote(path)} | awk -F {delimiter} -v OFS={divided} "
-        f"'{{{program}}} 1' > {shlex.quote(path + '.ids')}`"
+        f"'{below_header}{{{program}}} 1' > {shlex.quote(path + '.ids')}`"
     )

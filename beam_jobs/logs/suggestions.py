@@ -58,14 +58,10 @@ def time_columns(table: Table) -> dict[int, list[str]]:
     """The columns that may be times, and the flags by which each is read."""
     found = {}
     for position in range(table.width):
-        values = table.column(position) if has_header(table) else _all(table, position)
+        values = table.column(position, has_header(table))
         if flags := time_flags([value for value in values if value]):
             found[position] = flags
     return found
-
-
-def _all(table: Table, position: int) -> list[str]:
-    return [row[position] for row in table.rows if len(row) > position]
 
 
 def csv_flags(table: Table) -> str | None:
@@ -93,7 +89,8 @@ def _positions(
     """User, item and time: by name, else the first columns that may be ids."""
     if not times or table.width < len(_ROLES):
         return None
-    empty = [p for p in range(table.width) if _is_mostly_missing(table.column(p))]
+    columns = [table.column(p, bool(names)) for p in range(table.width)]
+    empty = [p for p, values in enumerate(columns) if _is_mostly_missing(values)]
     time = find_role(names, "time", set(range(table.width)) - set(times))
     found = {"time": times[0] if time is None else time}
     for role in ("user", "item"):
@@ -102,7 +99,7 @@ def _positions(
             taken = {*found.values(), *times, *empty}
             taken.add(find_role(names, "item" if role == "user" else "user") or -1)
             left = [p for p in range(table.width) if p not in taken]
-            ids = [p for p in left if not _are_decimals(table.column(p))]
+            ids = [p for p in left if not _are_decimals(columns[p])]
             if not left:
                 return None
             position = (ids or left)[0]

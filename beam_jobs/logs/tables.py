@@ -41,9 +41,10 @@ class Table(NamedTuple):
         """Whether most rows have the same number of columns, and more than one."""
         return self.width > 1 and self.share > 0.5
 
-    def column(self, position: int) -> list[str]:
-        """The values of a column below the first row, as far as rows have it."""
-        return [row[position] for row in self.rows[1:] if len(row) > position]
+    def column(self, position: int, below_header: bool) -> list[str]:
+        """The values of a column, as far as rows have it."""
+        rows = self.rows[1:] if below_header else self.rows
+        return [row[position] for row in rows if len(row) > position]
 
 
 def find_tables(

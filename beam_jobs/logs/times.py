@@ -24,7 +24,7 @@ ISO_8601 = "iso8601"
 RFC_2822 = "rfc2822"
 
 _KNOWN_TIMES = 1 << 16
-_PROBE = datetime(2011, 11, 12, 13, 14, 15)
+_PROBE = datetime(2011, 11, 12, 13, 14, 15, tzinfo=UTC)
 _IS_RFC_2822 = re.compile(
     r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)? "
     r"(?:[+-]\d{4}|[A-Z]{1,4})(?: \(\w+\))?"

@@ -109,7 +109,7 @@ TODAY = reviews(1)
                 "unixReviewTime (seconds)",
                 "time 1390086400000 is, in seconds, beyond the year 2100; in "
                 "milliseconds it is 2014-01-18",
-                "`--columns`, which take seconds, milliseconds and dates",
+                "give `--time_unit s|ms|us|ns`",
             ],
             id="milliseconds for seconds",
         ),
@@ -125,7 +125,11 @@ TODAY = reviews(1)
         pytest.param(
             as_csv([(u, i, t * 10**6) for u, i, t in TODAY]),
             [*COLUMNS, "user=0,item=1,time=2"],
-            ["time is 1390086400000000; in microseconds it is 2014-01-18"],
+            [
+                "the times of column 2, such as 1390086400000000, ",
+                "are too large for seconds; in us the first is 2014-01-18: give "
+                "`--time_unit us`",
+            ],
             id="microseconds",
         ),
         pytest.param(
@@ -240,7 +244,7 @@ def test_a_broken_log_stops_the_job(
         ),
         pytest.param(
             b"u1 \nu2 \nu3 \n",
-            ["fits none of the formats", "First line: 'u1 "],
+            ["none of its first 3 lines can be read", "a user without items"],
             id="empty lists only",
         ),
     ],
@@ -250,7 +254,7 @@ def test_users_without_items_stop_the_job(
 ) -> None:
     log = tmp_path / "log"
     log.write_bytes(content)
-    assert run(tmp_path / "out", log) == 1
+    assert run(tmp_path / "out", log, "--format=sequences") == 1
     said = capsys.readouterr().err.splitlines()[-1]
     for text in words:
         assert text in said

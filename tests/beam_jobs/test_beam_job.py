@@ -225,7 +225,7 @@ def test_formats_may_be_mixed_and_are_reported(tmp_path, capfdbinary, no_tfdv):
     lines = [f"{user}::{item}::5::{time}\n" for user, item, time in REVIEWS[8:]]
     (tmp_path / "two.dat").write_text("".join(lines))
     (tmp_path / "empty").touch()
-    assert prepare(tmp_path / "out", tmp_path / "*", k_core=2) == 0
+    assert prepare(tmp_path / "out", tmp_path / "*", k_core=2, time_unit="s") == 0
     said = capfdbinary.readouterr().err.decode()
     assert "one.json: amazon (JSON lines" in said
     assert "two.dat: movielens (user, item, rating, time divided by '::')" in said
@@ -288,14 +288,18 @@ def test_too_many_bad_lines_stop_the_job(tmp_path, capfdbinary, no_tfdv):
     [
         (b"", {}, "the input files hold no lines"),
         (b"u a b\nv a\n", {}, "the 5-core of 3 actions of 2 users is empty"),
-        (b"1::2::3::4\n", {"since": "2001-01-01"}, "no action is left of 1 lines"),
-        (b"u a b\n", {"since": "2001-01-01"}, "need times and ratings"),
-        (b"u a b\n", {"min_rating": "3"}, "need times and ratings"),
-        (b"u a b\nu c\n", {"k_core": 1}, "user 'u' has more than one line"),
+        (
+            b"1::2::3::900000000\n",
+            {"since": "2001-01-01"},
+            "no action is left of 1 lines",
+        ),
+        (b"u a b\nv a\n", {"since": "2001-01-01"}, "need times and ratings"),
+        (b"u a b\nv a\n", {"min_rating": "3"}, "need times and ratings"),
+        (b"u a b\nu c\n", {"format": "sequences"}, "user 'u' has more than one line"),
         (gzip.compress(b"u a b\n" * 99, mtime=0)[:-4], {}, "is a damaged gzip file"),
         (b"a,b\nc,d\n", {}, "fits none of the formats"),
         (
-            b"u,i,t\nu1,i1,5\n",
+            b"u,i,t\nu1,i1,1600000000\n",
             {"format": "csv", "columns": "user=u,item=i,time=t", "min_rating": 1},
             "--min_rating needs ratings",
         ),
@@ -316,7 +320,7 @@ def test_logs_without_a_dataset(
 def test_a_glob_without_match_and_mixed_sequences(tmp_path, capfdbinary):
     assert prepare(tmp_path / "out", tmp_path / "none*") == 1
     assert b"`--input` matches no file" in capfdbinary.readouterr().err
-    (tmp_path / "a").write_text("u a b\n")
+    (tmp_path / "a").write_text("u a b\nv a\n")
     write_log(tmp_path / "b", REVIEWS)
     assert prepare(tmp_path / "out", tmp_path / "?") == 1
     assert b"cannot be joined with other logs" in capfdbinary.readouterr().err

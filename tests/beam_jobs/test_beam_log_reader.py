@@ -117,7 +117,8 @@ def test_min_rating(tmp_path):
 
 
 def test_a_damaged_file_is_reported_not_raised(tmp_path):
-    _, summary = read(tmp_path, gzip.compress(b"1::2::3::4\n" * 1000)[:-9])
+    packed = MOVIELENS._replace(container="gzip")
+    _, summary = read(tmp_path, gzip.compress(b"1::2::3::4\n" * 1000)[:-9], packed)
     assert "log is a damaged gzip file" in summary.error
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_named(
 ) -> None:
     log = tmp_path / "log.parquet"
     if content is None:
-        write_table(log, customer=[1], sku=[2], at=[3])
+        write_table(log, customer=[1], sku=[2], at=[1_600_000_000])
     else:
         log.write_bytes(content)
     assert prepare(tmp_path / "out", log, *flags) == 1
