@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, cast
@@ -71,17 +72,14 @@ def read_records(
         if line_format.container == "parquet":
             yield from _rows(raw, line_format.fields)
             return
-        if line_format.is_splittable:
-            records = _lines_from(raw, line_format, start)
-        else:
+        if not line_format.is_splittable:
             stop = None
-            records = _lines(unpacked(raw, line_format.container), line_format)
+        stream = unpacked(raw, line_format.container)
         if line_format.is_multiline:
-            records = _joined_lines(path, records, line_format.delimiter)
-        records = _filled(records, line_format, start, stop)
-        if line_format.shape == "delimited" and line_format.quotes == "inline":
-            records = _checked_quotes(path, records, line_format.delimiter)
-        yield from records
+            records = _joined_lines(path, _lines(stream, line_format), line_format)
+        else:
+            records = _lines_from(stream, line_format, start)
+        yield from _chosen(path, records, line_format, start, stop)
 
 
 @contextlib.contextmanager
@@ -134,17 +132,19 @@ def _lines(
         pieces = _pieces_by_carriage_return(stream)
     else:
         pieces = _pieces_by_line_feed(stream)
-    limit = files.MAX_LINE_BYTES
+    limit = files.MAX_LINE_BYTES + 1
+    step = 0 if number is None else 1
+    line_number = number or 0
+    new = tuple.__new__  # a Record, in half the time
     for piece, num_bytes in pieces:
         content = piece.rstrip(b"\r\n")
         begin = offset
         if offset == 0 and content.startswith(BYTE_ORDER_MARK):
             begin = len(BYTE_ORDER_MARK)
             content = content[begin:]
-        yield Record(begin, number, content[: limit + 1])
+        yield new(Record, (begin, number and line_number, content[:limit]))
         offset += num_bytes
-        if number is not None:
-            number += 1
+        line_number += step
 
 
 def _pieces_by_line_feed(stream: io.BufferedReader) -> Iterator[tuple[bytes, int]]:
@@ -187,35 +187,39 @@ def _pieces_by_carriage_return(
         yield rest, len(rest) + cut_bytes
 
 
-def _filled(
-    records: Iterator[Record], line_format: LineFormat, start: int, stop: int | None
+def _chosen(
+    path: str,
+    records: Iterator[Record],
+    line_format: LineFormat,
+    start: int,
+    stop: int | None,
 ) -> Iterator[Record]:
     """The records of a range, without the header and blank lines."""
     is_header = line_format.has_header and start <= _HEAD_BYTES
-    blanks = None
+    is_inline = line_format.shape == "delimited" and line_format.quotes == "inline"
+    blanks = b" \t\v\f\r\n"
     if line_format.shape == "delimited" and line_format.delimiter != BLANKS:
         # Spreadsheets fill the rows below a table with delimiters.
-        blanks = b" \t\v\f\r\n" + line_format.delimiter.encode()
+        blanks += line_format.delimiter.encode()
+    end = math.inf if stop is None else stop
     for record in records:
-        if stop is not None and record.offset >= stop:
+        offset, _, content = record
+        if offset >= end:
             return
-        if not record.content.strip(blanks):
+        if not content or (content[0] in blanks and not content.strip(blanks)):
             continue
         if is_header:
             is_header = False
-        elif record.offset >= start:
+        elif offset >= start:
+            if is_inline and b'"' in content:
+                _check_quotes(path, record, line_format.delimiter)
             yield record
 
 
-def _checked_quotes(
-    path: str, records: Iterator[Record], delimiter: str
-) -> Iterator[Record]:
-    for record in records:
-        content = record.content
-        is_whole = len(content) <= files.MAX_LINE_BYTES
-        if b'"' in content and is_whole and _ends_inside(content, delimiter):
-            raise UnclosedQuote(_unclosed(path, record, "its line"))
-        yield record
+def _check_quotes(path: str, record: Record, delimiter: str) -> None:
+    is_whole = len(record.content) <= files.MAX_LINE_BYTES
+    if is_whole and _ends_inside(record.content, delimiter):
+        raise UnclosedQuote(_unclosed(path, record, "its line"))
 
 
 def _ends_inside(content: bytes, delimiter: str) -> bool:
@@ -223,9 +227,10 @@ def _ends_inside(content: bytes, delimiter: str) -> bool:
 
 
 def _joined_lines(
-    path: str, lines: Iterator[Record], delimiter: str
+    path: str, lines: Iterator[Record], line_format: LineFormat
 ) -> Iterator[Record]:
     """Records of one or more lines, as the quotes of their fields say."""
+    delimiter = line_format.delimiter
     for line in lines:
         is_open = b'"' in line.content and _ends_inside(line.content, delimiter)
         yield _joined(path, line, lines, delimiter) if is_open else line
