@@ -140,6 +140,15 @@ def _time(text: str) -> int:
         ) from None
 
 
+def _output(text: str) -> Path:
+    if any(sign in text for sign in "*?["):
+        raise argparse.ArgumentTypeError(
+            "must hold none of *, ? and [, which Beam takes for a pattern; write to "
+            f"another folder and rename it. Received: {text!r}"
+        )
+    return as_path(text)
+
+
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m beam_jobs.prepare_dataset",
@@ -161,7 +170,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add(
         "--output",
         required=True,
-        type=as_path,
+        type=_output,
         metavar="DIR",
         help="must not exist yet; as all paths here, local, gs://... or s3://...",
     )

@@ -8,7 +8,10 @@ from beam_jobs.logs.files import InputError
 from beam_jobs.logs.json_parsers import make_json_time_parser
 from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.sample import Sample
-from beam_jobs.logs.suggestions import csv_flags, time_columns
+from beam_jobs.logs.suggestions import (
+    csv_flags,
+    time_columns,
+)
 from beam_jobs.logs.tables import Table, make_table
 from beam_jobs.logs.time_checks import doubt_times, shown_values, unread_form
 from beam_jobs.logs.time_kinds import Value

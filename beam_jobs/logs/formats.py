@@ -24,9 +24,15 @@ from beam_jobs.logs.json_formats import (
 )
 from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.named_columns import fits_named_csv, named_csv
-from beam_jobs.logs.refusals import no_amazon_log, no_format, no_movielens_log
+from beam_jobs.logs.refusals import (
+    advice_for_table,
+    no_amazon_log,
+    no_format,
+    no_movielens_log,
+)
 from beam_jobs.logs.sample import Fit, Sample, read_sample
 from beam_jobs.logs.sequence_checks import doubt_sequences, header_words
+from beam_jobs.logs.suggestions import best_table, holds_lists
 
 __all__ = ["AMAZON_JSON", "SEQUENCES", "Fit", "decide_format"]
 
@@ -96,13 +102,17 @@ def _movielens(sample: Sample) -> Fit:
 
 
 def _sequences(sample: Sample) -> Fit:
-    words = header_words(sample.lines[0].split())
-    if words:
+    first = sample.lines[0].split()
+    words = header_words(first)
+    if first[:1] == words[:1]:
         raise InputError(
             f"{sample.path}: the first line has words of a header, {' '.join(words)}. "
             "Each line of `sequences` is a user and items: take a header out by `tail "
             "-n +2`, or read columns by `--format csv --columns ...`"
         )
+    table = best_table(sample.tables)
+    if table is not None and holds_lists(table):
+        raise InputError(f"{sample.path}: {advice_for_table(sample, table)}")
     return Fit(SEQUENCES, "a user and items divided by blanks")
 
 

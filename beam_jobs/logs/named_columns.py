@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.logs.column_names import untyped
+from beam_jobs.logs.conversions import below_command, join_command
 from beam_jobs.logs.delimited_formats import is_number
 from beam_jobs.logs.files import InputError
 from beam_jobs.logs.flags import delimiter_name
 from beam_jobs.logs.format_options import Columns
 from beam_jobs.logs.line_format import BLANKS, LineFormat
 from beam_jobs.logs.sample import Fit, Sample
-from beam_jobs.logs.suggestions import best_table
+from beam_jobs.logs.suggestions import (
+    best_table,
+    clock_beside,
+)
 from beam_jobs.logs.tables import Table
 from beam_jobs.logs.time_kinds import readable_share
 from beam_jobs.logs.times import make_time_parser
@@ -35,9 +39,19 @@ def named_csv(sample: Sample) -> Fit:
         positions = {role: int(value) for role, value in columns.items()}
         table = _table_of_positions(sample, positions)
         has_names = _begins_with_names(sample, table, positions["time"])
+        if table.delimiter == BLANKS and clock_beside(table, positions["time"]):
+            raise InputError(_divided_times(sample, table, positions["time"]))
         return _fit(sample, table, positions, None, has_names)
     table, positions = _table_of_names(sample, columns)
     return _fit(sample, table, positions, len(table.rows[0]), True)
+
+
+def _divided_times(sample: Sample, table: Table, position: int) -> str:
+    date, clock = table.rows[-1][position : position + 2]
+    return (
+        f"{sample.path}: blanks divide the columns and the times, such as {date} "
+        f"{clock}: join them by `{join_command(sample)}`"
+    )
 
 
 def fits_named_csv(sample: Sample) -> list[Fit]:
@@ -114,10 +128,24 @@ def _without_column(sample: Sample, table: Table, columns: Columns) -> str:
     )
     number = "more than one" if name in header else "no"
     shown = table.delimiter.join(header)[:200] or sample.lines[0][:200]
+    if below := _header_below(sample, columns):
+        return (
+            f"{sample.path} has its header in line {below} of those that are filled: "
+            f"take the lines before it out by `{below_command(sample, below)}`"
+        )
     return (
         f"{sample.path} has {number} column {name!r}, named as {role} by `--columns` "
         f"{columns_as_flag(columns)}. Its header: {shown}{_headless(sample, header)}"
     )
+
+
+def _header_below(sample: Sample, columns: Columns) -> int | None:
+    """The number of the line that has the names, if it is not the first."""
+    for table in sample.tables:
+        for number, row in enumerate(table.rows, start=1):
+            if all(_find(row, name) is not None for name in columns.values()):
+                return number
+    return None
 
 
 def _headless(sample: Sample, header: Sequence[str]) -> str:

@@ -77,9 +77,9 @@ class DelimitedParser:
         columns = self._columns(decoded(line))
         user, item, time = columns[form.user], columns[form.item], columns[form.time]
         if not is_plain_id(user) or user in self._missing:
-            user = self._check_id(user, "user")
+            user = self._check_id(_stripped(user), "user")
         if not is_plain_id(item) or item in self._missing:
-            item = self._check_id(item, "item")
+            item = self._check_id(_stripped(item), "item")
         rating = form.rating
         return [
             Interaction(
@@ -112,6 +112,11 @@ class DelimitedParser:
             if seconds < _END_OF_TIME_S:
                 return seconds * 1000
         return self._time_of(text)
+
+
+def _stripped(text: str) -> str:
+    """An id without the blanks around it; a quote behind a blank encloses nothing."""
+    return text if QUOTE in text else text.strip(" ")
 
 
 def _rating(text: str) -> float:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import shlex
 
+from beam_jobs.logs.conversions import (
+    join_command,
+    lists_command,
+    sequences_command,
+)
 from beam_jobs.logs.format_options import FORMATS
 from beam_jobs.logs.line_format import BLANKS
 from beam_jobs.logs.sample import Sample
 from beam_jobs.logs.sequence_checks import doubt_sequences
 from beam_jobs.logs.suggestions import (
     best_table,
+    clock_beside,
     csv_flags,
     describe_table,
     has_header,
+    has_ids,
+    holds_lists,
     json_flags,
-    sequences_command,
+    time_columns,
 )
 from beam_jobs.logs.tables import Table
 
@@ -54,9 +62,16 @@ def _seen(sample: Sample) -> str:
     seen = f"It has {describe_table(table)}. {first}. "
     if table.delimiter in (BLANKS, "\t"):
         seen += f"Not taken for sequences: {doubt}. "
-        if table.width > 2 and not has_header(table) and not csv_flags(table):
+        if _may_be_sequences(sample, table):
             seen += f"{_IF_SEQUENCES}. "
     return seen + advice_for_table(sample, table)
+
+
+def _may_be_sequences(sample: Sample, table: Table) -> bool:
+    """Whether nothing but a lack of evidence speaks against sequences."""
+    users = {row[0] for row in table.rows if row}
+    is_table = has_header(table) or csv_flags(table) is not None
+    return table.width > 2 and not is_table and len(users) == len(table.rows)
 
 
 def advice_for_table(sample: Sample, table: Table) -> str:
@@ -64,9 +79,19 @@ def advice_for_table(sample: Sample, table: Table) -> str:
     flags = csv_flags(table)
     if flags:
         return f"If those are its user, item and time, give `{flags}`"
-    if table.width < 2:
+    if any(clock_beside(table, position) for position in time_columns(table)):
+        return (
+            "Blanks divide its columns and its times: join dates and times of the day "
+            f"by `{join_command(sample)}`"
+        )
+    if holds_lists(table):
+        return (
+            f"Where each line is a user and a list of items, divide them by blanks by "
+            f"`{lists_command(sample)}` and give `--format sequences`"
+        )
+    if table.width < 2 or not has_ids(table):
         return "Name its columns by `--format csv --columns user=...,item=...,time=...`"
-    command = sequences_command(sample.path, table, sample.container.kind)
+    command = sequences_command(sample, table)
     return (
         "None of its columns is a time. Where its lines are in the order of time, make "
         f"sequences of them by `{command}` and give `--format sequences`; where a "
@@ -103,7 +128,7 @@ def no_json_lines(sample: Sample) -> str | None:
             "Its JSON objects have several lines; a log has one object a line: convert "
             f"it by `{source} -c .{argument} > {output}`"
         )
-    if first.startswith("{'") and not sample.is_json:
+    if first.startswith(("{'", "{u'")) and not sample.is_json:
         return (
             "Its lines are Python's dicts, with single quotes, and no JSON: convert it "
             "by `python3 -c 'import ast, json, sys; [print(json.dumps("

@@ -138,6 +138,8 @@ def _doubt_prose(rows: Sequence[Sequence[str]]) -> str | None:
 
 def _is_word(text: str) -> bool:
     """Whether a text is a word; ids of letters alone have capitals within."""
+    if text.lower() == text.upper():  # a script without capitals
+        return len(text) > 1 and text.isalpha()
     is_written = text.islower() or text.istitle() or text.isupper()
     return len(text) > 2 and text.isalpha() and is_written
 

@@ -10,10 +10,12 @@ from beam_jobs.logs.column_names import find_role
 from beam_jobs.logs.flags import delimiter_name
 from beam_jobs.logs.line_format import BLANKS
 from beam_jobs.logs.tables import Table
-from beam_jobs.logs.time_kinds import time_flags
+from beam_jobs.logs.time_kinds import MOST, time_flags
 
 _ROLES = ("user", "item", "time")
 _MISSING = ("", "na", "nan", "null", "none", "\\n")
+_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?Z?")
+_LIST = re.compile(r"\[?[^,;|]+(?:[,;|][^,;|]+)+\]?")
 _DECIMAL = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?")
 
 
@@ -64,6 +66,13 @@ def time_columns(table: Table) -> dict[int, list[str]]:
     return found
 
 
+def clock_beside(table: Table, position: int) -> bool:
+    """Whether the column behind one of dates has times of the day."""
+    values = table.column(position + 1, has_header(table))
+    clocks = sum(bool(_CLOCK.fullmatch(value)) for value in values)
+    return bool(values) and clocks > 0.5 * len(values)
+
+
 def csv_flags(table: Table) -> str | None:
     """The flags that read a table; None where no column is a time.
 
@@ -73,6 +82,8 @@ def csv_flags(table: Table) -> str | None:
     times = time_columns(table)
     positions = _positions(table, names, list(times))
     if positions is None:
+        return None
+    if table.delimiter == BLANKS and clock_beside(table, positions["time"]):
         return None
     flags = ["--format csv"]
     if table.delimiter != ",":
@@ -151,26 +162,14 @@ def json_flags(records: Sequence[Mapping[str, object]]) -> str | None:
     return f"{flags} {times[name_of_time][0]}".strip()
 
 
-def sequences_command(path: str, table: Table, container: str) -> str:
-    """The command that makes a log of sequences of pairs in the order of their time."""
-    names = table.rows[0] if has_header(table) else []
-    user = find_role(names, "user") or 0
-    item = find_role(names, "item")
-    item = int(user == 0) if item is None else item
-    unpack = "gunzip -c" if container == "gzip" else "cat"
-    source = f"{unpack} {shlex.quote(path)} | tr -s '\\r' '\\n' | "
-    if names:
-        source += "tail -n +2 | "
-    if table.quotes == "multiline":
-        source += "tr -d '\"' | "
-    divided = "" if table.delimiter == BLANKS else f"-F {_awk(table.delimiter)} "
-    program = (
-        f'{{s[${user + 1}] = s[${user + 1}] " " ${item + 1}}} '
-        "END {for (user in s) print user s[user]}"
-    )
-    output = shlex.quote(path + ".sequences")
-    return f"{source}awk {divided}'{program}' > {output}"
+def holds_lists(table: Table) -> bool:
+    """Whether a table is of users and lists of items, divided by commas or the like."""
+    lists = [bool(_LIST.fullmatch(row[1])) for row in table.rows if len(row) == 2]
+    return table.width == 2 and sum(lists) > 0.5 * len(table.rows)
 
 
-def _awk(delimiter: str) -> str:
-    return {"\t": "'\\t'", "|": "'[|]'"}.get(delimiter, f"'{delimiter}'")
+def has_ids(table: Table) -> bool:
+    """Whether most cells of the first two columns can be ids."""
+    cells = [cell for row in table.rows for cell in row[:2]]
+    ids = sum(" " not in cell.strip() and bool(cell) for cell in cells)
+    return ids > MOST * len(cells)

@@ -190,9 +190,7 @@ def _meaning(numbers: Sequence[float]) -> str:
     if PLAUSIBLE_FROM_S <= least * _DAY_S and most * _DAY_S < PLAUSIBLE_TO_S:
         return ": they may be days since 1970, which must be converted"
     if 34_000 <= least and most < 52_000:
-        return (
-            ": they may be days of a spreadsheet, since 1900, which must be converted"
-        )
+        return ": they may be days since 1900, of a spreadsheet; save them as dates"
     return ": a clock that begins with each session or log?"
 
 

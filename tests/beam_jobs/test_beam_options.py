@@ -69,6 +69,7 @@ def test_delimiters(text, delimiter):
         (["--time_format", "%H:%M"], "must be iso8601, rfc2822 or a pattern"),
         (["--time_format", "iso"], "Received: 'iso'"),
         (["--time_format=%Y%m%d", "--time_unit=s"], "nothing with --time_format"),
+        (["--output", "a[1]/out"], "--output: must hold none of *, ? and ["),
         (["--k_core", "0"], "--k_core: must be 1 or more. Received: '0'"),
         (["--max_bad_share", "2"], "--max_bad_share: must be from 0 to 1"),
         (["--since", "yesterday"], "--since: must be an ISO date"),
