@@ -8,7 +8,9 @@ Not reproduced: the softmax over the batch's items in Eq. 6 (all items are the
 negatives); scores by dot product over sqrt D (`score=dot` has them; by default the
 cosine, as `sasrec`); negatives of the sequence-to-sequence loss exclude other prefixes
 of the same user, since here every prefix is a sample. A sequence's last target alone is
-learned (the paper's samples, a user and a time, are prefixes too).
+learned (the paper's samples, a user and a time, are prefixes too). Attention has two
+heads by default (one). `dssrec_beauty` weighs the sequence-to-sequence loss 0.1, not 1
+as the paper and this class do.
 """
 
 from __future__ import annotations
