@@ -278,18 +278,26 @@ def sweeps(groups: Sequence[Group], published: Mapping[float, float]) -> list[Bl
     """Fig. 5 and the weights' figure: HR@5 and NDCG@20 over one setting at a time."""
     blocks: list[Block] = []
     for setting in SWEPT:
-        swept = [g for g in groups if g.variant.startswith(f"{setting}=")]
+        names = (f"{setting}=", f"{_SHORT}_{setting}=")
+        swept = [g for g in groups if g.variant.startswith(names)]
         swept.sort(key=lambda group: group.settings[setting])
         if not swept:
             continue
-        points = _points(swept, setting, lambda group: group.mean("HR@5"))
-        series = {"HR@5, ours": points}
+        series: dict[str, list[tuple[str, float]]] = {}
+        labels = ("HR@5, ours", f"HR@5, {_IN_SHORT}")
+        for name, label in zip(names, labels, strict=True):
+            chosen = [g for g in swept if g.variant.startswith(name)]
+            points = _points(chosen, setting, lambda group: group.mean("HR@5"))
+            series |= {label: points} if points else {}
         if setting == "num_intents":
             series["HR@5, published"] = [(f"{k:g}", v) for k, v in published.items()]
-        header = [setting, "seeds", *METRICS, "tail/NDCG@20"]
+        header = [setting, "epochs", "seeds", *METRICS, "tail/NDCG@20"]
         rows = [
-            [f"{g.settings[setting]:g}", str(len(g.entries))]
-            + [spread(g.values(name)) for name in header[2:]]
+            [
+                *(f"{g.settings[setting]:g}", spread(g.numbers("epochs"), 0)),
+                str(len(g.entries)),
+                *(spread(g.values(name)) for name in header[3:]),
+            ]
             for g in swept
         ]
         title = f"HR@5 over {setting}, test"

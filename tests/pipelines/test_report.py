@@ -191,19 +191,23 @@ def test_sweeps_are_drawn_in_order(written):
         entry(settings={"num_intents": k}, variant=f"num_intents={k}", level=level)
         for k, level in sizes.items()
     ]
-    markdown, page = written(*lines)
+    short = {"num_intents": 32, "epochs": 8}
+    short_run = entry(settings=short, variant="short_num_intents=32", epochs=8)
+    markdown, page = written(*lines, short_run)
     table = rows(markdown, "Number of prototypes and weights of the terms")
-    assert [row[:3] for row in table[1:]] == [
-        ["32", "1", "0.0600"],
-        ["128", "1", "0.0800"],
-        ["512", "1", "0.0500"],
+    assert [row[:4] for row in table[1:]] == [
+        ["32", "11", "1", "0.0600"],
+        ["32", "8", "1", "0.0500"],
+        ["128", "11", "1", "0.0800"],
+        ["512", "11", "1", "0.0500"],
     ]
     plot = page[page.index('aria-label="HR@5 over num_intents') :].split("</svg>")[0]
     ours = re.search(r'<polyline points="([^"]*)"', plot).group(1)
     heights = [float(point.split(",")[1]) for point in ours.split()]
     # Down is larger in a drawing.
     assert heights[1] < heights[0] < heights[2]
-    assert plot.count("<circle") == 3 + 5  # the paper's five beside
+    # The run over 8 epochs in a line of its own, and the paper's five beside.
+    assert plot.count("<circle") == 3 + 1 + 5
 
 
 def test_models_are_compared_over_seeds_and_users(written, tmp_path):
