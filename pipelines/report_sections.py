@@ -132,12 +132,16 @@ _SASREC = ("SASRec", "sasrec", MAIN)
 _CONTROL = ("SASRec with view targets", "s4rec", "control_views")
 _NO_VIEWS = ("S4Rec without view targets", "s4rec", "no_views")
 _DOT = ("SASRec by dot products", "sasrec", "dot_product")
+_BSAREC = ("BSARec", "bsarec", MAIN)
+_BSAREC_VIEWS = ("BSARec with view targets", "bsarec", "views")
 _PAIRS = (
     (_S4REC, _CONTROL),
     (_S4REC, _SASREC),
     (_CONTROL, _SASREC),
     (_NO_VIEWS, _SASREC),
     (_DOT, _SASREC),
+    (_BSAREC, _SASREC),
+    (_BSAREC_VIEWS, _CONTROL),
 )
 _ABOUT_DIFFERENCES = (
     "SASRec with view targets is S4Rec's recipe with every weight of Eq. 14 but L_SR's "

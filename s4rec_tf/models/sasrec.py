@@ -51,6 +51,8 @@ class SASRecSettings(ModelSettings):
             paper, only the last position of a sample may have a target.
         hidden_share: share of the items of a training sequence, its last one apart,
             that are hidden at random; views are made of whole sequences.
+        repeats_history: whether a training sequence is repeated into its padding, a
+            random number of times (RepPad, RecSys 2024); views are not.
         view_weight: weight of the next-item loss on each of two augmented views beside
             that on the sequence itself, their weighted mean being the loss: a view,
             too, has to tell the next item. Augmentation of the data, whatever the
@@ -79,6 +81,7 @@ class SASRecSettings(ModelSettings):
     filter_share: float = 0.7
     causal_filter: bool = True
     hidden_share: float = 0.0
+    repeats_history: bool = False
     view_weight: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
     score: Literal["dot", "cosine"] = "cosine"
@@ -235,7 +238,10 @@ class SASRec(SequenceRecommender):
 
     def encode_rows(self, batch: Batch, views: list[Tensor], training: bool) -> Encoded:
         """Encodes rows and some views of them, int32 [B, L] each, in one pass."""
-        item_ids = self.hide_some(batch["item_ids"]) if training else batch["item_ids"]
+        item_ids = batch["item_ids"]
+        if training:
+            item_ids = self.hide_some(item_ids)
+            item_ids = self.repeat_some(item_ids, batch["target_ids"].shape[1])
         all_ids = ops.concatenate([item_ids, *views])
         num_targets = batch["target_ids"].shape[1]
         if training and num_targets > 1 and self._sees_later_items:
@@ -274,6 +280,19 @@ class SASRec(SequenceRecommender):
         )
         is_hidden = ops.logical_and(may_hide, draw < self.settings.hidden_share)
         return ops.where(is_hidden, spec.MASK_ID, item_ids)
+
+    def repeat_some(self, item_ids: Tensor, num_targets: int) -> Tensor:
+        """Repeats histories into their padding, if the settings say so.
+
+        Args:
+            item_ids: int32 [B, L], left-padded.
+            num_targets: T; only of samples with one target, since a repeated item is
+                followed by what it was followed by, and not by the position's target.
+        """
+        if not self.settings.repeats_history or num_targets > 1:
+            return item_ids
+        shape, seed = ops.shape(item_ids[:, :1]), self.encoder.seed_generator
+        return repeated(item_ids, keras.random.uniform(shape, seed=seed))
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """The last state [B, d] in the form that ranks the items."""
@@ -392,6 +411,26 @@ class SASRec(SequenceRecommender):
             total = ops.maximum(ops.sum(all_counts), 1.0)
         share = ops.maximum(counts, 1.0) / total
         return ops.log(share * self.settings.num_negatives)
+
+
+def repeated(item_ids: Tensor, noise: Tensor) -> Tensor:
+    """Each history one to L // n times in a row, n its length, all numbers as likely.
+
+    Args:
+        item_ids: int32 [B, L], left-padded.
+        noise: decides how often, in [0, 1), [B, 1].
+    """
+    width = item_ids.shape[1]
+    is_real = ops.cast(masks.is_real(item_ids), "int32")
+    lengths = ops.maximum(ops.sum(is_real, axis=1, keepdims=True), 1)
+    most = width // lengths
+    times = 1 + ops.minimum(
+        ops.cast(noise * ops.cast(most, noise.dtype), "int32"), most - 1
+    )
+    from_end = width - 1 - ops.arange(width, dtype="int32")[None, :]
+    columns = width - 1 - from_end % lengths
+    found = ops.take_along_axis(item_ids, columns, axis=1)
+    return ops.where(from_end < times * lengths, found, spec.PAD_ID)
 
 
 def views_of(batch: Batch) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Items hidden at random in training: which, how many, and when."""
+"""Items hidden at random in training, histories repeated: which, how many, and when."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from s4rec_tf import spec
 from s4rec_tf.models.registry import MODELS, model_class
+from s4rec_tf.models.sasrec import repeated
 
 NUM_ITEMS, LENGTH, ROWS = 30, 12, 400
 
@@ -69,3 +70,36 @@ def test_only_training_hides(name: str) -> None:
 def test_all_items_cannot_be_hidden() -> None:
     with pytest.raises(ValueError, match=r"`hidden_share` must lie in \[0, 1\)"):
         model_class("sasrec").Settings(hidden_share=1.0)
+
+
+def test_a_history_is_repeated_into_its_padding() -> None:
+    rows = [[0, 0, 0, 0, 0, 1, 2], [0, 0, 0, 0, 0, 1, 2], [0, 3, 4, 5, 6, 7, 8]]
+    rows += [[0, 0, 0, 0, 0, 0, 9], [0] * 7]
+    item_ids = np.array(rows, np.int32)
+    # One and floor(noise times the most that fit: 3, 3, 1, 7 and 7) times.
+    noise = np.array([0.4, 0.99, 0.9, 0.3, 0.5], np.float32)[:, None]
+    np.testing.assert_array_equal(
+        repeated(item_ids, noise),
+        [
+            [0, 0, 0, 1, 2, 1, 2],
+            [0, 1, 2, 1, 2, 1, 2],
+            [0, 3, 4, 5, 6, 7, 8],
+            [0, 0, 0, 0, 9, 9, 9],
+            [0] * 7,
+        ],
+    )
+
+
+def test_repeating_is_for_training_with_one_target() -> None:
+    keras.utils.set_random_seed(4)
+    settings = {"max_length": LENGTH, "dim": 8, "repeats_history": True}
+    model = MODELS["sasrec"](settings, NUM_ITEMS)
+    item_ids = histories()
+    np.testing.assert_array_equal(model.repeat_some(item_ids, LENGTH), item_ids)
+    more = keras.ops.convert_to_numpy(model.repeat_some(item_ids, 1))
+    np.testing.assert_array_equal(more[:, -1], item_ids[:, -1])
+    lengths, longer = (np.count_nonzero(ids, axis=1) for ids in (item_ids, more))
+    assert (longer % lengths == 0).all()
+    short = lengths * 2 <= LENGTH
+    assert (longer[~short] == lengths[~short]).all()
+    assert 0.4 < np.mean(longer[short] > lengths[short]) < 1
