@@ -1,4 +1,4 @@
-"""What a log's first lines tell before the job reads all of it.
+"""Checks of a log's first lines, before the job reads all of it.
 
 A file that cannot be read as its format says, and a log whose user and item columns are
 swapped, would otherwise cost a whole run, or pass.
@@ -71,7 +71,7 @@ def _unreadable(
 
 
 def expected_line(line_format: LineFormat) -> Iterator[str]:
-    """What a line of a format must hold, for the reader of a message."""
+    """Describes a good line of a format for a message."""
     if line_format.shape == "json":
         yield "JSON with reviewerID, asin and unixReviewTime (seconds)"
         yield "or with user_id, parent_asin or asin, and timestamp (milliseconds)"

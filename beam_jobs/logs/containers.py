@@ -1,4 +1,4 @@
-"""What kind of file a log is, by its first bytes; archives and other kinds refused."""
+"""Kinds of files, told by their first bytes; archives and the like are refused."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from beam_jobs.storage.files import as_path
 HEAD_BYTES = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
+_EMPTY_ZIP = b"PK\x05\x06"
 _TAR_MAGIC = slice(257, 262)
-_MOST_NULS = 0.01
+_CONTROL_SIGNS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+_MOST_SIGNS = 0.02
 
 _ARCHIVES = {
     b"BZh": ("a bzip2 file", "bunzip2 -k {path}"),
@@ -55,7 +57,7 @@ _MARKUP = (b"<!doctype html", b"<html", b"<?xml")
 
 
 class Container(NamedTuple):
-    r"""What a file's bytes are wrapped in.
+    r"""The wrapping of a file's bytes.
 
     Attributes:
         kind: "plain", "gzip" or "parquet".
@@ -101,7 +103,7 @@ def _line_end(head: bytes) -> str:
 
 def _refuse_other_kinds(path: str, head: bytes, is_packed: bool) -> None:
     quoted = shlex.quote(path)
-    if head.startswith(_ZIP_MAGIC):
+    if head.startswith((_ZIP_MAGIC, _EMPTY_ZIP)):
         raise InputError(_zip_message(path, head))
     for magic, (kind, command) in _ARCHIVES.items():
         if head.startswith(magic):
@@ -127,16 +129,19 @@ def _refuse_other_kinds(path: str, head: bytes, is_packed: bool) -> None:
             f"{path} is {encoding}; logs must be UTF-8: convert it by `{source} "
             f"-f {encoding} -t UTF-8{argument} > {shlex.quote(path + '.utf8')}`"
         )
-    if head.count(0) > _MOST_NULS * len(head):
+    signs = len(head) - len(head.translate(None, _CONTROL_SIGNS))
+    if signs > _MOST_SIGNS * len(head):
         raise InputError(
-            f"{path} is no text: {head.count(0)} of its first {len(head)} bytes are "
-            "zero. Logs are text in UTF-8, plain or gzip, or Parquet"
+            f"{path} is no text: {signs} of its first {len(head)} bytes are control "
+            "characters. Logs are text in UTF-8, plain or gzip, or Parquet"
         )
 
 
 def _zip_message(path: str, head: bytes) -> str:
     name_length = int.from_bytes(head[26:28], "little")
     name = head[30 : 30 + name_length].decode("utf-8", "replace")
+    if head.startswith(_EMPTY_ZIP):
+        return f"{path} is a zip archive without files"
     if name == "[Content_Types].xml" or name.startswith(("xl/", "_rels/")):
         return f"{path} is an Excel workbook: save it as CSV in UTF-8"
     member, base = shlex.quote(name), shlex.quote(name.rpartition("/")[2] or "log")

@@ -81,7 +81,7 @@ def add_format_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def format_options(args: argparse.Namespace) -> FormatOptions:
-    """What the flags say."""
+    """Reads the flags."""
     return FormatOptions(
         args.format,
         args.columns,

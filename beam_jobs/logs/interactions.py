@@ -145,7 +145,7 @@ def time_from_number(value: object, unit: str) -> int:
 
 
 def _in_another_unit(value: float) -> str:
-    """What a number that is too large for a time may have been meant as."""
+    """Names the unit in which a number too large for a time is one."""
     for unit, per_second in _FINER_UNITS.items():
         if SECONDS_FROM * per_second <= value < END_OF_TIME_MS // 1000 * per_second:
             moment = datetime.fromtimestamp(value / per_second, UTC)

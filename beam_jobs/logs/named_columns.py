@@ -11,6 +11,7 @@ from beam_jobs.logs.files import InputError
 from beam_jobs.logs.flags import delimiter_name
 from beam_jobs.logs.format_options import Columns
 from beam_jobs.logs.line_format import BLANKS, LineFormat
+from beam_jobs.logs.remedies import convert_to_utf8
 from beam_jobs.logs.sample import Fit, Sample
 from beam_jobs.logs.suggestions import (
     best_table,
@@ -151,6 +152,8 @@ def _header_below(sample: Sample, columns: Columns) -> int | None:
 def _headless(sample: Sample, header: Sequence[str]) -> str:
     if sample.is_json:
         return ". That is JSON: give `--format json`"
+    if any("\ufffd" in name for name in header):
+        return f". {convert_to_utf8(sample.path, sample.container.kind)}"
     if not any(map(is_number, header)):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""What to do about bad records of each reason."""
+"""Remedies for bad records, by their reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REST = (
 
 
 def remedy(path: str, line_format: LineFormat, reason: str) -> str:
-    """What to do about a file most of whose bad records have a reason.
+    """Remedy for a file most of whose bad records have a reason.
 
     Args:
         path: the file.
@@ -25,7 +25,7 @@ def remedy(path: str, line_format: LineFormat, reason: str) -> str:
         reason: one of `BAD_RECORD_REASONS`.
     """
     if reason == "invalid_utf8":
-        return _convert(path, line_format)
+        return convert_to_utf8(path, line_format.container)
     if reason == "bad_time":
         return _of_times(line_format)
     if reason == "empty_id":
@@ -44,9 +44,10 @@ def remedy(path: str, line_format: LineFormat, reason: str) -> str:
     return _REST
 
 
-def _convert(path: str, line_format: LineFormat) -> str:
+def convert_to_utf8(path: str, container: str) -> str:
+    """Remedy for a file in another encoding."""
     quoted, output = shlex.quote(path), shlex.quote(path + ".utf8")
-    if line_format.container == "gzip":
+    if container == "gzip":
         command = f"gunzip -c {quoted} | iconv -f LATIN1 -t UTF-8 > {output}"
     else:
         command = f"iconv -f LATIN1 -t UTF-8 {quoted} > {output}"

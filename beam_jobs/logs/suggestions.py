@@ -20,7 +20,7 @@ _DECIMAL = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?")
 
 
 def describe_table(table: Table) -> str:
-    """What a table looks like, for a message."""
+    """Describes a table for a message."""
     name = "blanks" if table.delimiter == BLANKS else delimiter_name(table.delimiter)
     header = "a header" if has_header(table) else "no header"
     return f"{table.width} columns divided by {name}, {header}"

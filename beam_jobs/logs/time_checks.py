@@ -173,13 +173,13 @@ def _early_times(
 
 
 _REMEDY = (
-    "name a column of times by `--columns`, or say what the numbers are by "
-    "`--time_unit s|ms|us|ns`"
+    "name a column of times by `--columns`, or where they are right as they are, give "
+    "`--time_unit s`"
 )
 
 
 def _meaning(numbers: Sequence[float]) -> str:
-    """What numbers may be that are small for times."""
+    """Guesses what numbers are that are small for times."""
     if not numbers:
         return ""
     least, most = min(numbers), max(numbers)

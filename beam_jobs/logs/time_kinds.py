@@ -1,4 +1,4 @@
-"""What the values of a column may be as times: dates in digits, a unit, a form."""
+"""Kinds of times that values of a column may be: dates in digits, units, forms."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import tarfile
 import zipfile
 
@@ -60,6 +61,8 @@ def test_the_container_is_told_by_content(tmp_path, content, expected):
             r"is a zip archive: .*`unzip -p \S+log ml/u.data > u.data`",
         ),
         (zipped("[Content_Types].xml"), "is an Excel workbook: save it as CSV"),
+        (b"PK\x05\x06" + bytes(18), "is a zip archive without files"),
+        (random.Random(1).randbytes(5000), "is no text: "),
         (bz2.compress(TEXT.encode()), "is a bzip2 file: unpack it by `bunzip2 -k "),
         (lzma.compress(TEXT.encode()), "is an xz file: unpack it by `unxz -k "),
         (tarred(), "is a tar archive: unpack it by `tar -xf "),
@@ -72,7 +75,7 @@ def test_the_container_is_told_by_content(tmp_path, content, expected):
         (gzip.compress(TEXT.encode("utf-16")), r"`gunzip -c \S+ \| iconv -f UTF-16 "),
         (b"SQLite format 3\x00", "is an SQLite database, no log"),
         (b"<!DOCTYPE html><html>", "is HTML or XML, no log"),
-        (bytes(range(256)) * 9 + bytes(99), "is no text: 108 of its first 2403 bytes"),
+        (bytes(range(256)) * 9 + bytes(99), "is no text: 333 of its first 2403 bytes"),
     ],
 )
 def test_other_kinds_of_files_are_named(tmp_path, content, message):
