@@ -114,7 +114,11 @@ def fits_movielens(sample: Sample) -> list[Fit]:
     for table in sample.tables:
         if [name.strip().lower() for name in table.rows[0]] == _MOVIELENS_HEADER:
             line_format = LineFormat(
-                "movielens", "delimited", table.delimiter, has_header=True
+                "movielens",
+                "delimited",
+                table.delimiter,
+                has_header=True,
+                time_unit="auto",
             )
             found = _with_options(line_format, sample, table)
             return [Fit(found, f"CSV with the header {sample.lines[0].strip()}")]

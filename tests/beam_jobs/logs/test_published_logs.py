@@ -58,6 +58,11 @@ TAKEN = {
         [],
         [("1", "31", 964982703000)],
     ),
+    "MovieLens with dates": (
+        lines("userId,movieId,rating,timestamp", "1,31,2.5,2000-07-30 18:45:03"),
+        [],
+        [("1", "31", 964982703000)],
+    ),
     "MovieLens, quoted": (
         lines('"userId","movieId","rating","timestamp"', '"1","31","2.5","964982703"'),
         [],

@@ -158,7 +158,7 @@ def test_another_column_of_times_is_named(tmp_path):
     ("content", "remedy"),
     [
         ("user_id,parent_asin,rating,timestamp\nA,B,5.0,1588687728\n", "unit s`"),
-        ("userId,movieId,rating,timestamp\n1,2,3,1588687728000\n", "unit ms`"),
+        ("1::2::3::1588687728000\n", "unit ms`"),
         ("1::2::3::4\n", "they look like ratings"),
     ],
 )
