@@ -32,6 +32,7 @@ _LEAST_WORDS = 2
 _MOST_SIGNS = 0.05
 _MOST_WORDS = 0.1
 _END_OF_SENTENCE = re.compile(r"[^\W\d_]{2,}[.!?;:)]")
+_CODE = re.compile(r"[#%].*|//.*|.*[()<>;*\\].*")
 _WEIGHTED = re.compile(r"\S+:\d+(?:\.\d+)?")
 _DECIMAL = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?")
 
@@ -90,11 +91,7 @@ def _doubt_lengths(lines: Sequence[str], rows: Sequence[Sequence[str]]) -> str |
         return f"{number} of {len(rows)} lines have {length} columns, as a table has"
     tabs = Counter(line.count("\t") for line in lines)
     num_tabs, number = tabs.most_common(1)[0]
-    if (
-        num_tabs > 1
-        and number > MOST * len(lines)
-        and any(" " in each for each in lines)
-    ):
+    if num_tabs > 1 and number > MOST * len(lines):
         return f"{number} of {len(lines)} lines have {num_tabs} tabs, as a table has"
     return None
 
@@ -126,6 +123,9 @@ def _doubt_prose(rows: Sequence[Sequence[str]]) -> str | None:
         return f"it has words of prose, {', '.join(sorted(common)[:5])}"
     if len(ends) > _MOST_SIGNS * len(words):
         return f"it has ends of sentences, {', '.join(ends[:3])}"
+    code = [word for word in words if _CODE.fullmatch(word)]
+    if len(code) > _MOST_SIGNS * len(words):
+        return f"it has signs of code or comments, such as {code[0]}"
     items = [item for row in rows for item in row[1:]]
     signs = [item for item in items if not any(map(str.isalnum, item))]
     if len(signs) > _MOST_SIGNS * len(items):
