@@ -17,7 +17,7 @@ TEXT = "user,item,time\nu1,i1,1600000000\nu2,i1,1600000001\n"
 def zipped(name):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(name, TEXT)
+        archive.writestr(zipfile.ZipInfo(name), TEXT)
     return stream.getvalue()
 
 
