@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from beam_jobs.logs.column_names import untyped
+from beam_jobs.logs.column_names import find_role, untyped
 from beam_jobs.logs.conversions import below_command, join_command
 from beam_jobs.logs.delimited_formats import is_number
 from beam_jobs.logs.files import InputError
@@ -16,6 +16,7 @@ from beam_jobs.logs.sample import Fit, Sample
 from beam_jobs.logs.suggestions import (
     best_table,
     clock_beside,
+    is_missing,
 )
 from beam_jobs.logs.tables import Table
 from beam_jobs.logs.time_kinds import readable_share
@@ -39,7 +40,7 @@ def named_csv(sample: Sample) -> Fit:
     if all(value.isdecimal() for value in columns.values()):
         positions = {role: int(value) for role, value in columns.items()}
         table = _table_of_positions(sample, positions)
-        has_names = _begins_with_names(sample, table, positions["time"])
+        has_names = _begins_with_names(sample, table, positions)
         if table.delimiter == BLANKS and clock_beside(table, positions["time"]):
             raise InputError(_divided_times(sample, table, positions["time"]))
         return _fit(sample, table, positions, None, has_names)
@@ -192,8 +193,16 @@ def _time_share(sample: Sample, table: Table, position: int, has_names: bool) ->
     return readable_share(times, parse) if times else 0.0
 
 
-def _begins_with_names(sample: Sample, table: Table, position: int) -> bool:
-    """Whether the first line has a word where the others have a time."""
-    first = table.rows[0][position : position + 1]
-    is_word = bool(first) and not any(map(str.isdigit, first[0])) and first[0] != ""
-    return is_word and _time_share(sample, table, position, has_names=True) > 0.5
+def _begins_with_names(
+    sample: Sample, table: Table, positions: Mapping[str, int]
+) -> bool:
+    """Whether the first line has words where the others have ids and a time."""
+    first = table.rows[0]
+    time = positions["time"]
+    if len(first) <= max(positions.values()) or is_missing(first[time]):
+        return False
+    named = [first[position] for position in positions.values()]
+    is_words = not any(map(str.isdigit, "".join(named)))
+    is_name = find_role(first, "time") == time and not any(map(is_number, first))
+    has_times = _time_share(sample, table, time, has_names=True) > 0.5
+    return (is_words or is_name) and has_times

@@ -36,6 +36,7 @@ def has_header(table: Table) -> bool:
     below = [row for row in rows if len(row) == len(first)]
     return any(
         not any(map(str.isdigit, cell))
+        and not is_missing(cell)
         and sum(_has_digit_only(row[position]) for row in below) > 0.5 * len(below)
         for position, cell in enumerate(first)
         if below
@@ -119,8 +120,12 @@ def _positions(
 
 
 def _is_mostly_missing(values: Sequence[str]) -> bool:
-    missing = sum(value.strip().lower() in _MISSING for value in values)
-    return missing > 0.5 * len(values)
+    return sum(map(is_missing, values)) > 0.5 * len(values)
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell stands for a missing value."""
+    return text.strip().lower() in _MISSING
 
 
 def _are_decimals(values: Sequence[str]) -> bool:

@@ -137,3 +137,21 @@ def test_the_command_for_times_that_blanks_divide_works(tmp_path):
 )
 def test_a_remedy_fits_its_reason(reason, words):
     assert words in remedy("log", CSV, reason)
+
+
+@pytest.mark.parametrize(
+    ("first", "is_header"),
+    [
+        ("who,what,when", True),
+        ("user1,item2,timestamp", True),
+        ("u1,i1,NA", False),
+        ("u1,i1,", False),
+        ("u1,i1,yesterday", False),
+        ("u1,i1,1600000000", False),
+    ],
+)
+def test_a_header_above_positions(tmp_path, first, is_header):
+    path = tmp_path / "log"
+    path.write_text(f"{first}\nu1,i1,1600000000\nu2,i1,1600000001\n")
+    options = FormatOptions("csv", {"user": "0", "item": "1", "time": "2"})
+    assert decide_format(str(path), options).line_format.has_header == is_header
