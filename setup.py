@@ -11,7 +11,7 @@ TENSORFLOW = "tensorflow>=2.16.2,<2.17"
 SERVING_API = "tensorflow-serving-api>=2.16.1,<2.17"
 BEAM = [
     # The data jobs; [gcp] for Dataflow and gs://, [aws] for s3://.
-    "apache-beam[aws,gcp]>=2.72,<2.73",
+    "apache-beam[aws,gcp,tfrecord]>=2.72,<2.73",
     "tensorflow-data-validation>=1.16.1,<1.17",  # statistics, schema, anomalies
     "dill>=0.3.1.1,<0.3.2",  # imported by tfx-bsl, no longer brought by Beam
     "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow

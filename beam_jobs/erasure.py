@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,35 +17,23 @@ class Erasure(NamedTuple):
     items: Path | None = None
 
     def check(self) -> None:
-        """Reads both lists, anew even if they were read before.
+        """Opens both lists.
 
         Raises:
             ErasureError: naming a file that cannot be read.
         """
-        _listed.cache_clear()
         for flag, path in (("erase_users", self.users), ("erase_items", self.items)):
             try:
-                _listed(path)
+                if path is not None:
+                    with path.open("rb"):
+                        pass
             except OSError as error:
                 reason = error.strerror or error
                 raise ErasureError(
                     f"`--{flag}` {path} cannot be read: {reason}"
                 ) from error
 
-    def concerns(self, line: bytes) -> bool:
-        """Whether an action line is to be dropped."""
-        user, _, item = line.split(b"\t")
-        return user in _listed(self.users) or item in _listed(self.items)
-
     @property
     def is_empty(self) -> bool:
         """Whether nothing is listed at all."""
         return self.users is None and self.items is None
-
-
-@functools.lru_cache(maxsize=4)
-def _listed(path: Path | None) -> frozenset[bytes]:
-    """The ids of a list, read once per worker process and job."""
-    if path is None:
-        return frozenset()
-    return frozenset(line.strip(b"\r") for line in path.read_bytes().split(b"\n"))

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from beam_jobs.erasure import Erasure
 from beam_jobs.logs.flags import add_format_flags, check_format_flags, format_options
@@ -14,9 +15,11 @@ from beam_jobs.logs.interactions import BadRecord, time_from_text
 from beam_jobs.logs.selection import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 from beam_jobs.storage.files import as_path
+from s4rec_tf.spec import DatasetDir
 
-DEFAULT_MAX_SHARDS = 4
-_USERS_PER_DEFAULT_SHARD = 1000
+CORE_ROUNDS = 5
+"""Most logs need fewer."""
+
 ALLOWABLE = ("drift", "swapped_columns")
 
 
@@ -37,6 +40,7 @@ class JobOptions:
         selection: which valid actions count.
         max_bad_share: share of bad lines above which the job fails.
         max_actions_per_user: newest actions of a user that count.
+        core_rounds: k-core rounds in the job's pipeline.
         max_rounds: k-core rounds after which it is an error not to be done.
         num_shards: shards of every split; None leaves it to the job.
         previous_statistics: a finished dataset whose statistics to compare with.
@@ -53,12 +57,13 @@ class JobOptions:
     test_inputs: tuple[str, ...]
     split_rule: SplitRule
     format_options: FormatOptions
-    ties: str | None
+    ties: Literal["item_id", "hash"] | None
     output: Path
     k_core: int
     selection: Selection
     max_bad_share: float
     max_actions_per_user: int
+    core_rounds: int
     max_rounds: int
     num_shards: int | None
     previous_statistics: Path | None
@@ -80,18 +85,10 @@ class JobOptions:
         return self.format_options.columns
 
     @property
-    def max_shards(self) -> int:
-        """The most shards that a split can get."""
-        return self.num_shards or DEFAULT_MAX_SHARDS
-
-    def split_shards(self, num_users: int) -> int:
-        """Shards of a split: as asked for, or one per 1,000 users, at most four."""
-        if self.num_shards is not None:
-            return self.num_shards
-        shards = DEFAULT_MAX_SHARDS
-        while shards > 1 and num_users < shards * _USERS_PER_DEFAULT_SHARD:
-            shards //= 2
-        return shards
+    def pinned_vocabulary(self) -> Path | None:
+        """The file of the items whose ids are given."""
+        root = self.item_ids_from
+        return None if root is None else DatasetDir(root).item_vocab
 
     def settings(self) -> dict[str, object]:
         """What determines the dataset, for `dataset.json`; holds no path."""
@@ -219,6 +216,13 @@ def _make_parser() -> argparse.ArgumentParser:
         help="newest actions of a user that count (default %(default)s)",
     )
     add(
+        "--core_rounds",
+        type=_at_least_one,
+        default=CORE_ROUNDS,
+        help="k-core rounds in the job's pipeline (default %(default)s); a log that "
+        "needs more takes a second pipeline",
+    )
+    add(
         "--max_rounds",
         type=_at_least_one,
         default=200,
@@ -227,8 +231,8 @@ def _make_parser() -> argparse.ArgumentParser:
     add(
         "--num_shards",
         type=_at_least_one,
-        help="shards of every split (default: by the number of users, at most "
-        f"{DEFAULT_MAX_SHARDS})",
+        help="shards of every split (default: of about 64 MiB; of small datasets one "
+        "per 1,000 users, at most four)",
     )
     add(
         "--previous_statistics",
@@ -301,6 +305,7 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         selection=Selection(args.since, args.until, args.min_rating),
         max_bad_share=args.max_bad_share,
         max_actions_per_user=args.max_actions_per_user,
+        core_rounds=args.core_rounds,
         max_rounds=args.max_rounds,
         num_shards=args.num_shards,
         previous_statistics=args.previous_statistics or args.previous,

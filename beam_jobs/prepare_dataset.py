@@ -13,7 +13,6 @@ from typing import NoReturn
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
 from beam_jobs.dataset.publish import building
 from beam_jobs.options import JobOptions, parse_args
-from beam_jobs.worker_errors import refused_by_system
 
 
 def build(options: JobOptions) -> None:
@@ -39,6 +38,7 @@ def _quiet_libraries() -> None:
     # What it logs is the text of an exception that it raises.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore", FutureWarning)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")  # of workers
 
 
 def run(argv: Sequence[str]) -> int:
@@ -53,6 +53,8 @@ def run(argv: Sequence[str]) -> int:
     except ValueError as error:
         return _fail(error, 1)
     except RuntimeError as error:  # what an engine makes of a worker's error
+        from beam_jobs.runner import refused_by_system
+
         reason = refused_by_system(error)
         if reason is None:
             raise

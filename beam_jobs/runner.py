@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import builtins
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import apache_beam as beam
+from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+    ExtendedProvisionInfo,
+    FnApiRunner,
+)
 from apache_beam.runners.runner import PipelineState
+from google.protobuf import struct_pb2
 
-from beam_jobs import worker_processes
 from beam_jobs.storage.remote_path import set_flags
+from beam_jobs.transforms.counting import NAMESPACE
 
 LOCAL_RUNNER = "FnApiRunner"
 """Beam's in-process runner; `DirectRunner` would first try to download another one."""
 
-_WORKERS_START_SECONDS = 4.0
-"""What it takes until worker processes have imported what they need."""
+_WORKERS_START_SECONDS = 12.0
+"""Start-up time of worker processes, TFDV's import included."""
 
-_KEPT_TALK_BYTES = 4000
+Metrics = dict[str, int]
+"""The job's counters by name; empty where the engine gives none."""
 
 
 class UnfinishedPipeline(ValueError):
@@ -33,7 +40,7 @@ class RunPipeline(Protocol):
 
     def __call__(
         self, wire: Callable[[beam.Pipeline], None], seconds: float = 0.0
-    ) -> None:
+    ) -> Metrics:
         """Builds the pipeline and runs it.
 
         Args:
@@ -52,29 +59,41 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
     set_flags(flags)
     is_local = PipelineOptions(list(flags)).view_as(StandardOptions).runner is None
 
-    def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> None:
+    def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> Metrics:
         num_cores = len(os.sched_getaffinity(0))
         local = local_flags(seconds, num_cores) if is_local else []
-        with contextlib.ExitStack() as stack:
-            if len(local) > 1:
-                worker_processes.use()
-                stack.enter_context(_workers_talk_kept())
-            run_pipeline(wire, [*local, *flags])
+        runner = quiet_runner() if len(local) > 1 else None
+        return run_pipeline(wire, [*local, *flags], runner)
 
     return run
 
 
-def run_pipeline(wire: Callable[[beam.Pipeline], None], flags: Sequence[str]) -> None:
+def quiet_runner() -> FnApiRunner:
+    """Beam's in-process runner, whose worker processes print errors alone."""
+    options = struct_pb2.Struct()
+    options.update({"default_sdk_harness_log_level": "ERROR"})
+    provision = beam_provision_api_pb2.ProvisionInfo(
+        retrieval_token="unused", pipeline_options=options
+    )
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
+
+
+def run_pipeline(
+    wire: Callable[[beam.Pipeline], None],
+    flags: Sequence[str],
+    runner: FnApiRunner | None = None,
+) -> Metrics:
     """Builds a pipeline by `wire` and runs it to its end.
 
     Args:
         wire: adds the transforms to a pipeline.
         flags: Beam's flags.
+        runner: the runner; that of the flags if None.
 
     Raises:
         UnfinishedPipeline: if the engine says that it ended otherwise than done.
     """
-    pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
+    pipeline = beam.Pipeline(runner, PipelineOptions(list(flags)))
     wire(pipeline)
     result = pipeline.run()
     # Some engines raise when a pipeline fails; of a cancelled one they only tell.
@@ -84,23 +103,34 @@ def run_pipeline(wire: Callable[[beam.Pipeline], None], flags: Sequence[str]) ->
             f"the engine must bring a pipeline to {PipelineState.DONE}. "
             f"Received: {state}"
         )
+    return read_metrics(result)
 
 
-@contextlib.contextmanager
-def _workers_talk_kept() -> Iterator[None]:
-    """Keeps what worker processes print, dozens of lines each, for an error's notes."""
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as talk:
-        os.dup2(talk.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            talk.seek(max(0, talk.tell() - _KEPT_TALK_BYTES))
-            error.add_note(talk.read().decode("utf-8", "replace"))
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+def read_metrics(result: Any) -> Metrics:
+    """The job's counters, as far as the engine gives them."""
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))
+    except NotImplementedError:
+        return {}
+    totals: Metrics = {}
+    for counter in found["counters"]:
+        name, value = counter.key.metric.name, counter.result
+        totals[name] = totals.get(name, 0) + (value or 0)
+    return totals
+
+
+def refused_by_system(error: BaseException) -> str | None:
+    """The last line of a worker's `OSError`, which engines hand on as text; else None.
+
+    Example: "...OSError: [Errno 28] No space left on device: '/d/x' [while running
+    'Write']" -> that from "OSError" on.
+    """
+    lines = [line for line in str(error).splitlines() if ": " in line]
+    for line in reversed(lines):
+        kind = getattr(builtins, line.partition(":")[0].strip(), None)
+        if isinstance(kind, type) and issubclass(kind, OSError):
+            return line
+    return None
 
 
 def local_flags(seconds: float, num_cores: int) -> list[str]:

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from beam_jobs.example_proto import parse_example
-from beam_jobs.records import UserSequence, to_sequence_line
+from beam_jobs.sequences import UserSequence, to_sequence_line
+from beam_jobs.sinks.example_proto import parse_example
+from beam_jobs.sinks.tfrecord_files import DamagedRecords, read_records
 from beam_jobs.storage.files import as_path, remote
 from beam_jobs.storage.remote_path import set_flags
-from beam_jobs.tfrecord_files import DamagedRecords, read_records
 from s4rec_tf import spec
 
 

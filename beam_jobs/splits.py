@@ -17,6 +17,9 @@ MIN_SPLIT_LENGTH = 3
 _STRIDE = 10**13
 """More than any time in milliseconds, so that a split fits in front of it."""
 
+TIME_DIGITS = 14
+"""Digits of the largest time behind the number of its split."""
+
 
 class Cuts(NamedTuple):
     """Where a sequence is divided.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from beam_jobs.example_proto import Feature, serialize_example
-from beam_jobs.tfrecord_files import write_record
+from beam_jobs.sinks.example_proto import Feature, serialize_example
+from beam_jobs.sinks.tfrecord_files import write_record
 
 COLUMNS = ["reviewerID", "asin", "unixReviewTime"]
 

@@ -70,7 +70,9 @@ MAY_IMPORT = {
 # Where alone a package may be imported, as the beginnings of module names.
 ONLY_IN = {
     "tensorflow_recommenders": ("s4rec_tf.retrieval.index",),
-    "tensorflow_data_validation": ("beam_jobs.dataset.validation",),
+    "tensorflow_data_validation": (
+        *("beam_jobs.dataset.validation", "beam_jobs.transforms.statistics"),
+    ),
     "apache_beam": ("beam_jobs",),
     "scann": ("s4rec_tf.retrieval.scann_tree", "serving.custom_ops"),
     "tf_keras": (),

@@ -7,9 +7,6 @@ from typing import NamedTuple
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-STATISTICS = "statistics"
-"""Folder of the statistics, in the dataset folder."""
-
 Statistics = Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
 """Statistics per split."""
 

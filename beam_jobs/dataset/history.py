@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beam_jobs.dataset.findings import Measurement
-from beam_jobs.storage.files import new_file
 
 HISTORY = "history.json"
 """Name of the file, in the folder of the statistics."""
@@ -74,11 +73,10 @@ def read_history(folder: Path) -> list[Entry]:
     ]
 
 
-def write_history(folder: Path, entries: Sequence[Entry]) -> None:
-    """Writes the last entries."""
+def history_bytes(entries: Sequence[Entry]) -> bytes:
+    """The file of the last entries."""
     content = [entry._asdict() for entry in entries[-KEPT_DATASETS:]]
-    with new_file(folder / HISTORY) as stream:
-        stream.write(json.dumps(content, indent=2).encode() + b"\n")
+    return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def date_of(day: int) -> str:

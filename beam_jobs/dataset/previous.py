@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_jobs.actions import ACTIONS
-from beam_jobs.example_proto import parse_example
-from beam_jobs.logs.files import Fingerprint
-from beam_jobs.logs.interactions import Interaction
+from beam_jobs.layout import ACTIONS
 from beam_jobs.logs.selection import Selection
-from beam_jobs.records import to_action_line
 from beam_jobs.splits import FILES
-from beam_jobs.tfrecord_files import read_records
-from s4rec_tf.spec import DatasetDir
+from beam_jobs.transforms.group_by_user import Ties
+from s4rec_tf.spec import SPLITS, DamagedFile, DatasetDir, DatasetError, sha256_of_file
 
 ORDER_IS_TIME = "order_is_time"
 """Key of `dataset.json`: whether times are positions within a user's sequence."""
+
+
+_PACKED_FACTOR = 4
+"""What a file of actions unpacks to, roughly."""
 
 
 class PreviousError(ValueError):
@@ -29,12 +28,42 @@ class Previous(NamedTuple):
     """What an increment takes from the dataset before.
 
     Attributes:
-        actions: the files of all its distinct actions.
+        actions: sha256 of the files of all its distinct actions, by name.
+        unpacked_bytes: about what they unpack to.
         inputs: the input files that it and its own predecessors were made from.
+        ties: how it ordered a user's actions of one time.
     """
 
-    actions: list[Path]
-    inputs: list[Fingerprint]
+    actions: dict[str, str]
+    unpacked_bytes: int
+    inputs: list[dict[str, Any]]
+    ties: Ties
+
+
+def check_lightly(dataset: DatasetDir) -> dict[str, Any]:
+    """The manifest of a dataset whose files are there in their size.
+
+    Those that this process reads itself are held to their digest; workers hold the
+    files of actions to theirs.
+
+    Raises:
+        DatasetError: if it is unfinished, or naming a file that is not as it was.
+    """
+    manifest = dataset.read_manifest()
+    for name, entry in sorted(manifest["files"].items()):
+        path = dataset.root / name
+        if not path.is_file():
+            raise DatasetError(f"{dataset.root}: {name} is missing")
+        is_bulk = name.startswith((*SPLITS, ACTIONS))
+        field = "bytes" if is_bulk else "sha256"
+        received = path.stat().st_size if is_bulk else sha256_of_file(path)
+        if received != entry[field]:
+            raise DamagedFile(
+                path,
+                f"{path} is damaged: {field} must be {entry[field]}. "
+                f"Received: {received}",
+            )
+    return manifest
 
 
 def open_previous(root: Path, selection: Selection) -> Previous:
@@ -50,7 +79,7 @@ def open_previous(root: Path, selection: Selection) -> Previous:
         PreviousError: if it selected other actions, or its logs had no times.
     """
     dataset = DatasetDir(root)
-    dataset.verify()
+    manifest = check_lightly(dataset)
     content: dict[str, Any] = json.loads(dataset.info_file.read_bytes())
     if content.get(ORDER_IS_TIME, False):
         raise PreviousError(
@@ -70,23 +99,14 @@ def open_previous(root: Path, selection: Selection) -> Previous:
                 f"`--{flag}` must be as in `--previous` {root}, which kept no other "
                 f"actions: {there!r} there. Received: {asked!r}"
             )
+    actions = {
+        name: entry
+        for name, entry in manifest["files"].items()
+        if name.startswith(f"{ACTIONS}/")
+    }
     return Previous(
-        sorted((root / ACTIONS).glob("*.tfrecord.gz")),
-        [Fingerprint(**entry) for entry in content["inputs"]],
+        {name: entry["sha256"] for name, entry in actions.items()},
+        _PACKED_FACTOR * sum(entry["bytes"] for entry in actions.values()),
+        content["inputs"],
+        content["settings"].get("ties", "item_id"),
     )
-
-
-def read_actions(path: Path) -> Iterator[bytes]:
-    """The actions of a file as action lines.
-
-    Raises:
-        DamagedRecords: if the file is damaged.
-    """
-    return map(_line_of_record, read_records(path))
-
-
-def _line_of_record(record: bytes) -> bytes:
-    features = parse_example(record)
-    user, item = features["user_id"][0], features["item"][0]
-    (timestamp_ms,) = features["timestamp_ms"]
-    return to_action_line(Interaction(user.decode(), item.decode(), timestamp_ms))

@@ -14,15 +14,15 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from beam_jobs.layout import BAD_RECORDS
+from beam_jobs.storage.digests import WrittenFile, write_whole
 from beam_jobs.storage.files import new_file, remote, remove_tree
 from beam_jobs.storage.remote_path import RemotePath, check_scheme, delete_below
 from s4rec_tf import spec
-
-BAD_RECORDS = "bad_records"
 
 _MARKER = ".unfinished-s4rec-dataset"
 _TELLTALES = ("item_vocab.txt", "dataset.json")
@@ -173,32 +173,36 @@ def _remove_stale(output: Path) -> None:
             shutil.rmtree(place)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file with sorted keys."""
-    with new_file(path) as stream:
-        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-        stream.write(text.encode() + b"\n")
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """A JSON file with sorted keys."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    return text.encode() + b"\n"
 
 
 def write_manifest(
-    root: Path, counts: Mapping[str, Any], examples: Mapping[str, int]
+    root: Path, counts: Mapping[str, Any], files: Iterable[WrittenFile]
 ) -> None:
-    """Writes `MANIFEST.json` over all files of the folder.
+    """Writes `MANIFEST.json`; removes what a lost worker left half written.
 
     Args:
         root: the dataset folder.
         counts: what the job counted.
-        examples: number of records of every TFRecord file, by its name in the folder.
+        files: everything that belongs in the folder.
     """
-    files = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        name = path.relative_to(root).as_posix()
-        entry = {"sha256": spec.sha256_of_file(path), "bytes": path.stat().st_size}
-        if name in examples:
-            entry["examples"] = examples[name]
-        files[name] = entry
-    manifest = {"format_version": spec.FORMAT_VERSION, "counts": counts, "files": files}
-    write_json(root / spec.MANIFEST_NAME, manifest)
+    entries = {}
+    for file in files:
+        entries[file.name] = {"sha256": file.sha256, "bytes": file.bytes}
+        if file.examples is not None:
+            entries[file.name]["examples"] = file.examples
+    for path in root.rglob("*"):
+        if path.is_file() and path.relative_to(root).as_posix() not in entries:
+            path.unlink()
+    manifest = {
+        "format_version": spec.FORMAT_VERSION,
+        "counts": counts,
+        "files": entries,
+    }
+    write_whole(str(root), spec.MANIFEST_NAME, json_bytes(manifest))
 
 
 def publish(place: Workplace) -> None:

@@ -1,33 +1,27 @@
 """Statistics of the written examples, and what in them breaks the schema.
 
-The only file that imports tensorflow-data-validation, whose import takes long.
+Imports tensorflow-data-validation, which takes long.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
-import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import apache_beam as beam
-import pyarrow as pa
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from beam_jobs.dataset.anomaly_texts import describe, measurements
-from beam_jobs.dataset.findings import STATISTICS, Findings, Statistics, join_findings
+from beam_jobs.dataset.findings import Findings, Statistics, join_findings
 from beam_jobs.dataset.popularity import compare_popularity
-from beam_jobs.runner import RunPipeline
-from beam_jobs.storage.files import new_file
-from beam_jobs.tfrecord_files import read_records
+from beam_jobs.layout import STATISTICS
+from beam_jobs.storage.digests import WrittenFile, write_whole
 from s4rec_tf import spec
 
 with contextlib.redirect_stderr(io.StringIO()):  # it remarks that IPython is missing
     import tensorflow_data_validation as tfdv
-    from tfx_bsl.coders import example_coder
 
 MIN_COMPARED_EXAMPLES = 1000
 """Distributions of fewer examples differ by chance alone."""
@@ -37,16 +31,6 @@ MAX_POPULARITY_DRIFT = 0.2
 
 DRIFT = "drift"
 """The comparison with the dataset before by its name in `--allow`."""
-
-_BATCH = 1000
-_SECONDS_PER_EXAMPLE = 2e-5
-"""On one core."""
-
-_IMPORT_SECONDS = 10.0
-"""What TFDV's import costs every further worker process."""
-
-_MAX_CATEGORIES = 10_000
-"""Distinct values of a categorical feature that are counted, such as lengths."""
 
 _PREVIOUS = "the previous dataset (--previous_statistics)"
 
@@ -85,43 +69,6 @@ def complete_schema(
     return completed
 
 
-def wire_statistics(
-    pipeline: beam.Pipeline, root: Path, schema: schema_pb2.Schema
-) -> None:
-    """Wires the statistics of all splits, from their TFRecords.
-
-    Args:
-        pipeline: the pipeline.
-        root: the dataset folder being built.
-        schema: says which integers are categories.
-    """
-    # Sketches bound the memory; without them the distinct users are shuffled.
-    options = tfdv.StatsOptions(
-        schema=schema,
-        use_sketch_based_topk_uniques=True,
-        num_rank_histogram_buckets=_MAX_CATEGORIES,
-    )
-    for split in spec.SPLITS:
-        shards = spec.DatasetDir(root).shards(split)
-        (
-            pipeline
-            | f"Shards/{split}" >> beam.Create(shards)
-            | f"SpreadShards/{split}" >> beam.Reshuffle()
-            | f"Read/{split}" >> beam.FlatMap(_read_batches)
-            | f"Statistics/{split}" >> tfdv.GenerateStatistics(options)
-            | f"Write/{split}"
-            >> tfdv.WriteStatisticsToBinaryFile(str(statistics_path(root, split)))
-        )
-
-
-def _read_batches(shard: Path) -> Iterator[pa.RecordBatch]:
-    # Beam's own reader hands on record by record, which takes longer than the rest.
-    decoder = example_coder.ExamplesToRecordBatchDecoder()
-    records = read_records(shard)
-    while batch := list(itertools.islice(records, _BATCH)):
-        yield decoder.DecodeBatch(batch)
-
-
 def read_statistics(root: Path) -> Statistics:
     """The statistics of all splits of a dataset folder."""
     return {
@@ -130,44 +77,6 @@ def read_statistics(root: Path) -> Statistics:
         )
         for split in spec.SPLITS
     }
-
-
-def generate_statistics(
-    root: Path,
-    schema: schema_pb2.Schema,
-    run_pipeline: RunPipeline,
-    num_examples: int = 0,
-) -> Statistics:
-    """Computes and writes the statistics of all splits of a dataset folder.
-
-    Args:
-        root: the dataset folder being built.
-        schema: says which integers are categories.
-        run_pipeline: runs a pipeline.
-        num_examples: about how many there are in all splits.
-    """
-    (root / STATISTICS).mkdir()
-    run_pipeline(
-        functools.partial(wire_statistics, root=root, schema=schema),
-        max(0.0, num_examples * _SECONDS_PER_EXAMPLE - _IMPORT_SECONDS),
-    )
-    for split in spec.SPLITS:
-        _forget_users(statistics_path(root, split))
-    return read_statistics(root)
-
-
-def _forget_users(path: Path) -> None:
-    """Takes the ids of users, which nobody needs there, out of the statistics."""
-    statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(
-        path.read_bytes()
-    )
-    for dataset in statistics.datasets:
-        for feature in dataset.features:
-            if feature.path.step[0] == spec.USER_ID:
-                feature.string_stats.ClearField("top_values")
-                feature.string_stats.ClearField("rank_histogram")
-    with new_file(path) as stream:
-        stream.write(statistics.SerializeToString(deterministic=True))
 
 
 def _num_examples(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> int:
@@ -324,7 +233,9 @@ def validate(
     return join_findings(findings)
 
 
-def write_findings(root: Path, schema: schema_pb2.Schema, findings: Findings) -> None:
+def write_findings(
+    root: Path, schema: schema_pb2.Schema, findings: Findings
+) -> list[WrittenFile]:
     """Writes `schema.pbtxt` and `anomalies.pbtxt`, which holds what was let through.
 
     Raises:
@@ -335,8 +246,9 @@ def write_findings(root: Path, schema: schema_pb2.Schema, findings: Findings) ->
             "the dataset breaks its schema, nothing is published: "
             + "; ".join(findings.anomalies)
         )
-    with new_file(root / "schema.pbtxt") as stream:
-        stream.write(text_format.MessageToString(schema).encode())
-    with new_file(root / "anomalies.pbtxt") as stream:
-        for line in findings.allowed:
-            stream.write(f"# allowed: {line}\n".encode())
+    allowed = "".join(f"# allowed: {line}\n" for line in findings.allowed)
+    texts = {
+        "schema.pbtxt": text_format.MessageToString(schema),
+        "anomalies.pbtxt": allowed,
+    }
+    return [write_whole(str(root), name, text.encode()) for name, text in texts.items()]

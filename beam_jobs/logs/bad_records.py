@@ -6,20 +6,26 @@ import base64
 import json
 
 from beam_jobs.logs.interactions import BadRecord
+from beam_jobs.logs.reading import Record
 
 KEPT_LINE_BYTES = 2000
 """Bytes of a bad line that are kept; the rest is cut."""
 
 
-def bad_record_entry(name: str, number: int, line: bytes, bad: BadRecord) -> str:
+def bad_record_entry(name: str, record: Record, bad: BadRecord) -> str:
     """One line of `bad_records/`, a JSON object.
 
-    Holds `file`, `line_number`, `reason`, `detail` and the line as `content`, or as
-    `content_base64` where it is no UTF-8; `cut` says that only its start is kept.
+    Holds `file`, `offset` (of the first byte in the unpacked file), `line_number` where
+    the file was read from its start, `reason`, `detail` and the line as `content`, or
+    as `content_base64` where it is no UTF-8; `cut` says that only its start is kept.
     """
+    line = record.content
     kept = line[:KEPT_LINE_BYTES]
     is_cut = len(kept) < len(line)
-    entry = {"file": name, "line_number": number, "reason": bad.reason}
+    entry: dict[str, object] = {"file": name, "offset": record.offset}
+    if record.number is not None:
+        entry["line_number"] = record.number
+    entry["reason"] = bad.reason
     entry["detail"] = bad.detail.encode("utf-8", "backslashreplace").decode()
     try:
         # A character that the cut divides is no fault of the line.

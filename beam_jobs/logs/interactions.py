@@ -51,12 +51,15 @@ class Interaction(NamedTuple):
         timestamp_ms: milliseconds since 1970 (UTC); in logs without times, the
             position within the user's sequence.
         rating: the star rating where the log has one; only read by `--min_rating`.
+        split_number: the split that the log is for, in the order of `spec.SPLITS`,
+            where files make the splits.
     """
 
     user: str
     item: str
     timestamp_ms: int
     rating: float | None = None
+    split_number: int = 0
 
 
 class BadRecord(ValueError):

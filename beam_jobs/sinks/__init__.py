@@ -1,1 +1,1 @@
-"""Files that the job writes: TFRecord shards, actions, bad records, each with its digest."""
+"""Files that the job writes: TFRecord shards, actions, bad records; with digests."""

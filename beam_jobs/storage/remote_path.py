@@ -28,6 +28,7 @@ class RemoteError(OSError):
 
 class _Stat(NamedTuple):
     st_size: int
+    st_mtime: float
 
 
 @functools.total_ordering
@@ -129,11 +130,16 @@ class RemotePath:
         return self.is_file() or self.is_dir()
 
     def stat(self) -> _Stat:
-        """The file's size, as `st_size`."""
+        """The file's size and time of writing, as `st_size` and `st_mtime`."""
         with _as_os_error(self._url):
             system = _file_systems().get_filesystem(self._url)
             metadata = system.metadata(self._url)
-        return _Stat(metadata.size_in_bytes)
+        return _Stat(metadata.size_in_bytes, metadata.last_updated_in_seconds or 0.0)
+
+    def checksum(self) -> str:
+        """What the store gives to tell one content from another."""
+        with _as_os_error(self._url):
+            return str(_file_systems().checksum(self._url))
 
     def rglob(self, pattern: str) -> Iterator[RemotePath]:
         """The files below, at any depth, whose last part matches."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from without_statistics import leave_statistics_out
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "beam_jobs" / "deploy" / "Dockerfile"
@@ -62,3 +63,8 @@ def installed_copy(image_sources, tmp_path_factory):
             command += [str(folder / "site"), str(wheel)]
         subprocess.run([sys.executable, *command], cwd=image_sources, check=True)
     return folder / "site"
+
+
+@pytest.fixture
+def no_tfdv(monkeypatch):
+    leave_statistics_out(monkeypatch)

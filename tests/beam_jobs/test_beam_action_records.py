@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from beam_jobs.action_records import serialize_action
+from beam_jobs.sinks.action_records import serialize_action
 
 IDS = st.binary(min_size=1, max_size=140)
 TIMES = st.integers(0, 4_102_444_800_000)

@@ -97,9 +97,9 @@ def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
     """Each pipeline runs in this process, for the next one, and is submitted too."""
     run_pipeline = runner.run_pipeline
 
-    def run_and_submit(wire, flags):
+    def run_and_submit(wire, flags, engine=None):
         run_pipeline(wire, ["--runner=FnApiRunner"])
-        run_pipeline(wire, flags)
+        return run_pipeline(wire, flags)
 
     monkeypatch.setattr(runner, "run_pipeline", run_and_submit)
     argv = ["--input", str(engine_logs), "--output", str(tmp_path / "out"), *FLAGS]
@@ -145,7 +145,7 @@ def test_a_cancelled_job_of_dataflow_stops_the_data_job(
 
 def test_a_wheel_of_the_images_sources_is_whole(installed_copy):
     for name in (
-        "beam_jobs/ingest.py",
+        "beam_jobs/pipeline.py",
         "beam_jobs/dataset/schema.pbtxt",
         "beam_jobs/deploy/flex_template.py",
         "beam_jobs/deploy/flex_template.json",

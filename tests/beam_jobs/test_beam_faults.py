@@ -20,7 +20,9 @@ from s4rec_tf.spec import DatasetDir
 KILLED = -9
 LAUNCHER = Path(__file__).with_name("job_launcher.py")
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(LAUNCHER.parent)])
+}
 
 
 def write_log(path: Path, day: int) -> Path:

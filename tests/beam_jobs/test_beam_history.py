@@ -8,15 +8,13 @@ from beam_jobs.dataset.history import (
     RowsError,
     Usual,
     check_rows,
+    history_bytes,
     newest_day,
     read_history,
     usual_day,
     usual_rows,
-    write_history,
 )
 from beam_jobs.dataset.history_page import render_history
-from beam_jobs.dataset.popularity import compare_popularity, jensen_shannon
-from beam_jobs.worker_errors import refused_by_system
 
 
 def entry(rows, is_increment=True, day="2014-01-17", value=0.05):
@@ -27,7 +25,8 @@ def entry(rows, is_increment=True, day="2014-01-17", value=0.05):
 
 def test_the_last_twenty_are_kept(tmp_path):
     assert read_history(tmp_path) == []
-    write_history(tmp_path, [entry(rows) for rows in range(25)])
+    content = history_bytes([entry(rows) for rows in range(25)])
+    (tmp_path / "history.json").write_bytes(content)
     kept = read_history(tmp_path)
     assert kept == [entry(rows) for rows in range(5, 25)]
 
@@ -79,34 +78,3 @@ def test_the_page_draws_every_distance_with_its_threshold():
     # The greatest value is at the top, 4 below the edge of 60; 0.1 is half way down.
     assert 'class="limit" x1="0" x2="480" y1="30.0" y2="30.0"' in page
     assert 'cy="4.0"' in page
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ({"a": 1, "b": 3}, {"a": 2, "b": 6}, 0),
-        ({"a": 1}, {"b": 5}, 1),
-        # By hand: m = (3/4, 1/4); (log2(4/3) + log2(2/3) / 2 + log2(2) / 2) / 2.
-        ({"a": 1}, {"a": 1, "b": 1}, 0.311278),
-    ],
-)
-def test_jensen_shannon(first, second, expected):
-    assert jensen_shannon(first, second) == pytest.approx(expected, abs=1e-6)
-
-
-def test_popularity_by_raw_id():
-    found = compare_popularity({"a": 1, "b": 1}, {"a": 1}, 0.2, "now")
-    (anomaly,) = found.anomalies
-    assert "is 0.3113, above the threshold 0.2; 1 of 1 items before" in anomaly
-    assert compare_popularity({"a": 1}, {"a": 1}, 0.2, "now").anomalies == []
-
-
-def test_a_workers_refusal_is_read_out_of_the_engines_error():
-    text = (
-        "OSError: [Errno 28] No space left on device\n  File ...\n"
-        "RuntimeError: OSError: [Errno 28] No space left on device: '/d/x' "
-        "[while running 'WriteShard']"
-    )
-    told = "[Errno 28] No space left on device: '/d/x' (in the step WriteShard)"
-    assert refused_by_system(RuntimeError(text)) == told
-    assert refused_by_system(RuntimeError("KeyError: 'x' [while running 'Y']")) is None

@@ -10,15 +10,11 @@ from typing import Any
 import pytest
 
 from beam_jobs import prepare_dataset, show
-from beam_jobs.job import Job
 from s4rec_tf.spec import DatasetDir
 
+pytestmark = pytest.mark.usefixtures("no_tfdv")
+
 DAYS = 4
-
-
-@pytest.fixture(autouse=True)
-def no_tfdv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Job, "_validate", lambda job, info: None)
 
 
 def write_log(path: Path, reviews: list[tuple[str, str, int]]) -> Path:

@@ -1,17 +1,14 @@
-import base64
 import gzip
 import json
 
 import pytest
 
-from beam_jobs.log_reader import LogReader
 from beam_jobs.logs import files as log_files
 from beam_jobs.logs.bad_records import bad_record_entry
 from beam_jobs.logs.files import InputError, match_files, read_lines
 from beam_jobs.logs.interactions import BadRecord
-from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.parsers import LineFormat
-from beam_jobs.logs.selection import Selection
+from beam_jobs.logs.reading import Record
 
 MOVIELENS = LineFormat("movielens", "delimited", "::")
 
@@ -62,68 +59,9 @@ def test_globs(tmp_path):
         match_files(["/nowhere/*"])
 
 
-def read(tmp_path, content, line_format=MOVIELENS, selection=None):
-    path = tmp_path / "log"
-    path.write_bytes(content)
-    log_file = LogFile(str(path), "log", 3, line_format)
-    reader = LogReader(log_file, selection or Selection(), tmp_path / "bad")
-    return list(reader), reader.summary()
-
-
-def test_good_lines_become_actions_and_bad_ones_are_set_aside(tmp_path):
-    lines, summary = read(
-        tmp_path, b"1::2::3::4\n\nbad\n1::7::3::5\nx::y::z::4\n1::\xff::3::4\n"
-    )
-    assert lines == [b"1\t00000000004000\t2", b"1\t00000000005000\t7"]
-    assert summary.lines == 5
-    assert summary.actions == 2
-    assert summary.bad == {"wrong_column_count": 1, "bad_rating": 1, "invalid_utf8": 1}
-    bad_lines = (tmp_path / "bad" / "part-00003.jsonl").read_text().splitlines()
-    assert summary.example == bad_lines[0]
-    entries = [json.loads(line) for line in bad_lines]
-    assert [entry["reason"] for entry in entries] == list(summary.bad)
-    assert [entry["line_number"] for entry in entries] == [3, 5, 6]
-    assert {entry["file"] for entry in entries} == {"log"}
-    assert entries[0]["content"] == "bad"
-    assert base64.b64decode(entries[2]["content_base64"]) == b"1::\xff::3::4"
-
-
-def test_a_file_without_bad_lines_has_no_bad_records(tmp_path):
-    read(tmp_path, b"1::2::3::4\n")
-    assert not (tmp_path / "bad").exists()
-
-
-def test_the_header_is_no_record(tmp_path):
-    line_format = LineFormat("movielens", "delimited", ",", has_header=True)
-    lines, summary = read(
-        tmp_path, b"userId,movieId,rating,timestamp\n1,2,3,4\n", line_format
-    )
-    assert lines == [b"1\t00000000004000\t2"]
-    assert summary.lines == 1
-
-
-def test_since_is_inclusive_until_exclusive(tmp_path):
-    content = b"".join(b"u::%d::3::%d\n" % (time, time) for time in range(5))
-    lines, summary = read(tmp_path, content, selection=Selection(1000, 3000))
-    assert [line.split(b"\t")[2] for line in lines] == [b"1", b"2"]
-    assert summary.not_selected == 3
-
-
-def test_min_rating(tmp_path):
-    content = b"u::a::3::1\nu::b::4::1\nu::c::4.5::1\n"
-    lines, summary = read(tmp_path, content, selection=Selection(min_rating=4))
-    assert [line.split(b"\t")[2] for line in lines] == [b"b", b"c"]
-    assert summary.not_selected == 1
-
-
-def test_a_damaged_file_is_reported_not_raised(tmp_path):
-    packed = MOVIELENS._replace(container="gzip")
-    _, summary = read(tmp_path, gzip.compress(b"1::2::3::4\n" * 1000)[:-9], packed)
-    assert "log is a damaged gzip file" in summary.error
-
-
 def test_a_huge_bad_line_is_cut_between_characters():
     line = "é".encode() * 5000
-    entry = json.loads(bad_record_entry("f", 1, b"x" + line, BadRecord("bad_time", "")))
+    record = Record(0, 1, b"x" + line)
+    entry = json.loads(bad_record_entry("f", record, BadRecord("bad_time", "")))
     assert entry["cut"] is True
     assert entry["content"] == "x" + "é" * 999

@@ -13,15 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import prepare_dataset, show
-from beam_jobs.job import Job
+
+pytestmark = pytest.mark.usefixtures("no_tfdv")
 
 USERS, ITEMS = 5, 4
 COLUMNS = "user=customer,item=sku,time=at"
-
-
-@pytest.fixture(autouse=True)
-def no_tfdv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Job, "_validate", lambda job, info: None)
 
 
 def actions() -> list[tuple[int, int, int]]:

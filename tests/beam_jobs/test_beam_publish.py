@@ -12,14 +12,18 @@ from beam_jobs.dataset.publish import (
     publish,
     write_manifest,
 )
+from beam_jobs.storage.digests import write_whole
 from s4rec_tf.spec import DatasetDir, DatasetError
 
 
 def fill(root, content="one\n"):
     (root / "train").mkdir()
-    (root / "train" / "part-0").write_text(content)
-    (root / "item_vocab.txt").write_text(content)
-    write_manifest(root, {"users": 1}, {"train/part-0": 7})
+    (root / "train" / ".part-0.of-a-lost-worker").write_text("half")
+    files = [
+        write_whole(str(root), "train/part-0", content.encode())._replace(examples=7),
+        write_whole(str(root), "item_vocab.txt", content.encode()),
+    ]
+    write_manifest(root, {"users": 1}, files)
 
 
 def test_a_folder_appears_whole_with_its_manifest(tmp_path):
@@ -37,6 +41,7 @@ def test_a_folder_appears_whole_with_its_manifest(tmp_path):
         "item_vocab.txt": {"sha256": sha256, "bytes": 4},
     }
     DatasetDir(output).verify()
+    assert [path.name for path in (output / "train").iterdir()] == ["part-0"]
     assert [path.name for path in output.parent.iterdir()] == ["out"]
 
 

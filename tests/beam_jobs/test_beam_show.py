@@ -1,13 +1,14 @@
 import gzip
+import hashlib
+import json
 import subprocess
 import sys
 
 import pytest
 
 from beam_jobs import show
-from beam_jobs.dataset.publish import write_manifest
-from beam_jobs.example_proto import serialize_example
-from beam_jobs.tfrecord_files import write_record
+from beam_jobs.sinks.example_proto import serialize_example
+from beam_jobs.sinks.tfrecord_files import write_record
 
 SPLITS = {
     "train": {b"B": ([2, 1], None), b"a": ([1], None), "é".encode(): ([3, 3], None)},
@@ -28,8 +29,21 @@ def dataset(tmp_path):
                 for user in sorted(users)[shard::2]:
                     write_record(stream, serialize(user, *users[user]))
     (tmp_path / "item_vocab.txt").write_text("x\ny\nz\n")
-    write_manifest(tmp_path, {}, {})
+    write_manifest(tmp_path)
     return tmp_path
+
+
+def write_manifest(root):
+    paths = [path for path in root.rglob("*") if path.is_file()]
+    files = {
+        path.relative_to(root).as_posix(): {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+        for path in paths
+    }
+    manifest = {"format_version": 1, "counts": {}, "files": files}
+    (root / "MANIFEST.json").write_text(json.dumps(manifest))
 
 
 def serialize(user, item_ids, target):
@@ -78,7 +92,7 @@ def test_a_damaged_shard_names_file_and_record(dataset, capsys):
     content[-1] ^= 1
     shard.write_bytes(gzip.compress(bytes(content)))
     (dataset / "MANIFEST.json").unlink()
-    write_manifest(dataset, {}, {})
+    write_manifest(dataset)
     assert show.run([str(dataset)]) == 1
     message = f"{shard} is damaged at record 0: the data's checksum does not hold"
     assert message in capsys.readouterr().err

@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from beam_jobs import prepare_dataset, show
-from beam_jobs.core_filter import filter_sequence
-from beam_jobs.example_proto import parse_example
-from beam_jobs.job import Job
-from beam_jobs.records import UserSequence, parse_sequence_line, to_sequence_line
-from beam_jobs.splits import Cuts
-from beam_jobs.tfrecord_files import read_records
+from beam_jobs.sinks.example_proto import parse_example
+from beam_jobs.sinks.tfrecord_files import read_records
 from s4rec_tf import spec
 from s4rec_tf.train import loop
+
+pytestmark = pytest.mark.usefixtures("no_tfdv")
 
 Review = tuple[str, str, int]
 
@@ -37,11 +35,6 @@ EXPECTED = {
     "test": {"all": "abcde", "no_valid": "abc"},
 }
 """What each example holds, the target last."""
-
-
-@pytest.fixture(autouse=True)
-def no_tfdv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Job, "_validate", lambda job, info: None)
 
 
 def write_log(path: Path, reviews: list[Review]) -> Path:
@@ -123,13 +116,6 @@ def test_a_refit_learns_from_the_last_split_of_every_user(tmp_path: Path) -> Non
         for row, user in enumerate(sequences.user_ids)
     }
     assert found == {"all": "abcde", "no_test": "bcd", "no_valid": "abc"}
-
-
-def test_cuts_move_with_what_the_core_drops() -> None:
-    sequence = UserSequence(b"u", [b"x", b"a", b"b", b"x", b"c"], Cuts(2, 4))
-    filtered = filter_sequence(sequence, {b"a", b"b", b"c"}, 2)
-    assert filtered == UserSequence(b"u", [b"a", b"b", b"c"], Cuts(1, 2))
-    assert parse_sequence_line(to_sequence_line(sequence) + b"\n") == sequence
 
 
 @pytest.mark.parametrize(

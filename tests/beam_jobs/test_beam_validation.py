@@ -4,18 +4,22 @@ import copy
 import gzip
 import random
 
+import apache_beam as beam
 import pytest
+from literal_rows import OPTIONS
 
 from beam_jobs import prepare_dataset
 from beam_jobs.dataset import validation
 from beam_jobs.dataset.findings import Findings, Measurement
 from beam_jobs.dataset.statistics_page import render_page
-from beam_jobs.dataset_info import HeadRule
-from beam_jobs.example_proto import serialize_example
-from beam_jobs.records import UserSequence, to_sequence_line
-from beam_jobs.runner import with_flags
-from beam_jobs.tf_examples import Shard, write_shard
-from beam_jobs.tfrecord_files import write_record
+from beam_jobs.sequences import UserSequence
+from beam_jobs.sinks.example_proto import serialize_example
+from beam_jobs.sinks.tfrecord_files import read_records, write_record
+from beam_jobs.splits import split_examples
+from beam_jobs.transforms import make_examples
+from beam_jobs.transforms.find_head import HeadRule
+from beam_jobs.transforms.make_examples import to_features
+from beam_jobs.transforms.statistics import WriteStatistics
 from s4rec_tf.spec import SPLITS, DatasetInfo
 
 NUM_USERS, NUM_ITEMS = 1200, 40
@@ -30,26 +34,37 @@ INFO = DatasetInfo(
     split_examples=dict.fromkeys(SPLITS, NUM_USERS),
 )
 DRIFT = "test with the previous dataset (--previous_statistics)"
-RUN = with_flags(["--runner=FnApiRunner"])
 SCHEMA = validation.complete_schema(validation.curated_schema(), INFO)
+
+
+def statistics_of(root, records):
+    """The statistics that the job's transform writes, of records by split."""
+    with beam.Pipeline(options=OPTIONS) as pipeline:
+        for split in SPLITS:
+            examples = [(b"", record) for record in records[split]]
+            (
+                pipeline
+                | f"Create/{split}" >> beam.Create(examples)
+                | split >> WriteStatistics(root, split, SCHEMA)
+            )
+    return validation.read_statistics(root)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """Statistics of a dataset with nothing wrong."""
-    root = tmp_path_factory.mktemp("sound")
     draw = random.Random(3)
-    lines = []
+    records = {split: [] for split in SPLITS}
+    rule = HeadRule(240, 10, b"u00600")
     for number in range(NUM_USERS):
         length = draw.randrange(5, 12)
-        items = [b"i%d" % draw.randrange(NUM_ITEMS) for _ in range(length)]
-        lines.append(to_sequence_line(UserSequence(b"u%05d" % number, items)))
-    source = root / "sequences"
-    source.write_bytes(b"".join(line + b"\n" for line in lines))
-    item_ids = {b"i%d" % number: number + 1 for number in range(NUM_ITEMS)}
-    rule = HeadRule(240, 10, b"u00600")
-    write_shard(Shard(0, 1, (str(source),)), root, item_ids, rule)
-    return validation.generate_statistics(root, SCHEMA, RUN)
+        ids = [1 + draw.randrange(NUM_ITEMS) for _ in range(length)]
+        sequence = UserSequence(b"u%05d" % number, [b""] * length)
+        for example in split_examples(ids, None):
+            is_head = rule.is_head(sequence)
+            features = to_features(sequence, length, is_head, example)
+            records[example.split].append(serialize_example(features))
+    return statistics_of(tmp_path_factory.mktemp("sound"), records)
 
 
 def test_sound_data_has_no_anomaly(sound):
@@ -210,6 +225,13 @@ def write_examples(root, split, examples):
             write_record(stream, serialize_example(features))
 
 
+def written(root):
+    return {
+        split: [r for path in (root / split).iterdir() for r in read_records(path)]
+        for split in SPLITS
+    }
+
+
 def write_broken(root):
     """A dataset whose TFRecords themselves are broken, one way a split."""
     write_examples(root, "train", [SOUND | {"user_id": b"\xff"}])
@@ -227,7 +249,7 @@ def test_each_check_bites_on_written_examples(tmp_path):
     short, unknown = valid | {"sequence_length": 4}, valid | {"target_id": 41}
     stranger = valid | {"email": b"x"}
     write_examples(tmp_path, "test", [nobody, stranger, valid, short, unknown])
-    broken = validation.generate_statistics(tmp_path, SCHEMA, RUN)
+    broken = statistics_of(tmp_path, written(tmp_path))
     counts = {"train": 4, "valid": 2, "test": 5}
     info = DatasetInfo(**(vars(INFO) | {"split_examples": counts}))
     anomalies = validation.validate(broken, SCHEMA, info, None).anomalies
@@ -248,7 +270,7 @@ def test_each_check_bites_on_written_examples(tmp_path):
 
 def test_broken_records_and_an_empty_split(tmp_path):
     write_broken(tmp_path)
-    broken = validation.generate_statistics(tmp_path, SCHEMA, RUN)
+    broken = statistics_of(tmp_path, written(tmp_path))
     info = DatasetInfo(**(vars(INFO) | {"split_examples": dict.fromkeys(SPLITS, 1)}))
     findings = validation.validate(broken, SCHEMA, info, None)
     with pytest.raises(validation.AnomalyError) as caught:
@@ -264,16 +286,11 @@ def test_broken_records_and_an_empty_split(tmp_path):
 
 
 def test_an_anomaly_stops_the_job_and_leaves_nothing(tmp_path, capsys, monkeypatch):
-    def broken(root, schema, run_pipeline, num_examples):
-        for split in SPLITS:
-            for path in (root / split).iterdir():
-                path.unlink()
-            (root / split).rmdir()
-        write_broken(root)
-        return generate(root, schema, run_pipeline, num_examples)
+    def features_of_a_lost_item(sequence, length, is_head, example):
+        features = to_features(sequence, length, is_head, example)
+        return features | {"item_ids": [99]}
 
-    generate = validation.generate_statistics
-    monkeypatch.setattr(validation, "generate_statistics", broken)
+    monkeypatch.setattr(make_examples, "to_features", features_of_a_lost_item)
     log = tmp_path / "log"
     log.write_text("u a b c\nv a b\n")
     argv = ["--input", str(log), "--output", str(tmp_path / "out"), "--k_core=1"]

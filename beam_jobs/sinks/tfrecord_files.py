@@ -45,10 +45,19 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises:
         DamagedRecords: naming the file and the number of the record, from 0.
     """
+    with path.open("rb") as raw:
+        yield from records_of(raw, str(path))
+
+
+def records_of(raw: BinaryIO, name: str) -> Iterator[bytes]:
+    """The records of an open gzip TFRecord file.
+
+    Raises:
+        DamagedRecords: by the given name and the number of the record, from 0.
+    """
     number = 0
     try:
         with (
-            path.open("rb") as raw,
             gzip.open(raw, "rb") as packed,
             # Records are short, and GzipFile.read itself is slow Python.
             io.BufferedReader(cast(io.RawIOBase, packed), _BLOCK_BYTES) as stream,
@@ -57,7 +66,7 @@ def read_records(path: Path) -> Iterator[bytes]:
                 yield _read_data(stream, header)
                 number += 1
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        raise DamagedRecords(f"{path} is damaged at record {number}: {error}") from None
+        raise DamagedRecords(f"{name} is damaged at record {number}: {error}") from None
 
 
 def _read_data(stream: BinaryIO, header: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_jobs.example_proto import serialize_example
+from beam_jobs.sinks.example_proto import serialize_example
 from beam_jobs.splits import untagged_time
 
 Action = tuple[bytes, int, bytes]

@@ -1,60 +1,97 @@
-"""The log files of a job: which, how they are read, whether they fit together."""
+"""The logs of a job as its launcher sees them: names, sizes, first lines."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from beam_jobs.logs.checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
-from beam_jobs.logs.files import Fingerprint, InputError, fingerprint, match_files
+from beam_jobs.logs.files import InputError, match_files
 from beam_jobs.logs.formats import decide_format
+from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.options import JobOptions
 from beam_jobs.splits import LEAVE_ONE_OUT
+from beam_jobs.storage.remote_path import RemotePath, is_remote
+from beam_jobs.transforms.group_by_user import Ties
+
+CHECKED_FILES = 20
+"""Files whose first lines the launcher looks at; workers look at those of all."""
+
+_PACKED_FACTOR = 6
+"""What a gzip or Parquet log unpacks to, roughly."""
 
 
-def find_inputs(
+class Inputs(NamedTuple):
+    """The logs of a job.
+
+    Attributes:
+        num_files: number of files.
+        num_bytes: their size as stored.
+        unpacked_bytes: about what they unpack to.
+        order_is_time: whether they are sequences, whose order stands for times.
+        ties: the order of actions of one time that their formats ask for.
+    """
+
+    num_files: int = 0
+    num_bytes: int = 0
+    unpacked_bytes: int = 0
+    order_is_time: bool = False
+    ties: Ties = "item_id"
+
+
+def look_at_inputs(
     options: JobOptions, known_items: Collection[str], report: Callable[[str], None]
-) -> tuple[list[LogFile], list[Fingerprint]]:
-    """Input files in an order that does not depend on how they were named.
+) -> Inputs:
+    """Lists the logs and refuses what their first lines rule out.
 
     Args:
         options: what the user asked for.
         known_items: raw ids of the items of the dataset that is gone on from.
         report: prints a line of progress.
 
-    Returns:
-        the files that have lines, and the identity of every file.
-
     Raises:
         InputError: if a file cannot be read, its format not be told, its first lines
             are no actions, or the files do not fit together.
     """
-    identified = sorted(
-        (fingerprint(path), split_number, path)
-        for split_number, patterns in enumerate(
-            (options.inputs, options.valid_inputs, options.test_inputs)
-        )
-        for path in match_files(patterns)
-    )
+    groups = (options.inputs, options.valid_inputs, options.test_inputs)
+    paths = [path for patterns in groups for path in match_files(patterns)]
     log_files = []
-    for number, (identity, split_number, path) in enumerate(identified):
+    for path in paths[:CHECKED_FILES]:
         fit = decide_format(path, options.format_options)
         if fit is None:
             report(f"{path}: no lines")
             continue
-        line_format, reason = fit
-        report(f"{path}: {line_format.name} ({reason})")
-        log_files.append(
-            LogFile(path, identity.name, number, line_format, split_number)
-        )
+        report(f"{path}: {fit.line_format.name} ({fit.reason})")
+        log_files.append(LogFile(path, path, 0, fit.line_format))
+    if len(paths) > CHECKED_FILES:
+        report(f"and {len(paths) - CHECKED_FILES:,} files more")
     _check_together(log_files, options)
     _check_first_lines(log_files, options, known_items)
-    return log_files, [identity for identity, *_ in identified]
+    return _summary(paths, [log_file.line_format for log_file in log_files])
 
 
-def order_is_time(log_files: list[LogFile]) -> bool:
-    """Whether a log is of sequences, whose order stands for times."""
-    return any(log_file.line_format.shape == "sequences" for log_file in log_files)
+def _summary(paths: list[str], formats: list[LineFormat]) -> Inputs:
+    sizes = list(map(_size, paths[:CHECKED_FILES] if _any_remote(paths) else paths))
+    num_bytes = round(sum(sizes) * len(paths) / max(len(sizes), 1))
+    is_packed = any(each.container != "plain" for each in formats)
+    ties = {each.ties for each in formats}
+    return Inputs(
+        len(paths),
+        num_bytes,
+        num_bytes * (_PACKED_FACTOR if is_packed else 1),
+        any(each.shape == "sequences" for each in formats),
+        "hash" if "hash" in ties else "item_id",
+    )
+
+
+def _any_remote(paths: list[str]) -> bool:
+    return any(map(is_remote, paths))
+
+
+def _size(path: str) -> int:
+    return RemotePath(path).stat().st_size if is_remote(path) else os.stat(path).st_size
 
 
 def _check_together(log_files: list[LogFile], options: JobOptions) -> None:

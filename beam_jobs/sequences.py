@@ -12,10 +12,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from beam_jobs.logs.interactions import END_OF_TIME_MS, Interaction
-from beam_jobs.splits import Cuts, tagged_time
-
-_TIME_DIGITS = len(str(tagged_time(END_OF_TIME_MS, 2)))
+from beam_jobs.logs.interactions import Interaction
+from beam_jobs.splits import TIME_DIGITS, Cuts, tagged_time
 
 
 class UserSequence(NamedTuple):
@@ -26,11 +24,11 @@ class UserSequence(NamedTuple):
     cuts: Cuts | None = None
 
 
-def to_action_line(interaction: Interaction, split_number: int = 0) -> bytes:
+def to_action_line(interaction: Interaction) -> bytes:
     r"""Interaction("u", "i", 7) -> b"u\t00000000000007\ti"."""
-    user, item, timestamp_ms, _ = interaction
+    user, item, timestamp_ms, _, split_number = interaction
     time = tagged_time(timestamp_ms, split_number)
-    return f"{user}\t{time:0{_TIME_DIGITS}}\t{item}".encode()
+    return f"{user}\t{time:0{TIME_DIGITS}}\t{item}".encode()
 
 
 def parse_action_line(line: bytes) -> tuple[bytes, int, bytes]:

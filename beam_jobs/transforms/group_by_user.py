@@ -1,0 +1,236 @@
+"""Interactions -> each user's newest items in order of time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import coders
+
+from beam_jobs.logs.interactions import Interaction
+from beam_jobs.sequences import UserSequence
+from beam_jobs.splits import TIME_DIGITS, SplitRule, tagged_time
+from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
+from beam_jobs.transforms.counting import (
+    COUNTS,
+    LARGEST,
+    CountingDoFn,
+    in_global_window,
+)
+
+Ties = Literal["item_id", "hash"]
+"""Order of one user's interactions of one time: by raw item id, or by a stable hash of
+user, time and item, which favours no item."""
+
+MAX_ACTIONS_PER_USER = 10_000
+LEAVE_LAST_TWO_OUT = SplitRule()
+
+CONFLICTS = "conflicts"
+"""Tag of users with two items at one position of a log of sequences."""
+
+_TIE_BYTES = 6
+
+
+class Newest(NamedTuple):
+    """A user's newest lines, sorted.
+
+    Attributes:
+        lines: the lines.
+        is_cut: whether older ones were dropped.
+        total: lines that the user had, duplicates included.
+    """
+
+    lines: list[bytes]
+    is_cut: bool
+    total: int
+
+
+@dataclasses.dataclass(slots=True)
+class _Lines:
+    """Lines of a user, in chunks of one or more, divided by line feeds."""
+
+    chunks: list[bytes] = dataclasses.field(default_factory=list)
+    number: int = 0
+    is_cut: bool = False
+    total: int = 0
+
+    def keep_newest(self, limit: int) -> None:
+        """Leaves the last distinct lines, sorted, a chunk each."""
+        joined = b"\n".join(self.chunks)
+        lines = sorted(set(joined.split(b"\n"))) if self.chunks else []
+        self.chunks = lines[-limit:]
+        self.number = len(self.chunks)
+        self.is_cut |= self.number < len(lines)
+
+
+class GroupedUsers(NamedTuple):
+    """Outputs of `GroupByUser`.
+
+    Attributes:
+        sequences: a `UserSequence` a user.
+        conflicts: raw ids of users with two items at one position.
+        largest: (actions, raw id) of users, the largest among them.
+        counts: `users`, `sequence_actions`, `capped_users` and `tied_actions`.
+    """
+
+    sequences: beam.PCollection
+    conflicts: beam.PCollection
+    largest: beam.PCollection
+    counts: beam.PCollection
+
+
+@dataclasses.dataclass(eq=False)
+class GroupByUser(beam.PTransform):
+    """Drops duplicates and gives every user's newest items, oldest first.
+
+    The newest are found by a combiner, so that a user of a million actions is no
+    worker's burden.
+
+    Args:
+        max_actions_per_user: newest distinct actions of a user that count.
+        split_rule: where sequences are divided.
+        ties: order of a user's actions of one time.
+        order_is_time: whether times are positions in a log of sequences, where two
+            items at one position are a conflict.
+    """
+
+    max_actions_per_user: int = MAX_ACTIONS_PER_USER
+    split_rule: SplitRule = LEAVE_LAST_TWO_OUT
+    ties: Ties = "item_id"
+    order_is_time: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.max_actions_per_user < 1:
+            raise ValueError(
+                "`max_actions_per_user` must be at least 1. "
+                f"Received: {self.max_actions_per_user}"
+            )
+
+    def expand(self, interactions: beam.PCollection) -> GroupedUsers:
+        """A collection of `Interaction` -> `GroupedUsers`."""
+        grouped = (
+            interactions
+            | "KeyByUser"
+            >> beam.Map(keyed_line, self.ties).with_output_types(tuple[bytes, bytes])
+            | "NewestByUser"
+            >> beam.CombinePerKey(NewestLines(self.max_actions_per_user))
+            | "ToSequence"
+            >> beam.ParDo(_ToSequence(self.split_rule, self.order_is_time))
+            .with_output_types(UserSequence)
+            .with_outputs(COUNTS, CONFLICTS, LARGEST, main="sequences")
+        )
+        tags = ("sequences", CONFLICTS, LARGEST, COUNTS)
+        return GroupedUsers(*(grouped[tag] for tag in tags))
+
+
+def keyed_line(interaction: Interaction, ties: Ties) -> tuple[bytes, bytes]:
+    r"""The user, and a line that sorts by time, then by the rule of ties.
+
+    Example: Interaction("u", "i", 7) -> (b"u", b"00000000000007\ti").
+    """
+    user, item, timestamp_ms, _, split_number = interaction
+    time = tagged_time(timestamp_ms, split_number)
+    if ties == "item_id":
+        return user.encode(), f"{time:0{TIME_DIGITS}}\t{item}".encode()
+    key = f"{user}\t{timestamp_ms}\t{item}".encode()
+    tie = hashlib.blake2b(key, digest_size=_TIE_BYTES).hexdigest()
+    return user.encode(), f"{time:0{TIME_DIGITS}}\t{tie}\t{item}".encode()
+
+
+class NewestLines(beam.CombineFn):
+    """Lines of bytes -> the last `limit` distinct ones in their order.
+
+    An accumulator never holds more than twice the limit.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def get_accumulator_coder(self) -> coders.Coder:
+        """Accumulators travel as one value of bytes."""
+        return _AccumulatorCoder()
+
+    def create_accumulator(self) -> _Lines:
+        """No lines."""
+        return _Lines()
+
+    def add_input(self, found: _Lines, line: bytes) -> _Lines:
+        """Adds a line."""
+        found.chunks.append(line)
+        found.number += 1
+        found.total += 1
+        if found.number > 2 * self._limit:
+            found.keep_newest(self._limit)
+        return found
+
+    def merge_accumulators(self, parts: Iterable[_Lines]) -> _Lines:
+        """The newest of all."""
+        merged = _Lines()
+        for part in parts:
+            merged.chunks += part.chunks
+            merged.number += part.number
+            merged.total += part.total
+            merged.is_cut |= part.is_cut
+            if merged.number > 2 * self._limit:
+                merged.keep_newest(self._limit)
+        return merged
+
+    def extract_output(self, found: _Lines) -> Newest:
+        """The newest lines, and whether there are older ones."""
+        found.keep_newest(self._limit)
+        return Newest(found.chunks, found.is_cut, found.total)
+
+
+class _AccumulatorCoder(coders.Coder):
+    def encode(self, value: _Lines) -> bytes:
+        head = b"%d\t%d\n" % (value.is_cut, value.total)
+        return head + b"\n".join(value.chunks)
+
+    def decode(self, encoded: bytes) -> _Lines:
+        head, _, lines = encoded.partition(b"\n")
+        is_cut, total = map(int, head.split(b"\t"))
+        chunks = [lines] if lines else []
+        return _Lines(chunks, lines.count(b"\n") + len(chunks), bool(is_cut), total)
+
+
+class _ToSequence(CountingDoFn):
+    """(user, their newest lines) -> `UserSequence`."""
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._largest = (0, b"")
+
+    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        yield in_global_window(self._largest, LARGEST)
+        yield from super().finish_bundle()
+
+    def __init__(self, split_rule: SplitRule, order_is_time: bool) -> None:
+        super().__init__()
+        self._split_rule = split_rule
+        self._order_is_time = order_is_time
+
+    def process(self, element: tuple[bytes, Newest]) -> Iterator[object]:
+        user, (lines, is_cut, total) = element
+        self._largest = max(self._largest, (total, user))
+        columns = [line.split(b"\t") for line in lines]
+        times, items = [int(c[0]) for c in columns], [c[-1] for c in columns]
+        tied = _num_tied(times)
+        self.counts["users"] += 1
+        self.counts["sequence_actions"] += len(items)
+        self.counts["capped_users"] += is_cut
+        if self._order_is_time and tied:
+            yield beam.pvalue.TaggedOutput(CONFLICTS, user)
+        self.counts["tied_actions"] += tied
+        yield UserSequence(user, items, self._split_rule.cuts(times))
+
+
+def _num_tied(times: list[int]) -> int:
+    """Actions that share their time with another. Example: [1, 2, 2, 2] -> 3."""
+    sizes = (len(list(group)) for _, group in itertools.groupby(times))
+    return sum(size for size in sizes if size > 1)

@@ -1,0 +1,300 @@
+"""The k-core: users and items with at least k actions each, counted among themselves.
+
+A round counts the items, drops those below k, and then the users below k. Beam has no
+loop, so a fixed number of rounds stands in the graph. Once a round finds nothing to
+drop, those after it pass the sequences on uncounted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+
+from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
+from beam_jobs.splits import Cuts
+from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
+from beam_jobs.transforms.counting import (
+    COUNTS,
+    LARGEST,
+    CountingDoFn,
+    in_global_window,
+)
+
+CORE_ROUNDS = 5
+"""Rounds that most logs need fewer than."""
+
+UNFINISHED = "unfinished"
+_COUNTED_AT_ONCE = 100_000
+_KEEP, _DROP = b"+", b"-"
+
+ItemCount = tuple[bytes, int]
+
+
+class KCoreResult(NamedTuple):
+    """Outputs of `KCore`.
+
+    Attributes:
+        sequences: the core's `UserSequence`s; empty if the rounds were too few.
+        unfinished: the sequences after the last round in that case, else empty.
+        largest: (actions, raw id) of items, the largest among them, in the first round.
+        counts: `users_in_round_1`, `actions_in_round_1`, `items_below_in_round_1`, ..
+    """
+
+    sequences: beam.PCollection
+    unfinished: beam.PCollection
+    largest: beam.PCollection
+    counts: beam.PCollection
+
+
+@dataclasses.dataclass(eq=False)
+class KCore(beam.PTransform):
+    """Drops users and items with fewer than k actions until none is left.
+
+    Args:
+        k: least number of actions of a user and of an item, repeats counted.
+        rounds: rounds in the graph; the last one finds that nothing is to be dropped.
+        first_round: number of the first round, where an earlier pipeline ran others.
+    """
+
+    k: int = 5
+    rounds: int = CORE_ROUNDS
+    first_round: int = 1
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        for name in ("k", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {getattr(self, name)}"
+                )
+
+    def expand(self, sequences: beam.PCollection) -> KCoreResult:
+        """A collection of `UserSequence` -> `KCoreResult`."""
+        left = sequences | "UsersBelowK" >> beam.FlatMap(
+            long_line, self.k
+        ).with_output_types(bytes)
+        rounds, items = [], None
+        for number in range(self.first_round, self.first_round + self.rounds):
+            found = left | f"Round{number}" >> _Round(self.k, number, items)
+            items = beam.pvalue.AsSingleton(found.items, default_value=_DROP)
+            rounds.append(found)
+            left = left | f"DropBelow{number}" >> beam.FlatMap(
+                filter_line, items, self.k
+            ).with_output_types(bytes)
+        routed = left | "IsFinished" >> beam.ParDo(_Route(), items).with_output_types(
+            UserSequence
+        ).with_outputs(UNFINISHED, main="sequences")
+        counts = tuple(each for found in rounds for each in found.counts)
+        return KCoreResult(
+            routed["sequences"],
+            routed[UNFINISHED],
+            rounds[0].largest,
+            counts | "Counts" >> beam.Flatten(),
+        )
+
+
+class _RoundResult(NamedTuple):
+    items: beam.PCollection
+    largest: beam.PCollection
+    counts: tuple[beam.PCollection, beam.PCollection]
+
+
+@dataclasses.dataclass(eq=False)
+class _Round(beam.PTransform):
+    """Lines of sequences -> which items to keep or drop, as one value of bytes."""
+
+    k: int
+    number: int
+    dropped_before: beam.pvalue.AsSingleton | None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, lines: beam.PCollection) -> _RoundResult:
+        before = () if self.dropped_before is None else (self.dropped_before,)
+        counted = lines | "Count" >> beam.ParDo(
+            CountItems(f"_in_round_{self.number}"), *before
+        ).with_output_types(ItemCount).with_outputs(COUNTS, main="items")
+        items = (
+            counted["items"]
+            | "Sum" >> beam.CombinePerKey(sum)
+            | "Below"
+            >> beam.ParDo(_CountBelow(self.k, self.number))
+            .with_output_types(ItemCount)
+            .with_outputs(COUNTS, LARGEST, main="items")
+        )
+        value = (
+            items["items"]
+            | "List" >> beam.CombineGlobally(ItemsToDrop(self.k)).without_defaults()
+        )
+        return _RoundResult(value, items[LARGEST], (counted[COUNTS], items[COUNTS]))
+
+
+class CountItems(CountingDoFn):
+    """Lines of sequences -> (item, number), many items at once.
+
+    Args:
+        suffix: of the names of its counts, `users` and `actions`; None for no counts.
+    """
+
+    def __init__(self, suffix: str | None = None) -> None:
+        super().__init__()
+        self._suffix = suffix
+
+    def start_bundle(self) -> None:
+        """Begins to count."""
+        super().start_bundle()
+        self._items: Counter[bytes] = Counter()
+        self._uncounted: list[bytes] = []
+
+    def process(self, line: bytes, dropped_before: bytes = b"") -> Iterator[ItemCount]:
+        """Counts a line; nothing where the round before dropped nothing."""
+        if dropped_before == _DROP:
+            return
+        items = items_of(line)
+        if self._suffix is not None:
+            self.counts[f"users{self._suffix}"] += 1
+            self.counts[f"actions{self._suffix}"] += len(items)
+        self._uncounted += items
+        # Many at once: each update costs as much as counting ten items.
+        if len(self._uncounted) > _COUNTED_AT_ONCE:
+            self._items.update(self._uncounted)
+            self._uncounted.clear()
+            if len(self._items) > 10 * _COUNTED_AT_ONCE:
+                yield from self._items.items()
+                self._items.clear()
+
+    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        """Gives what was counted."""
+        self._items.update(self._uncounted)
+        for pair in self._items.items():
+            yield beam.transforms.window.GlobalWindows.windowed_value(pair)
+        yield from self.counted()
+
+
+class _CountBelow(CountingDoFn):
+    """Counts the items below k; gives them all on, and the largest."""
+
+    def __init__(self, k: int, number: int) -> None:
+        super().__init__()
+        self._k = k
+        self._name = f"items_below_in_round_{number}"
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._largest = (0, b"")
+
+    def process(self, element: ItemCount) -> Iterator[ItemCount]:
+        item, number = element
+        self.counts[self._name] += number < self._k
+        self._largest = max(self._largest, (number, item))
+        yield element
+
+    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        yield in_global_window(self._largest, LARGEST)
+        yield from self.counted()
+
+
+class ItemsToDrop(beam.CombineFn):
+    """(item, number) -> the items below k or, if they are fewer, those to keep.
+
+    The value begins with `-` or `+`, which says so; then a line an item.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self._k = k
+
+    def create_accumulator(self) -> tuple[list[bytes], list[bytes]]:
+        """No items below k and none above."""
+        return [], []
+
+    def add_input(
+        self, found: tuple[list[bytes], list[bytes]], item: ItemCount
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Adds an item."""
+        found[item[1] >= self._k].append(item[0])
+        return found
+
+    def merge_accumulators(
+        self, parts: Iterable[tuple[list[bytes], list[bytes]]]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """All items."""
+        merged = self.create_accumulator()
+        for below, kept in parts:
+            merged[0].extend(below)
+            merged[1].extend(kept)
+        return merged
+
+    def extract_output(self, found: tuple[list[bytes], list[bytes]]) -> bytes:
+        """The fewer of both."""
+        below, kept = found
+        sign, items = (_DROP, below) if len(below) <= len(kept) else (_KEEP, kept)
+        return b"\n".join([sign, *items])
+
+
+class ItemRule(NamedTuple):
+    """Which items stay: those in `items`, or all but those."""
+
+    items: Collection[bytes]
+    keeps: bool
+
+    def stay(self, items: list[bytes]) -> list[bool]:
+        """Whether each item stays."""
+        return [(item in self.items) == self.keeps for item in items]
+
+
+@functools.lru_cache(maxsize=2)
+def item_rule(value: bytes) -> ItemRule:
+    """The rule of an `ItemsToDrop`; built once by a worker process and round."""
+    sign, *items = value.split(b"\n")
+    return ItemRule(frozenset(items), sign == _KEEP)
+
+
+def filter_line(line: bytes, dropped: bytes, k: int) -> list[bytes]:
+    r"""A line without the items that a round drops; none if below k then.
+
+    Example: (b"u\ta b c", b"-\nb", 2) -> [b"u\ta c"].
+    """
+    if dropped == _DROP:
+        return [line]
+    left = filter_sequence(parse_sequence_line(line), item_rule(dropped), k)
+    return [] if left is None else [to_sequence_line(left)]
+
+
+def filter_sequence(
+    sequence: UserSequence, rule: ItemRule, k: int
+) -> UserSequence | None:
+    """A sequence of the items that stay; None if below k then."""
+    is_kept = rule.stay(sequence.items)
+    items = list(itertools.compress(sequence.items, is_kept))
+    if len(items) < k:
+        return None
+    cuts = sequence.cuts and Cuts(*(sum(is_kept[:cut]) for cut in sequence.cuts))
+    return UserSequence(sequence.user, items, cuts)
+
+
+def items_of(line: bytes) -> list[bytes]:
+    """The items of a line of a sequence."""
+    return line.split(b"\t", 2)[1].split(b" ")
+
+
+def long_line(sequence: UserSequence, k: int) -> list[bytes]:
+    """A sequence as a line; none if it has fewer than k items."""
+    return [to_sequence_line(sequence)] if len(sequence.items) >= k else []
+
+
+class _Route(beam.DoFn):
+    """Sequences to the main output if the last round dropped nothing, else aside."""
+
+    def process(self, line: bytes, dropped: bytes) -> Iterator[object]:
+        sequence, is_finished = parse_sequence_line(line), dropped == _DROP
+        yield (
+            sequence if is_finished else beam.pvalue.TaggedOutput(UNFINISHED, sequence)
+        )
