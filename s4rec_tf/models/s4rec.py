@@ -19,6 +19,7 @@ from s4rec_tf import backend, spec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.clusters import Spread
 from s4rec_tf.layers.gradient_reversal import GradientReversal
+from s4rec_tf.layers.moving_average import MovingAverage
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.layers.schedule import StepCounter, dann_ramp
 from s4rec_tf.layers.segments import last_items
@@ -28,7 +29,7 @@ from s4rec_tf.losses.clustering import prototype_cross_entropy
 from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.losses.distillation import intent_distillation
 from s4rec_tf.losses.imitation import prediction_imitation
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import Batch, ModelSettings, last_state
 from s4rec_tf.models.s4rec_settings import S4RecSettings
 from s4rec_tf.models.sasrec import Encoded, SASRec, views_of
 
@@ -102,6 +103,10 @@ class S4Rec(SASRec):
         self.prototypes.build()
         self.gradient_reversal.build((None, chosen.dim))
         self.head_tail_classifier.build((None, chosen.dim))
+        self.average: Any = None
+        if chosen.has_average_teacher:
+            self.average = MovingAverage(chosen.teacher_decay)
+            self.average.build(self._averaged())
         self.steps: Any = StepCounter() if chosen.counts_steps else None
         if self.steps:
             self.steps.build()
@@ -138,6 +143,8 @@ class S4Rec(SASRec):
         """Encodes the samples and, where the batch has them, the users' rows."""
         if training and self.steps:
             self.steps.advance()
+        if training and self.average:
+            self.average.advance(self._averaged())
         views = views_of(batch) if self.needs_views else []
         if not self.settings.needs_user_rows:
             rows, short = self._encode_with_short(batch, views, training)
@@ -154,7 +161,7 @@ class S4Rec(SASRec):
         self, batch: Batch, views: list[Tensor], training: bool
     ) -> tuple[Encoded, Short | None]:
         """Rows with their views; and each cut down, if a term looks at that."""
-        if not self.settings.short_weight:
+        if not self.settings.needs_short:
             return self.encode_rows(batch, views, training), None
         seed, shape = self.encoder.seed_generator, ops.shape(batch["item_ids"][:, :1])
         noise = keras.random.uniform(shape, seed=seed)
@@ -212,7 +219,7 @@ class S4Rec(SASRec):
             "contrastive": lambda: self._contrastive(batch, encoded, intents),  # 8-10
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
             "adversarial": lambda: self._adversarial(batch, encoded.z),  # Eq. 13
-            "short_histories": lambda: self._short_histories(encoded.z, short),
+            "teaching": lambda: self._teaching(batch, encoded, short),
         }
         names = self._auxiliary_names()
         return {name: term() for name, term in terms.items() if name in names}
@@ -316,17 +323,36 @@ class S4Rec(SASRec):
         by_prefix = self.settings.head_tail_by == "prefix"
         return head_tail_cross_entropy(logits, batch["is_head"], balanced=by_prefix)
 
-    def _short_histories(self, z: Tensor, short: Any) -> Tensor:
-        """KL(p(s | S) || p(s | last items of S)), mean over the rows that were cut."""
-        items = self.item_vectors()
-        losses = prediction_imitation(
-            ops.stop_gradient(self._to_score(z)),
-            ops.stop_gradient(items),
-            self._to_score(short.z),
-            items,
+    def _teaching(self, batch: Batch, encoded: Encoded, short: Short | None) -> Tensor:
+        """KL(p(s | S) || p(s | S')), S' the views or S cut down, mean over the rows.
+
+        Of the rows cut down, those count that have lost an item.
+        """
+        teacher, teacher_items = self._teacher(batch, encoded)
+        items, students = self.item_vectors(), [short.z] if short else encoded.views
+        losses = sum(
+            prediction_imitation(teacher, teacher_items, self._to_score(z), items)
+            for z in students
         )
+        if not short:
+            return ops.mean(losses)
         weights = ops.cast(short.is_cut, losses.dtype)
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
+
+    def _teacher(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """What predicts for the whole rows, and the item vectors; no gradient."""
+        if not self.average:
+            vectors = self._to_score(encoded.z), self.item_vectors()
+        else:
+            with self.average.in_place_of(self._averaged()):
+                states = self.encode(batch["item_ids"], 1, packs=True)
+                vectors = self._to_score(last_state(states)), self.item_vectors()
+        return ops.stop_gradient(vectors[0]), ops.stop_gradient(vectors[1])
+
+    def _averaged(self) -> list[Any]:
+        """The weights that the teacher has averages of."""
+        layers = (self.item_embedding, self.encoder, self.prototypes)
+        return [weight for layer in layers for weight in layer.trainable_variables]
 
     def clusters(self, embeddings: np.ndarray) -> np.ndarray:
         """The nearest prototype of each embedding."""

@@ -26,10 +26,13 @@ class S4RecSettings(SASRecSettings):
         predicted_intents: weight of the expected intent in the vector that ranks, z +
             weight sum_k p_k mu_k (section 3.3, E_mu[p(s | z, mu)]), z a unit vector
             where scores are cosines; 0 ranks by z alone.
-        short_weight: weight of a term beside Eq. 14: what the whole sequence predicts,
-            over all items and without gradient, is handed to the same sequence cut down
-            to its last items.
+        teach_weight: weight of a term beside Eq. 14: what the whole sequence predicts,
+            over all items and without gradient, is what others have to predict.
+        taught: who: short: the same sequence cut down to its last items; views: its
+            augmented views.
         short_items: most items that are left; how many is drawn for every row.
+        teacher_decay: the teacher is a moving average of the weights, of which a
+            training step leaves this share; 0 is the model itself.
         auxiliary_rows: rows that these terms look at. samples: those of L_SR, so
             that a user counts once a prefix; users: batches of users, as many rows as a
             batch has and each user's longest prefix, in every n-th training step, n so
@@ -73,8 +76,10 @@ class S4RecSettings(SASRecSettings):
     beta_2: float = 0.01
     lambda_adv: float = 0.05
     predicted_intents: float = 0.0
-    short_weight: float = 0.0
+    teach_weight: float = 0.0
+    taught: Literal["short", "views"] = "short"
     short_items: int = 4
+    teacher_decay: float = 0.0
     auxiliary_rows: Literal["samples", "users"] = "samples"
     auxiliary_ramp_steps: int = 0
     gamma: float = 1.0
@@ -100,10 +105,12 @@ class S4RecSettings(SASRecSettings):
         for name in ("num_intents", "sinkhorn_iterations", "short_items"):
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
         weights = ("alpha", "beta_1", "beta_2", "lambda_adv", "gamma")
-        more = ("predicted_intents", "short_weight")
+        more = ("predicted_intents", "teach_weight")
         steps = ("auxiliary_ramp_steps", "gamma_ramp_steps", "prototype_freeze_steps")
         for name in (*weights, *more, *steps):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
+        decays = 0 <= self.teacher_decay < 1
+        self._check("teacher_decay", decays, "must lie in [0, 1)")
 
     def _check(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
@@ -128,7 +135,7 @@ class S4RecSettings(SASRecSettings):
             "contrastive": self.beta_1,
             "distillation": self.beta_2,
             "adversarial": self.lambda_adv,
-            "short_histories": self.short_weight,
+            "teaching": self.teach_weight,
         }
         return {name: weight for name, weight in weights.items() if weight > 0}
 
@@ -136,8 +143,19 @@ class S4RecSettings(SASRecSettings):
     def auxiliary_views(self) -> bool:
         """Whether any term beside L_SR looks at augmented views."""
         names = {"contrastive", "distillation"}
+        names |= {"teaching"} if self.taught == "views" else set()
         names |= {"clustering"} if self.clustering_targets == "swapped" else set()
         return not names.isdisjoint(self.auxiliary_weights)
+
+    @property
+    def needs_short(self) -> bool:
+        """Whether any term looks at sequences cut down to their last items."""
+        return self.teach_weight > 0 and self.taught == "short"
+
+    @property
+    def has_average_teacher(self) -> bool:
+        """Whether a moving average of the weights is needed."""
+        return self.teach_weight > 0 and self.teacher_decay > 0
 
     @property
     def needs_user_rows(self) -> bool:

@@ -195,7 +195,11 @@ class SASRec(SequenceRecommender):
         )
 
     def encode(
-        self, item_ids: Tensor, num_positions: int, training: bool = False
+        self,
+        item_ids: Tensor,
+        num_positions: int,
+        training: bool = False,
+        packs: bool | None = None,
     ) -> Tensor:
         """Eq. 2: states f(S) of the last T positions.
 
@@ -203,6 +207,7 @@ class SASRec(SequenceRecommender):
             item_ids: int32 [B, L], left-padded.
             num_positions: T.
             training: whether dropout is on.
+            packs: as `encode_packed` has it.
 
         Returns:
             [B, T, d].
@@ -214,6 +219,7 @@ class SASRec(SequenceRecommender):
             num_positions,
             self.settings.encoder_rows,
             training,
+            packs,
         )
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:

@@ -273,33 +273,56 @@ def test_the_expected_intent_is_part_of_what_ranks(batch, score):
     assert float(terms["next_item"]) == pytest.approx(loss, rel=1e-5)
 
 
+def divergence(model, teacher, whole, student):
+    """KL(p || q) of every row, p of the teacher on whole rows, q of the model."""
+    p, q = (
+        reference.softmax(
+            as_numpy(m.sequence_embeddings(ids)) @ as_numpy(m.item_vectors()).T
+        )
+        for m, ids in ((teacher, whole), (model, student))
+    )
+    return np.sum(p * np.log(p / q), axis=1)
+
+
 @pytest.mark.parametrize("rows", ["samples", "users"])
 def test_short_histories_are_told_what_the_whole_one_predicts(batch, rows):
-    model = build(short_weight=0.3, short_items=1, auxiliary_rows=rows)
+    model = build(teach_weight=0.3, short_items=1, auxiliary_rows=rows)
     given = of_users(batch) if rows == "users" else batch
-    asked = given.get("users", given)
-    assert model.loss_weights()["short_histories"] == 0.3
-    encoded = model(given, training=False)
-    received = model.loss_terms(given, encoded)["short_histories"]
+    whole = given.get("users", given)["item_ids"]
+    assert model.loss_weights()["teaching"] == 0.3
+    received = model.loss_terms(given, model(given, training=False))["teaching"]
     # Of at most one item, all but the last are left out.
-    last = np.where(np.arange(LENGTH) == LENGTH - 1, asked["item_ids"], 0)
-    table = as_numpy(model.item_vectors())
-    p, q = (
-        reference.softmax(as_numpy(model.sequence_embeddings(ids)) @ table.T)
-        for ids in (asked["item_ids"], last)
-    )
-    divergences = np.sum(p * np.log(p / q), axis=1)
-    is_cut = np.count_nonzero(asked["item_ids"], axis=1) > 1
+    last = np.where(np.arange(LENGTH) == LENGTH - 1, whole, 0)
+    is_cut = np.count_nonzero(whole, axis=1) > 1
     assert 0 < np.sum(is_cut) < ROWS
-    assert float(received) == pytest.approx(divergences[is_cut].mean(), rel=1e-4)
+    expected = divergence(model, model, whole, last)[is_cut].mean()
+    assert float(received) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_teacher_of_short_histories_learns_nothing(batch):
-    model = build(short_weight=1.0, short_items=1)
+def test_a_moving_average_teaches_the_views(batch):
+    teaching = {"teach_weight": 0.3, "taught": "views", "teacher_decay": 0.75}
+    model, teacher = build(**NO_TERMS, **teaching), build(**NO_TERMS)
+    assert model.batch_needs().num_views == 2
+    # The average begins with the weights, before they were shaken; one step moves it.
+    start = [as_numpy(average) for average in model.average.averages]
+    averaged = [as_numpy(weight) for weight in model._averaged()]
+    encoded = model(batch, training=True)
+    expected = [0.75 * a + 0.25 * w for a, w in zip(start, averaged, strict=True)]
+    assert len(expected) == len(teacher._averaged()) > 10
+    for weight, value in zip(teacher._averaged(), expected, strict=True):
+        weight.assign(value)
+    received = model.loss_terms(batch, encoded)["teaching"]
+    whole = batch["item_ids"]
+    views = [divergence(model, teacher, whole, batch[f"view_{n}"]) for n in (1, 2)]
+    assert float(received) == pytest.approx(np.mean(sum(views)), rel=1e-4)
+
+
+def test_the_teacher_learns_nothing(batch):
+    model = build(teach_weight=1.0, short_items=1)
     whole = {**batch, "item_ids": batch["item_ids"][np.newaxis, 0].repeat(ROWS, axis=0)}
     with tf.GradientTape() as tape:
         terms = model.loss_terms(whole, model(whole, training=True))
-    gradient = tape.gradient(terms["short_histories"], model.encoder.positions.value)
+    gradient = tape.gradient(terms["teaching"], model.encoder.positions.value)
     moved = np.abs(as_numpy(tf.convert_to_tensor(gradient))).max(axis=1) > 0
     # The student stands at the last position alone.
     assert moved.tolist() == [False] * (LENGTH - 1) + [True]
