@@ -18,10 +18,10 @@ class MovingAverage(keras.layers.Layer):
     """
 
     def __init__(self, decay: float, **kwargs: Any) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{**kwargs, "trainable": False})
         self.decay = decay
 
-    def build(self, variables: Sequence[Any]) -> None:
+    def start(self, variables: Sequence[Any]) -> None:
         """Starts the average at the present values of the weights.
 
         Args:

@@ -106,7 +106,7 @@ class S4Rec(SASRec):
         self.average: Any = None
         if chosen.has_average_teacher:
             self.average = MovingAverage(chosen.teacher_decay)
-            self.average.build(self._averaged())
+            self.average.start(self._averaged())
         self.steps: Any = StepCounter() if chosen.counts_steps else None
         if self.steps:
             self.steps.build()

@@ -30,6 +30,10 @@ CASES = {
         **{"model": "s4rec", **COMMON, "num_intents": 6},
         **{"auxiliary_rows": "users", "view_weight": 1.0},
     },
+    "s4rec_taught": {
+        **{"model": "s4rec", **COMMON, "num_intents": 6, "predicted_intents": 0.5},
+        **{"teach_weight": 0.5, "taught": "views", "teacher_decay": 0.9},
+    },
     "bsarec": {"model": "bsarec", **COMMON, "causal_filter": False},
     "iclrec": {"model": "iclrec", **COMMON, "num_intents": 6},
     "dssrec": {"model": "dssrec", **COMMON, "num_intents": 2},
@@ -135,7 +139,7 @@ def test_a_step_is_the_same_on_both_backends(outcomes):
 def test_a_step_of_the_family_is_the_same_on_both_backends(dataset, tmp_path):
     others = [name for name in CASES if name not in ("sasrec", "s4rec")]
     outcomes = both_backends(others, dataset, tmp_path)
-    assert_same_step(outcomes, num_terms=5 + 1 + 3 + 2 + 2 + 1 + 2 + 1 + 1 + 1)
+    assert_same_step(outcomes, num_terms=5 + 6 + 1 + 3 + 2 + 2 + 1 + 2 + 1 + 1 + 1)
 
 
 @pytest.fixture(scope="module")
