@@ -157,15 +157,20 @@ class _BatchMaker:
         return batch
 
     def make_if_any(self, rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A batch, or one of rows without an item where `rows` are -1."""
-        batch = self.make(tf.maximum(rows, 0), number)
-        is_there = rows >= 0
-        return {
-            name: tf.where(is_there[:, None], values, spec.PAD_ID)
-            if len(values.shape) == 2
-            else values
-            for name, values in batch.items()
-        }
+        """A batch, or one of rows without an item where all `rows` are -1."""
+
+        def nothing() -> dict[str, tf.Tensor]:
+            padding = tf.zeros((rows.shape[0], self.needs.max_length), tf.int32)
+            views = {f"view_{n + 1}": padding for n in range(self.needs.num_views)}
+            return {
+                "item_ids": padding,
+                "target_ids": padding[:, : self.num_targets],
+                "user_index": padding[:, 0],
+                "is_head": tf.zeros(rows.shape, tf.bool),
+                **views,
+            }
+
+        return tf.cond(rows[0] >= 0, lambda: self.make(rows, number), nothing)
 
     def _seeds(self, number: tf.Tensor) -> list[tf.Tensor]:
         base = tf.stack([tf.constant(self.seed, tf.int64), number])
