@@ -28,7 +28,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-flink test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -58,9 +58,13 @@ test-slow: setup ## run the tests that take minutes each
 test-engines: setup ## whole data jobs in Beam's worker processes
 	$(RUN) -m pytest -m engines --timeout 3600 $(TESTS)
 
+test-prism: setup ## whole data jobs on Prism, built into .cache (needs go)
+	$(RUN) tests/beam_jobs/fetch_prism.py
+	$(RUN) -m pytest -m prism --timeout 3600 $(TESTS)
+
 test-flink: setup ## whole data jobs on Apache Flink, fetched into .cache (needs java, mvn)
 	$(RUN) tests/beam_jobs/fetch_flink.py
-	$(RUN) -m pytest -m flink $(TESTS)
+	$(RUN) -m pytest -m flink --timeout 3600 $(TESTS)
 
 test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN names
 	@if [ ! -x "$$TF_SERVING_BIN" ]; then \

@@ -37,8 +37,11 @@ class WriteActions(beam.PTransform):
 
     def expand(self, interactions: beam.PCollection) -> beam.PCollection:
         """A collection of `Interaction` -> `WrittenFile`."""
-        names = interactions.pipeline | "Names" >> beam.Create(
-            shard_names([ACTIONS], self.num_shards)
+        # Made by a worker, so that the graph does not grow with the dataset.
+        names = (
+            interactions.pipeline
+            | "NumShards" >> beam.Create([self.num_shards])
+            | "Names" >> beam.FlatMap(action_shards)
         )
         return (
             interactions
@@ -46,6 +49,11 @@ class WriteActions(beam.PTransform):
             # Read rarely, so favour fast compression.
             | "WriteShards" >> WriteShards(self.root, names, distinct_records, 1)
         )
+
+
+def action_shards(num_shards: int) -> list[str]:
+    """The names of all shards."""
+    return shard_names([ACTIONS], num_shards)
 
 
 def in_shard(interaction: Interaction, num_shards: int) -> tuple[str, Keyed]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine_processes import free_port, kill, listens, running, wait_until
 
 SLOTS = 2
+KEPT_WORKERS_MS = 600_000
 ENTRY_POINTS = {
     "jobmanager": "entrypoint.StandaloneSessionClusterEntrypoint",
     "taskmanager": "taskexecutor.TaskManagerRunner",
@@ -44,12 +45,14 @@ class FlinkCluster:
 
     Args:
         libraries: folder of Flink's jars.
+        beam: folder of the job server's jars. Flink loads them itself, as if they lay
+            in its `lib`: workers are kept for a job's next stage only then.
         folder: for configuration and logs.
     """
 
-    def __init__(self, libraries: Path, folder: Path) -> None:
+    def __init__(self, libraries: Path, beam: Path, folder: Path) -> None:
         self.port = free_port()
-        self._libraries = libraries
+        self._class_path = f"{libraries}/*:{beam}/*"
         self._folder = folder
         self._processes = contextlib.ExitStack()
         self._task_managers = 0
@@ -63,6 +66,7 @@ class FlinkCluster:
             "taskmanager.numberOfTaskSlots": str(SLOTS),
             "parallelism.default": str(SLOTS),
             "io.tmp.dirs": str(folder),
+            "classloader.resolve-order": "parent-first",
             # TFDV's pipeline has dozens of exchanges at once, each of 512 by default.
             "taskmanager.network.sort-shuffle.min-buffers": "16",
             # A lost worker is noticed soon, and what it was at is run again.
@@ -89,7 +93,7 @@ class FlinkCluster:
 
     def _start(self, role, log_name):
         log = self._folder / log_name
-        command = [*JAVA, HEAP[role], "-cp", f"{self._libraries}/*"]
+        command = [*JAVA, HEAP[role], "-cp", self._class_path]
         command += [
             f"org.apache.flink.runtime.{ENTRY_POINTS[role]}",
             "--configDir",
@@ -160,4 +164,6 @@ def flink_job_server(jars: Path, cluster: FlinkCluster, folder: Path):
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{port}",
             f"--parallelism={SLOTS}",
+            # Between stages; see `FlinkCluster`.
+            f"--environment_cache_millis={KEPT_WORKERS_MS}",
         ]

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import re
 import socket
 import tarfile
@@ -11,7 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.dataflow import dataflow_runner
+from apache_beam.runners.dataflow import dataflow_metrics, dataflow_runner
 from apache_beam.runners.dataflow.internal import apiclient
 
 from beam_jobs import prepare_dataset, runner
@@ -28,6 +29,12 @@ FLAGS = [
     f"--sdk_container_image={IMAGE}",
     "--no_auth",
 ]
+STEPS = {
+    *("Read/train", "WriteActions", "GroupByUser", "StopEarly", "KCore"),
+    *("KCore/Round1", "KCore/Round5", "BuildVocabulary", "WriteVocabulary"),
+    *("FindHead", "MakeExamples", "WriteExamples", "WriteReport"),
+}
+"""Some of the steps that `beam_jobs/pipeline.py` names."""
 
 
 @dataclasses.dataclass
@@ -72,6 +79,7 @@ def dataflow(monkeypatch):
 
     client = apiclient.DataflowApplicationClient
     result = dataflow_runner.DataflowPipelineResult
+    metrics = dataflow_metrics.DataflowMetrics
     for owner, name, value in (
         (socket.socket, "connect", refuse),
         (GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *a: None),
@@ -79,6 +87,7 @@ def dataflow(monkeypatch):
         (client, "stage_file_with_retry", lambda self, *a, **k: fake.stage(*a, **k)),
         (client, "submit_job_description", lambda self, job: fake.submit(job)),
         (result, "wait_until_finish", lambda self, duration=None: fake.ended),
+        (metrics, "query", lambda self, wanted=None: {"counters": []}),
     ):
         monkeypatch.setattr(owner, name, value)
     return fake
@@ -90,38 +99,38 @@ def steps(graph):
     return {name for name in names if name and "AppliedPTransform" not in name}
 
 
-@pytest.mark.slow
-def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
-    tmp_path, dataflow, monkeypatch, engine_logs, image_sources
-):
-    """Each pipeline runs in this process, for the next one, and is submitted too."""
+@pytest.fixture
+def submitted(dataflow, monkeypatch):
+    """Each pipeline is submitted, and runs in this process for the driver's sake."""
     run_pipeline = runner.run_pipeline
 
-    def run_and_submit(wire, flags, engine=None):
-        run_pipeline(wire, ["--runner=FnApiRunner"])
-        return run_pipeline(wire, flags)
+    def submit_and_run(wire, flags, engine=None):
+        run_pipeline(wire, flags)
+        return run_pipeline(wire, ["--runner=FnApiRunner"])
 
-    monkeypatch.setattr(runner, "run_pipeline", run_and_submit)
+    monkeypatch.setattr(runner, "run_pipeline", submit_and_run)
+    return dataflow
+
+
+@pytest.mark.slow
+def test_the_whole_job_is_one_job_of_dataflow(
+    tmp_path, submitted, engine_logs, image_sources
+):
     argv = ["--input", str(engine_logs), "--output", str(tmp_path / "out"), *FLAGS]
     argv.append(f"--setup_file={image_sources / 'setup.py'}")
     assert prepare_dataset.run(argv) == 0
 
-    ingest, k_core, head, examples, statistics = dataflow.graphs()
-    assert steps(ingest) >= {"Logs", "SpillLog", "SpillPrevious", "WriteBucket"}
-    assert steps(k_core) >= {"DropBelowK", "CountItems", "WriteItems", "WriteSummary"}
-    assert steps(head) >= {"TiedUsers", "FirstTied", "WriteLast"}
-    assert steps(examples) >= {"Shards", "WriteShard", "WriteCounts"}
-    assert steps(statistics) >= {f"Statistics/{name}" for name in SPLITS}
-    for graph, job in zip(dataflow.graphs(), dataflow.jobs, strict=True):
-        (environment,) = graph.components.environments.values()
-        assert IMAGE.encode() in environment.payload
-        assert b"workflow.tar.gz" in environment.dependencies[0].role_payload
-        options = job["environment"]["sdkPipelineOptions"]["options"]
-        assert options["save_main_session"] is False
-        assert (options["project"], options["region"]) == (FLAGS[1][10:], FLAGS[2][9:])
+    (graph,), (job,) = submitted.graphs(), submitted.jobs
+    assert steps(graph) >= STEPS | {f"Statistics/{split}" for split in SPLITS}
+    (environment,) = graph.components.environments.values()
+    assert IMAGE.encode() in environment.payload
+    assert b"workflow.tar.gz" in environment.dependencies[0].role_payload
+    options = job["environment"]["sdkPipelineOptions"]["options"]
+    assert options["save_main_session"] is False
+    assert (options["project"], options["region"]) == (FLAGS[1][10:], FLAGS[2][9:])
     # What the workers install holds all that they import and read.
-    assert len(dataflow.contents("workflow.tar.gz")) == 5
-    with tarfile.open(fileobj=io.BytesIO(dataflow.contents("workflow.tar.gz")[0])) as t:
+    (package,) = submitted.contents("workflow.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(package)) as t:
         names = {name.partition("/")[2] for name in t.getnames()}
     assert names >= {"setup.py", "s4rec_tf/spec.py", "beam_jobs/dataset/schema.pbtxt"}
     modules = {
@@ -130,7 +139,37 @@ def test_every_pipeline_of_the_job_is_a_job_of_dataflow(
     }
     assert len(modules) > 25
     assert names >= modules
-    assert all(folder.startswith("gs://some-bucket/") for folder, *_ in dataflow.staged)
+    folders = {folder for folder, *_ in submitted.staged}
+    assert all(folder.startswith("gs://some-bucket/") for folder in folders)
+
+
+def test_a_core_that_needs_more_rounds_is_a_second_job_of_dataflow(
+    tmp_path, submitted, no_tfdv, engine_logs
+):
+    argv = ["--input", str(engine_logs), "--output", str(tmp_path / "out"), *FLAGS]
+    assert prepare_dataset.run([*argv, "--k_core=9", "--core_rounds=1"]) == 0
+    first, second = map(steps, submitted.graphs())
+    assert "KCore/Round1" in first
+    assert "KCore/Round2" not in first
+    assert second >= {"ReadSequences", "KCore/Round2", "WriteExamples"}
+    assert second.isdisjoint({"KCore/Round1", "GroupByUser", "WriteActions"})
+
+
+def test_a_hundred_thousand_logs_make_a_small_graph(tmp_path, dataflow, no_tfdv):
+    """As many shards as a terabyte has, too; Dataflow takes graphs up to 10 MB."""
+    (tmp_path / "logs").mkdir()
+    for folder in range(10):
+        # A file may have no more than some 65,000 names.
+        log = tmp_path / f"log-{folder}"
+        log.write_text('{"reviewerID": "u", "asin": "i", "unixReviewTime": 1}\n')
+        for number in range(10_000):
+            os.link(log, tmp_path / "logs" / f"part-{folder}-{number:05d}.json")
+    dataflow.ended = "CANCELLED"
+    argv = ["--input", f"{tmp_path}/logs/*", "--output", str(tmp_path / "out")]
+    prepare_dataset.run([*argv, "--num_shards=20000", *FLAGS])
+    (graph,) = dataflow.graphs()
+    assert steps(graph) >= STEPS
+    assert graph.ByteSize() < 1_000_000
 
 
 def test_a_cancelled_job_of_dataflow_stops_the_data_job(

@@ -119,8 +119,8 @@ def test_a_lost_worker_fails_the_job_and_leaves_nothing(
     log = engine_folder / "job.log"
     with running(job_command(engine_logs, tmp_path / "out", *portable), log) as job:
         # Not before: a worker that is lost while it starts, the engine waits for.
-        spilled = "out.tmp-*/work/spilled/*/log-*"
-        wait_until(lambda: any(tmp_path.glob(spilled)), job, log)
+        actions = "out.tmp-*/dataset/actions/part-*"
+        wait_until(lambda: any(tmp_path.glob(actions)), job, log)
         pool.kill_workers()
         assert job.wait(START_SECONDS) == 1
     assert "Channel closed prematurely" in log.read_text()

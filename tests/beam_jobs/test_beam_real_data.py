@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from without_statistics import leave_statistics_out
 
-from beam_jobs import prepare_dataset, show
+from beam_jobs import prepare_dataset, runner, show
 from s4rec_tf.spec import DatasetDir
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +27,27 @@ LOGS = {
 BEAUTY_SHOWN = "6d51e725cfbc328c82bd14328854dae9f18a94496c1b3baf0d4333181ffbafde"
 
 
+@pytest.fixture
+def pipelines(monkeypatch):
+    """The flags of every pipeline that runs; on Dataflow each would be a job."""
+    ran, run_pipeline = [], runner.run_pipeline
+
+    def run_counted(wire, flags, engine=None):
+        ran.append(flags)
+        return run_pipeline(wire, flags, engine)
+
+    monkeypatch.setattr(runner, "run_pipeline", run_counted)
+    return ran
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOGS)
-def test_published_counts(tmp_path, capfdbinary, name):
+def test_published_counts(tmp_path, capfdbinary, pipelines, name):
     line_format, users, items, actions = LOGS[name]
     output = tmp_path / "out"
     argv = ["--input", str(DATA / name), "--output", str(output)]
     assert prepare_dataset.run([*argv, "--format", "auto"]) == 0
+    assert len(pipelines) == 1
     said = capfdbinary.readouterr().err.decode()
     assert f"{name}: {line_format} (" in said
     info = DatasetDir(output).info()
@@ -76,12 +90,13 @@ def core_in_memory(actions, k):
 @pytest.mark.parametrize("k", [5, 8])
 @pytest.mark.parametrize("name", LOGS)
 def test_the_core_of_every_log_is_that_found_in_memory(
-    tmp_path, capfdbinary, monkeypatch, name, k
+    tmp_path, capfdbinary, monkeypatch, pipelines, name, k
 ):
     leave_statistics_out(monkeypatch)
     output = tmp_path / "out"
     argv = ["--input", str(DATA / name), "--output", str(output), f"--k_core={k}"]
     assert prepare_dataset.run(argv) == 0
+    assert len(pipelines) <= 2
     capfdbinary.readouterr()
     assert show.run([str(output)]) == 0
     histories = {}
