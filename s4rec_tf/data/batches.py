@@ -59,6 +59,7 @@ def training_batches(
         of_users = _BatchMaker(
             sequences, stream.samples, needs.users, augmentation, num_items, seed
         )
+        of_users.values = maker.values  # one copy of the split in memory
 
     def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(

@@ -209,9 +209,9 @@ class EpochTrainer:
             self.users = jax_batches.UserBatches(
                 stream, needs.users, config.data, model.num_items
             )
-            self.data["of_users"] = jax_batches.device_data(
-                sequences, stream.samples, needs.users
-            )
+            of_users = jax_batches.device_data(sequences, stream.samples, needs.users)
+            # One copy of the split on the device.
+            self.data["of_users"] = {**of_users, "values": self.data["values"]}
         self.key = jax.random.key(config.train.seed)
         self._run = jax.jit(self._run_steps, donate_argnums=0)
         self._shuffle = jax.jit(
