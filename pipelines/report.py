@@ -129,6 +129,8 @@ def _dataset_blocks(
         *sections.differences_table(groups, ledger_path, budgets),
         Heading(3, "Head and tail users"),
         sections.head_tail_figure(groups, published["head_tail"] if is_beauty else []),
+        Heading(3, "Users by the length of their history"),
+        *sections.lengths_table(groups),
         Heading(3, "Length in the clusters"),
         sections.head_rate_figure(groups, published["head_tail"] if is_beauty else []),
     ]

@@ -118,6 +118,29 @@ def differences_table(
     return blocks
 
 
+def lengths_table(groups: Sequence[Group]) -> list[Block]:
+    """Main runs and controls by the length of the users' histories."""
+    metrics = [
+        f"length_q{quarter}/{name}" for name in _BY_LENGTH for quarter in range(1, 5)
+    ]
+    rows = []
+    for label, model, variant in _COMPARED:
+        group = best(groups, model, variant)
+        if group is None or not group.values(metrics[0]):
+            continue
+        cells = [spread(group.values(name)) for name in metrics]
+        rows.append([label, str(len(group.entries)), *cells])
+    if not rows:
+        return [Paragraph("No finished run with quarters of length.")]
+    text = (
+        "Quarters of the users by the length of their full sequence, q1 the shortest."
+    )
+    return [Paragraph(text), Table(["model", "seeds", *metrics], rows)]
+
+
+_BY_LENGTH = ("HR@20", "NDCG@20")
+
+
 def relative_cells(found: Difference) -> tuple[str, str]:
     """A difference and its interval, relative to the second model's mean."""
     relative = found.relative()
@@ -134,6 +157,7 @@ _NO_VIEWS = ("S4Rec without view targets", "s4rec", "no_views")
 _DOT = ("SASRec by dot products", "sasrec", "dot_product")
 _BSAREC = ("BSARec", "bsarec", MAIN)
 _BSAREC_VIEWS = ("BSARec with view targets", "bsarec", "views")
+_COMPARED = (_S4REC, _CONTROL, _NO_VIEWS, _SASREC, _BSAREC, _BSAREC_VIEWS)
 _PAIRS = (
     (_S4REC, _CONTROL),
     (_S4REC, _SASREC),

@@ -292,6 +292,22 @@ def test_every_model_of_the_readmes_table_has_a_budget():
         assert of_name.get(name, (model, "main")) in known
 
 
+def test_users_stand_by_the_length_of_their_history(written):
+    lines = []
+    for seed, shift in ((1, 0.0), (2, 0.002)):
+        line = entry(seed=seed)
+        for quarter in (1, 2, 3, 4):
+            line["test"][f"length_q{quarter}/HR@20"] = 0.1 * quarter + shift
+            line["test"][f"length_q{quarter}/NDCG@20"] = 0.01 * quarter
+        lines.append(line)
+    markdown, _ = written(*lines, entry("sasrec"))
+    header, row = rows(markdown, "Users by the length of their history")
+    found = dict(zip(header, row, strict=True))
+    assert (found["model"], found["seeds"]) == ("S4Rec", "2")
+    assert found["length_q4/HR@20"] == "0.4010 ± 0.0014"
+    assert found["length_q1/NDCG@20"] == "0.0100 ± 0.0000"
+
+
 def test_head_and_tail_are_drawn_as_bars(written):
     markdown, page = written(entry(level=0.05), entry("sasrec", level=0.04))
     table = rows(markdown, "Head and tail users")
