@@ -15,8 +15,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from beam_jobs.sequences import UserSequence, parse_sequence_line
-from beam_jobs.sinks.example_proto import parse_example
-from beam_jobs.sinks.tfrecord_files import read_records
+from beam_jobs.sinks.encoding import parse_example, read_records
 from s4rec_tf import spec
 
 SIGNATURE = "serving_examples"

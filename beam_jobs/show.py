@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beam_jobs.sequences import UserSequence, to_sequence_line
-from beam_jobs.sinks.example_proto import parse_example
-from beam_jobs.sinks.tfrecord_files import DamagedRecords, read_records
+from beam_jobs.sinks.encoding import DamagedRecords, parse_example, read_records
 from beam_jobs.storage.files import as_path, remote
 from beam_jobs.storage.remote_path import set_flags
 from s4rec_tf import spec

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from beam_jobs.sinks.example_proto import Feature, serialize_example
-from beam_jobs.sinks.tfrecord_files import write_record
+from beam_jobs.sinks.encoding import Feature, serialize_example, write_record
 
 COLUMNS = ["reviewerID", "asin", "unixReviewTime"]
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,20 @@ import apache_beam as beam
 from apache_beam.coders import BytesCoder, IterableCoder, TupleCoder
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_jobs.sinks.tfrecord_files import write_record
+from beam_jobs.sinks.encoding import write_record
 from beam_jobs.storage.digests import WrittenFile, new_gzip_stream
 from beam_jobs.storage.files import as_path
 
-Keyed = tuple[bytes, bytes]
-"""A record, and before it what its shard is sorted by."""
+Packed = tuple[str, bytes]
+"""A shard's name and some of its records as one value."""
 
-Finish = Callable[[Iterator[Keyed]], Iterator[bytes]]
-"""From a shard's sorted records to those that are written."""
+Unpack = Callable[[bytes], list[Any]]
+"""From a packed value to records that sort in a shard's order."""
+
+Finish = Callable[[Iterator[Any]], Iterator[bytes]]
+"""From a shard's sorted records to the bytes of those that are written."""
 
 _RECORDS_AT_ONCE = 1000
-_CODER = IterableCoder(TupleCoder((BytesCoder(), BytesCoder())))
 
 
 def shard_name(number: int, num_shards: int) -> str:
@@ -40,44 +42,40 @@ def shard_names(folders: Iterable[str], num_shards: int) -> list[str]:
     return [f"{folder}/{shard_name(n, num_shards)}" for folder, n in pairs]
 
 
-def records_only(records: Iterator[Keyed]) -> Iterator[bytes]:
-    """All records, as they are."""
-    return (record for _, record in records)
-
-
 @dataclasses.dataclass(eq=False)
 class WriteShards(beam.PTransform):
     """Writes TFRecord shards: a collection of `WrittenFile`.
 
-    Takes (name of the shard below the root, (sort key, record)). A shard is sorted in
-    the memory of the worker that writes it. Every named shard is written, also one
-    without records. A shard written twice is the same file.
+    Takes (name of the shard below the root, packed records), see `PackingDoFn`. A shard
+    is sorted in the memory of the worker that writes it. Every named shard is written,
+    also one without records. A shard written twice is the same file.
 
     Args:
         root: the dataset folder being built.
         names: a collection of the names of all shards.
-        finish: makes the written records of the sorted ones.
+        unpack: gives the records of a packed value.
+        finish: makes what is written of the sorted records.
         compression: of gzip.
     """
 
     root: Path
     names: beam.PCollection
-    finish: Finish = records_only
+    unpack: Unpack
+    finish: Finish
     compression: int = 9
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, records: beam.PCollection) -> beam.PCollection:
-        """(name, (sort key, record)) -> `WrittenFile`."""
-        pairs = tuple[str, bytes]
-        packed = records | "Pack" >> beam.ParDo(_Pack()).with_output_types(pairs)
+    def expand(self, packed: beam.PCollection) -> beam.PCollection:
+        """(name, packed records) -> `WrittenFile`."""
         empty = self.names | "Empty" >> beam.Map(_without_records).with_output_types(
-            pairs
+            tuple[str, bytes]
         )
         write = functools.partial(
             write_shard,
             root=str(self.root),
+            unpack=self.unpack,
             finish=self.finish,
             compression=self.compression,
         )
@@ -89,44 +87,67 @@ class WriteShards(beam.PTransform):
         )
 
 
-class _Pack(beam.DoFn):
-    """Joins a shard's records, so that few and large values are shuffled."""
+class PackingDoFn(beam.DoFn):
+    """Joins a shard's records, so that few and large values are shuffled.
+
+    A subclass appends to `self.records_of(number)` and gives the list to `full` when it
+    is `is_full`.
+
+    Args:
+        pack: makes one value of records.
+        folder: of the shards, in the dataset folder.
+    """
+
+    def __init__(self, pack: Callable[[list[Any]], bytes], folder: str) -> None:
+        super().__init__()
+        self._pack = pack
+        self._folder = folder
 
     def start_bundle(self) -> None:
-        self._records: dict[str, list[Keyed]] = {}
+        """Begins without records."""
+        self._records: dict[int, list[Any]] = {}
+        self._num_shards = 1
 
-    def process(self, element: tuple[str, Keyed]) -> Iterator[tuple[str, bytes]]:
-        name, record = element
-        records = self._records.setdefault(name, [])
+    def add(self, number: int, record: Any, num_shards: int) -> Sequence[Packed]:
+        """Keeps a record of a shard; gives what is enough to be shuffled."""
+        records = self._records.get(number)
+        if records is None:
+            records = self._records[number] = []
+            self._num_shards = num_shards
         records.append(record)
-        if len(records) == _RECORDS_AT_ONCE:
-            yield name, pack(self._records.pop(name))
+        if len(records) < _RECORDS_AT_ONCE:
+            return ()
+        return (self._packed(number, self._records.pop(number)),)
 
     def finish_bundle(self) -> Iterator[Any]:
-        for name, records in self._records.items():
-            yield GlobalWindows.windowed_value((name, pack(records)))
+        """Gives what is left."""
+        for number, records in self._records.items():
+            yield GlobalWindows.windowed_value(self._packed(number, records))
+
+    def _packed(self, number: int, records: list[Any]) -> Packed:
+        name = f"{self._folder}/{shard_name(number, self._num_shards)}"
+        return name, zlib.compress(self._pack(records), 1)
 
 
-def _without_records(name: str) -> tuple[str, bytes]:
+def _without_records(name: str) -> Packed:
     return name, b""
 
 
-def pack(records: list[Keyed]) -> bytes:
-    """Records as one compressed value."""
-    return zlib.compress(_CODER.encode(records), 1)
-
-
-def unpack(packed: bytes) -> list[Keyed]:
-    """The reverse of `pack`; of nothing it is no records."""
-    return list(_CODER.decode(zlib.decompress(packed))) if packed else []
-
-
 def write_shard(
-    shard: tuple[str, Iterable[bytes]], root: str, finish: Finish, compression: int
+    shard: tuple[str, Iterable[bytes]],
+    root: str,
+    unpack: Unpack,
+    finish: Finish,
+    compression: int,
 ) -> WrittenFile:
-    """Writes a shard's records in the order of their keys."""
+    """Writes a shard's records in their order."""
     name, values = shard
-    records = [record for packed in values for record in unpack(packed)]
+    records = [
+        record
+        for packed in values
+        if packed
+        for record in unpack(zlib.decompress(packed))
+    ]
     records.sort()
     number = 0
     with new_gzip_stream(as_path(root) / name, compression) as (stream, digest):
@@ -134,3 +155,34 @@ def write_shard(
             write_record(stream, record)
             number += 1
     return digest.written(name, number)
+
+
+def join_lines(lines: list[bytes]) -> bytes:
+    """Lines as one value."""
+    return b"\n".join(lines)
+
+
+def split_lines(joined: bytes) -> list[bytes]:
+    """The reverse of `join_lines`."""
+    return joined.split(b"\n")
+
+
+_CODER = IterableCoder(TupleCoder((BytesCoder(), BytesCoder())))
+
+Keyed = tuple[bytes, bytes]
+"""What its shard is sorted by, and a record."""
+
+
+def join_keyed(records: list[Keyed]) -> bytes:
+    """Records with their keys as one value."""
+    return bytes(_CODER.encode(records))
+
+
+def split_keyed(joined: bytes) -> list[Keyed]:
+    """The reverse of `join_keyed`."""
+    return list(_CODER.decode(joined))
+
+
+def records_only(records: Iterator[Keyed]) -> Iterator[bytes]:
+    """All records, as they are."""
+    return (record for _, record in records)

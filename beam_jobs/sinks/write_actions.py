@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 
 from beam_jobs.layout import ACTIONS
 from beam_jobs.logs.interactions import Interaction
-from beam_jobs.sequences import bucket_of, parse_action_line, to_action_line
-from beam_jobs.sinks.action_records import serialize_action
-from beam_jobs.sinks.shards import Keyed, WriteShards, shard_name, shard_names
+from beam_jobs.sequences import parse_action_line, to_action_line
+from beam_jobs.sinks.encoding import serialize_action
+from beam_jobs.sinks.shards import (
+    Packed,
+    PackingDoFn,
+    WriteShards,
+    join_lines,
+    shard_names,
+    split_lines,
+)
 
 
 @dataclasses.dataclass(eq=False)
@@ -45,9 +53,11 @@ class WriteActions(beam.PTransform):
         )
         return (
             interactions
-            | "Shard" >> beam.Map(in_shard, self.num_shards)
+            | "Pack"
+            >> beam.ParDo(_PackActions(self.num_shards)).with_output_types(Packed)
             # Read rarely, so favour fast compression.
-            | "WriteShards" >> WriteShards(self.root, names, distinct_records, 1)
+            | "WriteShards"
+            >> WriteShards(self.root, names, split_lines, distinct_records, 1)
         )
 
 
@@ -56,14 +66,19 @@ def action_shards(num_shards: int) -> list[str]:
     return shard_names([ACTIONS], num_shards)
 
 
-def in_shard(interaction: Interaction, num_shards: int) -> tuple[str, Keyed]:
-    """An interaction's line with the name of its user's shard before it."""
-    number = bucket_of(interaction.user.encode(), num_shards)
-    name = f"{ACTIONS}/{shard_name(number, num_shards)}"
-    return name, (to_action_line(interaction), b"")
+class _PackActions(PackingDoFn):
+    """Interactions -> lines, packed by shard of the user."""
+
+    def __init__(self, num_shards: int) -> None:
+        super().__init__(join_lines, ACTIONS)
+        self._shards = num_shards
+
+    def process(self, interaction: Interaction) -> Sequence[Packed]:
+        number = zlib.crc32(interaction.user.encode()) % self._shards
+        return self.add(number, to_action_line(interaction), self._shards)
 
 
-def distinct_records(lines: Iterator[Keyed]) -> Iterator[bytes]:
+def distinct_records(lines: Iterator[bytes]) -> Iterator[bytes]:
     """A shard's sorted lines -> a record for each that differs from the one before."""
-    for line, _ in itertools.groupby(line for line, _ in lines):
+    for line, _ in itertools.groupby(lines):
         yield serialize_action(parse_action_line(line))

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 
 from beam_jobs.sequences import bucket_of
-from beam_jobs.sinks.shards import Keyed, WriteShards, shard_name, shard_names
+from beam_jobs.sinks.shards import (
+    Keyed,
+    Packed,
+    PackingDoFn,
+    WriteShards,
+    join_keyed,
+    records_only,
+    shard_names,
+    split_keyed,
+)
 from s4rec_tf.spec import SPLITS
 
 SHARD_BYTES = 64 << 20
@@ -42,24 +51,35 @@ class WriteExamples(beam.PTransform):
     def expand(self, examples: Mapping[str, beam.PCollection]) -> beam.PCollection:
         """From split to a collection of (user, serialized example)."""
         num_shards = beam.pvalue.AsSingleton(self.num_shards)
-        keyed = [
-            examples[split] | f"Shard/{split}" >> beam.Map(in_shard, split, num_shards)
+        packed = [
+            examples[split]
+            | f"Pack/{split}"
+            >> beam.ParDo(PackByUser(split), num_shards).with_output_types(Packed)
             for split in SPLITS
         ]
         names = self.num_shards | "Names" >> beam.FlatMap(
             lambda number: shard_names(SPLITS, number)
         )
         return (
-            tuple(keyed)
+            tuple(packed)
             | "Flatten" >> beam.Flatten()
-            | "WriteShards" >> WriteShards(self.root, names)
+            | "WriteShards" >> WriteShards(self.root, names, split_keyed, records_only)
         )
 
 
-def in_shard(record: Keyed, split: str, num_shards: int) -> tuple[str, Keyed]:
-    """A user's record with the name of its shard before it."""
-    number = bucket_of(record[0], num_shards)
-    return f"{split}/{shard_name(number, num_shards)}", record
+class PackByUser(PackingDoFn):
+    """(user, record) -> records packed by shard of the user.
+
+    Args:
+        folder: of the shards, in the dataset folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(join_keyed, folder)
+
+    def process(self, record: Keyed, num_shards: int) -> Sequence[Packed]:
+        """Keeps a record; gives what is enough to be shuffled."""
+        return self.add(bucket_of(record[0], num_shards), record, num_shards)
 
 
 def num_shards_for(users: int, actions: int) -> int:

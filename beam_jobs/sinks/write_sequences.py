@@ -11,12 +11,18 @@ import apache_beam as beam
 
 from beam_jobs.sequences import (
     UserSequence,
-    bucket_of,
     parse_sequence_line,
     to_sequence_line,
 )
-from beam_jobs.sinks.shards import Keyed, WriteShards, shard_name
-from beam_jobs.sinks.tfrecord_files import read_records
+from beam_jobs.sinks.encoding import read_records
+from beam_jobs.sinks.shards import (
+    Keyed,
+    Packed,
+    WriteShards,
+    records_only,
+    split_keyed,
+)
+from beam_jobs.sinks.write_examples import PackByUser
 from beam_jobs.storage.files import as_path
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 
@@ -43,16 +49,18 @@ class WriteSequences(beam.PTransform):
         none = sequences.pipeline | "NoEmptyShard" >> beam.Create([])
         return (
             sequences
-            | "Shard" >> beam.Map(in_shard, self.folder, self.num_shards)
-            | "WriteShards" >> WriteShards(self.root, none, compression=1)
+            | "ToRecord" >> beam.Map(_to_record)
+            | "Pack"
+            >> beam.ParDo(PackByUser(self.folder), self.num_shards).with_output_types(
+                Packed
+            )
+            | "WriteShards"
+            >> WriteShards(self.root, none, split_keyed, records_only, compression=1)
         )
 
 
-def in_shard(sequence: UserSequence, folder: str, num_shards: int) -> tuple[str, Keyed]:
-    """A sequence's line with the name of its shard before it."""
-    number = bucket_of(sequence.user, num_shards)
-    record = (sequence.user, to_sequence_line(sequence))
-    return f"{folder}/{shard_name(number, num_shards)}", record
+def _to_record(sequence: UserSequence) -> Keyed:
+    return sequence.user, to_sequence_line(sequence)
 
 
 @dataclasses.dataclass(eq=False)

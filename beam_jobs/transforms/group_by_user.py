@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import coders
@@ -47,24 +48,6 @@ class Newest(NamedTuple):
     lines: list[bytes]
     is_cut: bool
     total: int
-
-
-@dataclasses.dataclass(slots=True)
-class _Lines:
-    """Lines of a user, in chunks of one or more, divided by line feeds."""
-
-    chunks: list[bytes] = dataclasses.field(default_factory=list)
-    number: int = 0
-    is_cut: bool = False
-    total: int = 0
-
-    def keep_newest(self, limit: int) -> None:
-        """Leaves the last distinct lines, sorted, a chunk each."""
-        joined = b"\n".join(self.chunks)
-        lines = sorted(set(joined.split(b"\n"))) if self.chunks else []
-        self.chunks = lines[-limit:]
-        self.number = len(self.chunks)
-        self.is_cut |= self.number < len(lines)
 
 
 class GroupedUsers(NamedTuple):
@@ -116,7 +99,9 @@ class GroupByUser(beam.PTransform):
         grouped = (
             interactions
             | "KeyByUser"
-            >> beam.Map(keyed_line, self.ties).with_output_types(tuple[bytes, bytes])
+            >> beam.Map(
+                functools.partial(keyed_line, ties=self.ties)
+            ).with_output_types(tuple[bytes, bytes])
             | "NewestByUser"
             >> beam.CombinePerKey(NewestLines(self.max_actions_per_user))
             | "ToSequence"
@@ -145,7 +130,9 @@ def keyed_line(interaction: Interaction, ties: Ties) -> tuple[bytes, bytes]:
 class NewestLines(beam.CombineFn):
     """Lines of bytes -> the last `limit` distinct ones in their order.
 
-    An accumulator never holds more than twice the limit.
+    While a bundle is read, an accumulator is a list: how many lines were left out,
+    whether distinct ones were, and those kept. Between workers it is bytes: the same,
+    joined by line feeds. It never holds more than twice the limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -153,50 +140,55 @@ class NewestLines(beam.CombineFn):
         self._limit = limit
 
     def get_accumulator_coder(self) -> coders.Coder:
-        """Accumulators travel as one value of bytes."""
-        return _AccumulatorCoder()
+        """Accumulators travel as bytes; see `compact`."""
+        return coders.BytesCoder()
 
-    def create_accumulator(self) -> _Lines:
+    def create_accumulator(self) -> list[Any]:
         """No lines."""
-        return _Lines()
+        return [0, False]
 
-    def add_input(self, found: _Lines, line: bytes) -> _Lines:
+    def add_input(self, found: list[Any], line: bytes) -> list[Any]:
         """Adds a line."""
-        found.chunks.append(line)
-        found.number += 1
-        found.total += 1
-        if found.number > 2 * self._limit:
-            found.keep_newest(self._limit)
-        return found
+        found.append(line)
+        return self._newest(found) if len(found) > 2 * self._limit + 1 else found
 
-    def merge_accumulators(self, parts: Iterable[_Lines]) -> _Lines:
+    def compact(self, found: list[Any] | bytes) -> bytes:
+        """The form in which an accumulator travels."""
+        if isinstance(found, bytes):
+            return found
+        num_left_out, is_cut, *lines = found
+        return b"\n".join([b"%d\n%d" % (num_left_out, is_cut), *lines])
+
+    def merge_accumulators(self, parts: Iterable[list[Any] | bytes]) -> bytes:
         """The newest of all."""
-        merged = _Lines()
+        merged = self.create_accumulator()
         for part in parts:
-            merged.chunks += part.chunks
-            merged.number += part.number
-            merged.total += part.total
-            merged.is_cut |= part.is_cut
-            if merged.number > 2 * self._limit:
-                merged.keep_newest(self._limit)
-        return merged
+            num_left_out, is_cut, *lines = _as_list(part)
+            merged[0] += num_left_out
+            merged[1] |= is_cut
+            merged += lines
+            if len(merged) > 2 * self._limit + 2:
+                merged = self._newest(merged)
+        return self.compact(merged)
 
-    def extract_output(self, found: _Lines) -> Newest:
-        """The newest lines, and whether there are older ones."""
-        found.keep_newest(self._limit)
-        return Newest(found.chunks, found.is_cut, found.total)
+    def extract_output(self, found: list[Any] | bytes) -> Newest:
+        """The newest lines, sorted."""
+        num_left_out, is_cut, *lines = self._newest(_as_list(found))
+        return Newest(lines, is_cut, num_left_out + len(lines))
+
+    def _newest(self, found: list[Any]) -> list[Any]:
+        num_left_out, is_cut, *lines = found
+        distinct = sorted(set(lines))
+        newest = distinct[-self._limit :]
+        is_cut = is_cut or len(newest) < len(distinct)
+        return [num_left_out + len(lines) - len(newest), is_cut, *newest]
 
 
-class _AccumulatorCoder(coders.Coder):
-    def encode(self, value: _Lines) -> bytes:
-        head = b"%d\t%d\n" % (value.is_cut, value.total)
-        return head + b"\n".join(value.chunks)
-
-    def decode(self, encoded: bytes) -> _Lines:
-        head, _, lines = encoded.partition(b"\n")
-        is_cut, total = map(int, head.split(b"\t"))
-        chunks = [lines] if lines else []
-        return _Lines(chunks, lines.count(b"\n") + len(chunks), bool(is_cut), total)
+def _as_list(found: list[Any] | bytes) -> list[Any]:
+    if isinstance(found, list):
+        return found
+    num_left_out, is_cut, *lines = found.split(b"\n")
+    return [int(num_left_out), is_cut == b"1", *lines]
 
 
 class _ToSequence(CountingDoFn):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from beam_jobs.sequences import UserSequence
-from beam_jobs.sinks.example_proto import Feature, serialize_example
+from beam_jobs.sinks.encoding import Feature, serialize_example
 from beam_jobs.splits import SplitExample, split_examples
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 from beam_jobs.transforms.counting import COUNTS, CountingDoFn

@@ -12,8 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_jobs.logs.interactions import Interaction
-from beam_jobs.sinks.example_proto import parse_example
-from beam_jobs.sinks.tfrecord_files import records_of
+from beam_jobs.sinks.encoding import parse_example, records_of
 from beam_jobs.storage.files import as_path
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 from beam_jobs.transforms.counting import COUNTS, CountingDoFn

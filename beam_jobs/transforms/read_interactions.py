@@ -18,7 +18,7 @@ from beam_jobs.logs.formats import decide_format
 from beam_jobs.logs.interactions import BadRecord, Interaction
 from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
-from beam_jobs.logs.parsers import LineParser, make_parser
+from beam_jobs.logs.parsers import make_parser
 from beam_jobs.logs.reading import Record, read_records
 from beam_jobs.logs.selection import Selection
 from beam_jobs.storage.identity import FileIdentity, identify
@@ -37,6 +37,7 @@ MAX_FLOAT_IDS = 1000
 FLOAT_IDS = "float_ids"
 """Tag of ids that look like floating-point numbers: see `ReadResult`."""
 
+_TOO_LONG = f"more than {MAX_LINE_BYTES} bytes"
 _BAD, _ERRORS, _FILES = "bad_records", "errors", "files"
 
 
@@ -214,7 +215,9 @@ class _ReadRange(CountingDoFn):
             for record in read_records(*log):
                 lines += 1
                 try:
-                    interactions = _parse_bounded(parse, record)
+                    if len(record.content) > MAX_LINE_BYTES:
+                        raise BadRecord("line_too_long", _TOO_LONG)
+                    interactions = parse(record.content)
                 except BadRecord as bad:
                     yield beam.pvalue.TaggedOutput(_BAD, self._bad(log, record, bad))
                     continue
@@ -224,10 +227,9 @@ class _ReadRange(CountingDoFn):
                     if selects and not admits(interaction):
                         continue
                     selected += 1
-                    if interaction.user.endswith(".0") or interaction.item.endswith(
-                        ".0"
-                    ):
-                        float_ids.update(_float_ids(interaction))
+                    user, item = interaction[:2]
+                    if user.endswith(".0") or item.endswith(".0"):
+                        float_ids.update(_float_ids(user, item))
                     if split_number:
                         interaction = interaction._replace(split_number=split_number)
                     yield interaction
@@ -249,13 +251,7 @@ class _ReadRange(CountingDoFn):
         return BadEntry(log.path, log.start, record.offset, entry)
 
 
-def _float_ids(interaction: Interaction) -> Iterator[str]:
-    for name in (interaction.user, interaction.item):
+def _float_ids(*ids: str) -> Iterator[str]:
+    for name in ids:
         if name.endswith(".0") and name[:-2].isdecimal():
             yield name
-
-
-def _parse_bounded(parse: LineParser, record: Record) -> list[Interaction]:
-    if len(record.content) > MAX_LINE_BYTES:
-        raise BadRecord("line_too_long", f"more than {MAX_LINE_BYTES} bytes")
-    return parse(record.content)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from beam_jobs.sinks.action_records import serialize_action
+from beam_jobs.sinks.encoding import serialize_action, serialize_example
 
 IDS = st.binary(min_size=1, max_size=140)
 TIMES = st.integers(0, 4_102_444_800_000)
@@ -27,3 +27,28 @@ def test_an_action_reads_back_and_is_as_short_as_can_be(
     assert list(features["timestamp_ms"].int64_list.value) == [time]
     assert list(features["item"].bytes_list.value) == [item]
     assert written == parsed.SerializeToString(deterministic=True)
+
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+FEATURES = st.dictionaries(
+    st.text(min_size=1, max_size=20),
+    st.binary(max_size=300) | NUMBERS | st.lists(NUMBERS, max_size=40),
+    max_size=6,
+)
+
+
+@given(FEATURES)
+@example({"item_ids": [], "b": b"", "a": 0})
+def test_an_example_is_what_tensorflow_would_write(features: dict) -> None:
+    expected = tf.train.Example()
+    for name, value in features.items():
+        feature = expected.features.feature[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        else:
+            numbers = [value] if isinstance(value, int) else value
+            feature.int64_list.SetInParent()
+            feature.int64_list.value.extend(numbers)
+    # With no entry TensorFlow leaves `features` out, a reader sees the same.
+    expected.features.SetInParent()
+    assert serialize_example(features) == expected.SerializeToString(deterministic=True)

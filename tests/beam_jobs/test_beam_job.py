@@ -8,8 +8,7 @@ from collections import Counter
 import pytest
 
 from beam_jobs import prepare_dataset, show
-from beam_jobs.sinks.example_proto import parse_example
-from beam_jobs.sinks.tfrecord_files import read_records
+from beam_jobs.sinks.encoding import parse_example, read_records
 from s4rec_tf.spec import DatasetDir
 
 REVIEWS = [

@@ -2,8 +2,13 @@ import gzip
 
 import pytest
 
-from beam_jobs.sinks.example_proto import parse_example, serialize_example
-from beam_jobs.sinks.tfrecord_files import DamagedRecords, read_records, write_record
+from beam_jobs.sinks.encoding import (
+    DamagedRecords,
+    parse_example,
+    read_records,
+    serialize_example,
+    write_record,
+)
 
 
 def test_tensorflow_reads_what_is_written_without_it(tmp_path):

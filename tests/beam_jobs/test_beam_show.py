@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from beam_jobs import show
-from beam_jobs.sinks.example_proto import serialize_example
-from beam_jobs.sinks.tfrecord_files import write_record
+from beam_jobs.sinks.encoding import serialize_example, write_record
 
 SPLITS = {
     "train": {b"B": ([2, 1], None), b"a": ([1], None), "é".encode(): ([3, 3], None)},

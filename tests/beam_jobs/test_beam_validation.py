@@ -13,8 +13,7 @@ from beam_jobs.dataset import validation
 from beam_jobs.dataset.findings import Findings, Measurement
 from beam_jobs.dataset.statistics_page import render_page
 from beam_jobs.sequences import UserSequence
-from beam_jobs.sinks.example_proto import serialize_example
-from beam_jobs.sinks.tfrecord_files import read_records, write_record
+from beam_jobs.sinks.encoding import read_records, serialize_example, write_record
 from beam_jobs.splits import split_examples
 from beam_jobs.transforms import make_examples
 from beam_jobs.transforms.find_head import HeadRule

@@ -94,8 +94,7 @@ def test_last_line_is_the_report(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pandas_finds_the_same_dataset(tmp_path: Path, capfdbinary) -> None:
     from beam_jobs import prepare_dataset
-    from beam_jobs.sinks.example_proto import parse_example
-    from beam_jobs.sinks.tfrecord_files import read_records
+    from beam_jobs.sinks.encoding import parse_example, read_records
 
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -71,19 +71,29 @@ def test_the_combiner_never_holds_more_than_twice_the_limit(limit):
     draw = random.Random(2)
     lines = [b"%04d" % draw.randrange(500) for _ in range(2000)]
     newest = NewestLines(limit)
-    coder = newest.get_accumulator_coder()
     parts = []
     for start in range(0, 2000, 250):
         part = newest.create_accumulator()
         for line in lines[start : start + 250]:
             part = newest.add_input(part, line)
-            assert len(part.chunks) <= 2 * limit
-        parts.append(coder.decode(coder.encode(part)))
-    found = newest.extract_output(newest.merge_accumulators(parts))
+            assert len(part) - 2 <= 2 * limit
+        parts.append(newest.compact(part))
     distinct = sorted(set(lines))
-    assert found == (distinct[-limit:], len(distinct) > limit, 2000)
+    expected = (distinct[-limit:], len(distinct) > limit, 2000)
+    merged = newest.merge_accumulators(parts)
+    assert newest.extract_output(merged) == expected
+    assert merged.count(b"\n") <= 2 * limit + 1
+    # Some engines merge what was not made compact, and one by one.
+    part = newest.create_accumulator()
+    for line in lines:
+        part = newest.add_input(part, line)
+    assert newest.extract_output(part) == expected
+    for part in parts:
+        merged = newest.merge_accumulators([merged, part])
+    assert newest.extract_output(merged) == (*expected[:2], 4000)
     empty = newest.create_accumulator()
-    assert newest.extract_output(coder.decode(coder.encode(empty))) == ([], False, 0)
+    for form in (empty, newest.compact(empty), newest.merge_accumulators([empty])):
+        assert newest.extract_output(form) == ([], False, 0)
 
 
 def test_lines_sort_by_time():
