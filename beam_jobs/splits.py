@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ class SplitRule(NamedTuple):
     valid_from_ms: int | None = None
     test_from_ms: int | None = None
 
-    def cuts(self, times: Sequence[int]) -> Cuts | None:
+    def cuts(self, times: Iterable[int]) -> Cuts | None:
         """Where a user's actions are divided; None leaves the last two out.
 
         Args:
@@ -73,7 +73,8 @@ class SplitRule(NamedTuple):
         bounds = [_STRIDE, 2 * _STRIDE]
         if self.kind == GLOBAL_TIME:
             bounds = list(self._moments)
-        return Cuts(*(sum(time < bound for time in times) for bound in bounds))
+        known = list(times)
+        return Cuts(*(sum(time < bound for time in known) for bound in bounds))
 
     @property
     def _moments(self) -> tuple[int, int]:

@@ -161,8 +161,11 @@ class NewestLines(beam.CombineFn):
 
     def merge_accumulators(self, parts: Iterable[list[Any] | bytes]) -> bytes:
         """The newest of all."""
+        first, *others = parts
+        if not others:
+            return self.compact(first)
         merged = self.create_accumulator()
-        for part in parts:
+        for part in (first, *others):
             num_left_out, is_cut, *lines = _as_list(part)
             merged[0] += num_left_out
             merged[1] |= is_cut
@@ -210,19 +213,19 @@ class _ToSequence(CountingDoFn):
     def process(self, element: tuple[bytes, Newest]) -> Iterator[object]:
         user, (lines, is_cut, total) = element
         self._largest = max(self._largest, (total, user))
-        columns = [line.split(b"\t") for line in lines]
-        times, items = [int(c[0]) for c in columns], [c[-1] for c in columns]
-        tied = _num_tied(times)
+        items = [line[line.rindex(b"\t") + 1 :] for line in lines]
+        stamps = [line[:TIME_DIGITS] for line in lines]
+        tied = _num_tied(stamps) if len(set(stamps)) < len(stamps) else 0
         self.counts["users"] += 1
         self.counts["sequence_actions"] += len(items)
         self.counts["capped_users"] += is_cut
         if self._order_is_time and tied:
             yield beam.pvalue.TaggedOutput(CONFLICTS, user)
         self.counts["tied_actions"] += tied
-        yield UserSequence(user, items, self._split_rule.cuts(times))
+        yield UserSequence(user, items, self._split_rule.cuts(map(int, stamps)))
 
 
-def _num_tied(times: list[int]) -> int:
-    """Actions that share their time with another. Example: [1, 2, 2, 2] -> 3."""
+def _num_tied(times: list[bytes]) -> int:
+    """Actions that share their time with another. Example: [b"1", b"2", b"2"] -> 2."""
     sizes = (len(list(group)) for _, group in itertools.groupby(times))
     return sum(size for size in sizes if size > 1)

@@ -137,7 +137,7 @@ class _Round(beam.PTransform):
 
 
 class CountItems(CountingDoFn):
-    """Lines of sequences -> (item, number), many items at once.
+    """Sequences, or their lines -> (item, number), many items at once.
 
     Args:
         suffix: of the names of its counts, `users` and `actions`; None for no counts.
@@ -153,22 +153,27 @@ class CountItems(CountingDoFn):
         self._items: Counter[bytes] = Counter()
         self._uncounted: list[bytes] = []
 
-    def process(self, line: bytes, dropped_before: bytes = b"") -> Iterator[ItemCount]:
-        """Counts a line; nothing where the round before dropped nothing."""
+    def process(
+        self, sequence: UserSequence | bytes, dropped_before: bytes = b""
+    ) -> Iterable[ItemCount]:
+        """Counts a sequence; nothing where the round before dropped nothing."""
         if dropped_before == _DROP:
-            return
-        items = items_of(line)
+            return ()
+        items = items_of(sequence) if isinstance(sequence, bytes) else sequence.items
         if self._suffix is not None:
             self.counts[f"users{self._suffix}"] += 1
             self.counts[f"actions{self._suffix}"] += len(items)
         self._uncounted += items
-        # Many at once: each update costs as much as counting ten items.
-        if len(self._uncounted) > _COUNTED_AT_ONCE:
-            self._items.update(self._uncounted)
-            self._uncounted.clear()
-            if len(self._items) > 10 * _COUNTED_AT_ONCE:
-                yield from self._items.items()
-                self._items.clear()
+        return self._counted_items() if len(self._uncounted) > _COUNTED_AT_ONCE else ()
+
+    def _counted_items(self) -> Iterable[ItemCount]:
+        """Counts many at once: an update costs as much as counting ten items."""
+        self._items.update(self._uncounted)
+        self._uncounted.clear()
+        if len(self._items) <= 10 * _COUNTED_AT_ONCE:
+            return ()
+        items, self._items = self._items, Counter()
+        return items.items()
 
     def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
         """Gives what was counted."""

@@ -63,7 +63,8 @@ class _SerializeUser(CountingDoFn):
     def process(
         self, sequence: UserSequence, vocabulary: bytes, head: HeadRule
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        ids = [item_ids(vocabulary)[item] for item in sequence.items]
+        id_of = item_ids(vocabulary)
+        ids = [id_of[item] for item in sequence.items]
         is_head = head.is_head(sequence)
         self.counts["users_in_core"] += 1
         self.counts["actions_in_core"] += len(ids)

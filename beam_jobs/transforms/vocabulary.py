@@ -9,7 +9,6 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from beam_jobs.sequences import to_sequence_line
 from beam_jobs.transforms.counting import COUNTS
 from beam_jobs.transforms.k_core import CountItems, ItemCount
 
@@ -34,7 +33,6 @@ class BuildVocabulary(beam.PTransform):
         """A collection of `UserSequence` -> one value."""
         counts = (
             sequences
-            | "AsLines" >> beam.Map(to_sequence_line).with_output_types(bytes)
             | "Count"
             >> beam.ParDo(CountItems())
             .with_output_types(ItemCount)
