@@ -6,6 +6,7 @@ What is measured and what every key means: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import gzip
 import itertools
 import json
 import re
@@ -21,10 +22,8 @@ from benchmarks.reporting import machine, say, table
 from benchmarks.shop_log import read_reviews, source_log, write_copies, write_hostile
 
 _STAGES = (
-    ("ingest", r"read [\d,]+ lines"),
-    ("k_core", r"head: "),
-    ("examples", r"wrote [\d,]+ examples"),
-    ("statistics", r"validated: "),
+    ("pipeline", r"read [\d,]+ lines"),
+    ("validation", r"validated: "),
 )
 """Stages in order, and the line of progress that ends each."""
 
@@ -47,6 +46,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--pandas_times", type=int, nargs="*", default=[1, 10], help="pandas' (1 10)")
     add(
         "--hostile_times", type=int, default=10, help="size of the hostile log; 0: none"
+    )
+    add(
+        "--one_file_times",
+        type=int,
+        default=10,
+        help="size that is also read as one plain and as one gzip file; 0: none",
     )
     add("--log", type=Path, help="another log than Beauty, Amazon's JSON lines, gzip")
     add("--folder", type=Path, help="for logs and datasets, removed at the end")
@@ -95,12 +100,14 @@ class Benchmark:
     def run(self) -> dict[str, Any]:
         """The report."""
         pandas_times = set(self.args.pandas_times)
-        sizes, peers = [], []
+        sizes, peers, one_file = [], [], None
         for times in sorted({*self.args.times, *pandas_times}):
             logs = self._new_folder("logs")
             num_lines = write_copies(self.reviews, logs, times)
             if times in self.args.times:
                 sizes.append(self._measure_job(times, num_lines, logs))
+            if times == self.args.one_file_times and times in self.args.times:
+                one_file = self._measure_one_file(sizes[-1], num_lines, logs)
             if times in pandas_times:
                 peers.append(self._measure_pandas(times, num_lines, logs))
         report = {
@@ -108,6 +115,9 @@ class Benchmark:
             "vs_pandas": _ratio(sizes, peers),
             "pandas": peers,
             "marginal_microseconds": _marginal(sizes),
+            "bytes_per_action": _bytes_per_action(sizes),
+            "one_file": one_file,
+            "one_file_ratio": one_file and one_file["ratio"],
             "hostile": self._measure_hostile(),
             "log": self.log.name,
             "machine": machine(),
@@ -122,13 +132,32 @@ class Benchmark:
         num_lines = write_hostile(self.reviews, logs, times)
         return self._measure_job(times, num_lines, logs)
 
-    def _measure_job(self, times: int, num_lines: int, logs: Path) -> dict[str, Any]:
+    def _measure_one_file(
+        self, many: dict[str, Any], num_lines: int, logs: Path
+    ) -> dict[str, Any]:
+        """The same lines as one plain file, and as one gzip file."""
+        folder = self._new_folder("one")
+        found = {}
+        for name, opened in (("plain", open), ("gzip", gzip.open)):
+            path = folder / f"{name}.json"
+            with opened(path, "wb") as whole:
+                for part in sorted(logs.iterdir()):
+                    whole.write(gzip.decompress(part.read_bytes()))
+            say(f"{num_lines:,} reviews in one {name} file: the data job")
+            found[name] = self._measure_job(many["times"], num_lines, folder, path.name)
+            path.unlink()
+        rate = found["plain"]["reviews_per_second"]
+        return {**found, "ratio": round(rate / many["reviews_per_second"], 2)}
+
+    def _measure_job(
+        self, times: int, num_lines: int, logs: Path, pattern: str = "*.gz"
+    ) -> dict[str, Any]:
         say(f"{num_lines:,} reviews: the data job")
         output = self._new_folder("output")
         output.rmdir()
         module = [sys.executable, "-m", "beam_jobs.prepare_dataset"]
         done = run_watched(
-            [*module, "--input", str(logs / "*.gz"), "--output", str(output)]
+            [*module, "--input", str(logs / pattern), "--output", str(output)]
         )
         stages = stage_seconds(done.errors)
         return {**entry_of(times, num_lines, done), "stages": stages}
@@ -157,6 +186,14 @@ def _ratio(sizes: list[dict[str, Any]], peers: list[dict[str, Any]]) -> float | 
     return round(rates[both[-1]["times"]] / both[-1]["reviews_per_second"], 2)
 
 
+def _bytes_per_action(sizes: list[dict[str, Any]]) -> int | None:
+    """Memory that each action more takes, from the smallest size to the largest."""
+    if len(sizes) < 2:
+        return None
+    gib = sizes[-1]["peak_memory_gib"] - sizes[0]["peak_memory_gib"]
+    return round(gib * 2**30 / (sizes[-1]["reviews"] - sizes[0]["reviews"]))
+
+
 def _marginal(sizes: list[dict[str, Any]]) -> list[float]:
     """Microseconds that each review more costs, from one size to the next."""
     costs = []
@@ -176,6 +213,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"data_jobs: error: {error}")
     rows = {f"job, {entry['times']}x": entry for entry in report["sizes"]}
     rows |= {f"pandas, {entry['times']}x": entry for entry in report["pandas"]}
+    for name in ("plain", "gzip") if report["one_file"] else ():
+        rows[f"job, one {name} file"] = report["one_file"][name]
     if report["hostile"]:
         rows["job, hostile"] = report["hostile"]
     print(table(rows, ("reviews_per_second", "peak_memory_gib", "seconds")))

@@ -45,16 +45,11 @@ def test_a_hostile_log_has_a_bot_and_an_item_in_every_basket(tmp_path: Path) -> 
 
 def test_stages_are_told_from_the_lines_of_progress() -> None:
     progress = (
-        "[   0.1 s] a.gz: amazon\n[   2.0 s] read 1,000 lines: 7\n"
-        "[   2.5 s] 5-core round 1: 3 users\n[   3.0 s] head: 1 users\n"
+        "[   0.1 s] a.gz: amazon\n[   4.5 s] read 1,000 lines: 7\n"
+        "[   4.5 s] 5-core round 1: 3 users\n[   4.5 s] head: 1 users\n"
         "[   4.5 s] wrote 12 examples, 1 shards\n[   9.0 s] validated: no anomaly\n"
     )
-    assert stage_seconds(progress) == {
-        "ingest": 2.0,
-        "k_core": 1.0,
-        "examples": 1.5,
-        "statistics": 4.5,
-    }
+    assert stage_seconds(progress) == {"pipeline": 4.5, "validation": 4.5}
 
 
 def test_memory_of_children_counts() -> None:
@@ -72,6 +67,7 @@ def test_last_line_is_the_report(tmp_path: Path) -> None:
     log = tmp_path / "log.json.gz"
     write_log(log, LogSettings(users=1500, items=400, intents=8))
     flags = ["--times", "1", "--pandas_times", "1", "--hostile_times", "0"]
+    flags += ["--one_file_times", "1"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.data_jobs", "--log", str(log), *flags],
         capture_output=True,
@@ -88,7 +84,10 @@ def test_last_line_is_the_report(tmp_path: Path) -> None:
     first = report["sizes"][0]
     expected = first["reviews_per_second"] / report["pandas"][0]["reviews_per_second"]
     assert report["vs_pandas"] == pytest.approx(expected, abs=0.006)
-    assert set(first["stages"]) == {"ingest", "k_core", "examples", "statistics"}
+    assert set(first["stages"]) == {"pipeline", "validation"}
+    plain = report["one_file"]["plain"]["reviews_per_second"]
+    expected = plain / first["reviews_per_second"]
+    assert report["one_file_ratio"] == pytest.approx(expected, abs=0.006)
 
 
 @pytest.mark.slow
