@@ -28,7 +28,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -65,6 +65,14 @@ test-prism: setup ## whole data jobs on Prism, built into .cache (needs go)
 test-flink: setup ## whole data jobs on Apache Flink, fetched into .cache (needs java, mvn)
 	$(RUN) tests/beam_jobs/fetch_flink.py
 	$(RUN) -m pytest -m flink --timeout 3600 $(TESTS)
+
+test-flink-large: setup ## ten million actions through a Flink of 1 GiB (an hour)
+	$(RUN) tests/beam_jobs/fetch_flink.py
+	$(RUN) -m pytest -m flink_large --timeout 30000 $(TESTS)
+
+test-spark: setup ## whole data jobs on Apache Spark, fetched into .cache (needs java, mvn)
+	$(RUN) tests/beam_jobs/fetch_spark.py
+	$(RUN) -m pytest -m spark --timeout 3600 $(TESTS)
 
 test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN names
 	@if [ ! -x "$$TF_SERVING_BIN" ]; then \

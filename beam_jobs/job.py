@@ -10,7 +10,8 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -62,6 +63,20 @@ class Progress:
         print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
+class JobStart(NamedTuple):
+    """What is found before the pipeline is built.
+
+    Attributes:
+        plan: what the pipeline is built from.
+        num_bytes: about what the logs unpack to.
+        inputs_before: the inputs of the dataset that is gone on from.
+    """
+
+    plan: JobPlan
+    num_bytes: int
+    inputs_before: Sequence[dict[str, Any]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One run of the data job.
@@ -91,18 +106,34 @@ class Job:
             RowsError: if a log has far fewer rows than those before it.
             ErasureError: if a list of what to erase cannot be read.
         """
-        (self.place.dataset / BAD_RECORDS).mkdir()
+        start = self.start()
+        metrics = self._run(Wiring.from_logs, start.plan, start.num_bytes)
+        self.finish(start, metrics)
+
+    def start(self) -> JobStart:
+        """Looks at the inputs and plans the pipeline; raises as `run` does."""
+        (self.place.dataset / BAD_RECORDS).mkdir(parents=True)
         previous = self._open_previous()
         inputs = look_at_inputs(self.options, self._known_items(), self.report)
-        plan = self._plan(inputs, previous)
-        num_bytes = inputs.unpacked_bytes + previous.unpacked_bytes
-        metrics = self._run(Wiring.from_logs, plan, num_bytes)
+        return JobStart(
+            self._plan(inputs, previous),
+            inputs.unpacked_bytes + previous.unpacked_bytes,
+            previous.inputs,
+        )
+
+    def finish(self, start: JobStart, metrics: Metrics) -> None:
+        """Checks what the pipeline made, and publishes it; raises as `run` does.
+
+        Args:
+            start: what the pipeline was built from.
+            metrics: the pipeline's.
+        """
         found = read_report(self.place.work / "report.json")
         self._check_read(found)
-        self._report_read(found, plan)
-        self._run_more_rounds(plan, found)
+        self._report_read(found, start.plan)
+        self._run_more_rounds(start.plan, found)
         info = Finisher(
-            plan, found, self._history(), previous.inputs, self.report
+            start.plan, found, self._history(), start.inputs_before, self.report
         ).finish()
         publish(self.place)
         self._summarize(info, JobCounts.of_report(found, metrics))

@@ -214,8 +214,8 @@ class Wiring:
     def _note(self, kind: str, values: beam.PCollection) -> None:
         self.notes.setdefault(kind, []).append(values)
 
-    def report(self) -> None:
-        """Writes what the driver reads; called last."""
+    def report(self) -> beam.PCollection:
+        """Writes what the driver reads; called last. A collection of its path."""
         counts = tuple(self.counts) | "AllCounts" >> beam.Flatten()
         self._note(job_report.COUNT, counts | "SumAll" >> SumCounts())
         notes = [
@@ -225,7 +225,7 @@ class Wiring:
             for kind, values in self.notes.items()
         ]
         report = tuple(notes) | "AllNotes" >> beam.Flatten()
-        report | WriteReport(self.plan.work / "report.json")
+        return report | WriteReport(self.plan.work / "report.json")
 
 
 @dataclasses.dataclass(eq=False)

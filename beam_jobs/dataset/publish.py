@@ -91,16 +91,28 @@ def _building_remotely(output: Path, there: RemotePath) -> Iterator[Workplace]:
     An object store renames nothing, and locks nothing: one writer is the caller's care.
     """
     check_scheme(str(there))
-    check_output(output)
-    delete_below(there)
-    work = output.with_name(f"{output.name}.tmp-{uuid.uuid4().hex}")
+    place = place_itself(output)
     try:
-        yield Workplace(output, work, output)
+        yield place
     except BaseException:
         delete_below(there)
         raise
     finally:
-        remove_tree(work)
+        remove_tree(place.work)
+
+
+def place_itself(output: Path) -> Workplace:
+    """A place whose dataset is built in the output folder itself, which is emptied.
+
+    What is left of a job that failed is no dataset, since it has no manifest.
+
+    Raises:
+        OutputError: if the output is finished or foreign.
+    """
+    check_output(output)
+    remove_tree(output)
+    work = output.with_name(f"{output.name}.tmp-{uuid.uuid4().hex}")
+    return Workplace(output, work, output)
 
 
 def _make_parent(output: Path) -> None:

@@ -121,13 +121,13 @@ def job_command(logs, output, *flags, module="beam_jobs.prepare_dataset"):
     return [*command, f"--input={logs}", f"--output={output}", *flags]
 
 
-def run_job(logs, output, *flags, **options):
+def run_job(logs, output, *flags, seconds=JOB_SECONDS, **options):
     """Runs the whole job as a user does; `options` are those of `job_command`."""
     done = subprocess.run(
         job_command(logs, output, *flags, **options),
         capture_output=True,
         text=True,
-        timeout=JOB_SECONDS,
+        timeout=seconds,
     )
     assert done.returncode == 0, done.stderr[-5000:]
 

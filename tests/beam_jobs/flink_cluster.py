@@ -14,23 +14,34 @@ ENTRY_POINTS = {
     "taskmanager": "taskexecutor.TaskManagerRunner",
 }
 # What Flink's own scripts would work out; without them every size must be said.
-MEMORY = {
-    "jobmanager": {"jobmanager.memory.process.size": "1g"},
-    "taskmanager": {
-        "taskmanager.cpu.cores": "2.0",
-        "taskmanager.memory.framework.heap.size": "128m",
-        "taskmanager.memory.framework.off-heap.size": "128m",
-        "taskmanager.memory.jvm-metaspace.size": "256m",
-        "taskmanager.memory.jvm-overhead.min": "192m",
-        "taskmanager.memory.jvm-overhead.max": "192m",
-        "taskmanager.memory.task.heap.size": "1g",
-        "taskmanager.memory.task.off-heap.size": "128m",
-        "taskmanager.memory.network.min": "256m",
-        "taskmanager.memory.network.max": "256m",
-        "taskmanager.memory.managed.size": "512m",
-    },
+TASK_MANAGER = {
+    "framework.heap.size": 128,
+    "framework.off-heap.size": 128,
+    "jvm-metaspace.size": 256,
+    "jvm-overhead.min": 192,
+    "jvm-overhead.max": 192,
+    "task.heap.size": 1024,
+    "task.off-heap.size": 128,
+    "network.min": 256,
+    "network.max": 256,
+    "managed.size": 512,
 }
-HEAP = {"jobmanager": "-Xmx700m", "taskmanager": "-Xmx1200m"}
+"""MiB of each part of a TaskManager's memory."""
+
+ONE_GIB = {
+    "framework.heap.size": 64,
+    "framework.off-heap.size": 48,
+    "jvm-metaspace.size": 128,
+    "jvm-overhead.min": 64,
+    "jvm-overhead.max": 64,
+    "task.heap.size": 176,
+    "task.off-heap.size": 32,
+    "network.min": 96,
+    "network.max": 96,
+    "managed.size": 416,
+}
+"""Parts of 1 GiB."""
+
 JOB_SERVER_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 OPENED = (
     *("java.lang", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.text"),
@@ -48,9 +59,17 @@ class FlinkCluster:
         beam: folder of the job server's jars. Flink loads them itself, as if they lay
             in its `lib`: workers are kept for a job's next stage only then.
         folder: for configuration and logs.
+        memory: MiB of each part of the TaskManager's memory.
     """
 
-    def __init__(self, libraries: Path, beam: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        libraries: Path,
+        beam: Path,
+        folder: Path,
+        memory: dict[str, int] = TASK_MANAGER,
+    ) -> None:
+        self._memory = memory
         self.port = free_port()
         self._class_path = f"{libraries}/*:{beam}/*"
         self._folder = folder
@@ -66,15 +85,18 @@ class FlinkCluster:
             "taskmanager.numberOfTaskSlots": str(SLOTS),
             "parallelism.default": str(SLOTS),
             "io.tmp.dirs": str(folder),
+            "taskmanager.runtime.large-record-handler": "true",
             "classloader.resolve-order": "parent-first",
             # TFDV's pipeline has dozens of exchanges at once, each of 512 by default.
             "taskmanager.network.sort-shuffle.min-buffers": "16",
             # A lost worker is noticed soon, and what it was at is run again.
             "heartbeat.interval": "1000",
             "heartbeat.timeout": "5000",
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": "5",
-            "restart-strategy.fixed-delay.delay": "1 s",
+            # A lost TaskManager counts once, however many tasks it ran: `fixed-delay`
+            # counts every task.
+            "restart-strategy.type": "exponential-delay",
+            "restart-strategy.exponential-delay.initial-backoff": "1 s",
+            "restart-strategy.exponential-delay.attempts-before-reset-backoff": "5",
         }
 
     def __enter__(self):
@@ -82,7 +104,8 @@ class FlinkCluster:
             "".join(f"{name}: {value}\n" for name, value in self._settings.items())
         )
         with self._processes:
-            process, log = self._start("jobmanager", "jobmanager.log")
+            limits = (["-Xmx700m"], {"jobmanager.memory.process.size": "1g"})
+            process, log = self._start("jobmanager", "jobmanager.log", *limits)
             wait_until(lambda: self.ask("overview") is not None, process, log)
             self.start_task_manager()
             self._processes = self._processes.pop_all()
@@ -91,15 +114,15 @@ class FlinkCluster:
     def __exit__(self, *error):
         self._processes.close()
 
-    def _start(self, role, log_name):
+    def _start(self, role, log_name, java_flags, settings):
         log = self._folder / log_name
-        command = [*JAVA, HEAP[role], "-cp", self._class_path]
+        command = [*JAVA, *java_flags, "-cp", self._class_path]
         command += [
             f"org.apache.flink.runtime.{ENTRY_POINTS[role]}",
             "--configDir",
             str(self._folder),
         ]
-        for name, value in MEMORY[role].items():
+        for name, value in settings.items():
             command += ["-D", f"{name}={value}"]
         return self._processes.enter_context(running(command, log)), log
 
@@ -107,11 +130,25 @@ class FlinkCluster:
         """Starts a TaskManager and waits until the JobManager knows it."""
         self._task_managers += 1
         known = self._known()
-        process, log = self._start(
-            "taskmanager", f"taskmanager-{self._task_managers}.log"
-        )
+        log_name = f"taskmanager-{self._task_managers}.log"
+        process, log = self._start("taskmanager", log_name, *self._limits())
         self._task_manager = process
         wait_until(lambda: self._known() - known, process, log)
+
+    def _limits(self):
+        """Flags for Java and settings of Flink that say the same."""
+        sizes = self._memory
+        heap = sizes["framework.heap.size"] + sizes["task.heap.size"]
+        direct = sizes["framework.off-heap.size"] + sizes["task.off-heap.size"]
+        flags = [
+            f"-Xmx{heap}m",
+            f"-XX:MaxDirectMemorySize={direct + sizes['network.max']}m",
+            f"-XX:MaxMetaspaceSize={sizes['jvm-metaspace.size']}m",
+        ]
+        settings = {
+            f"taskmanager.memory.{name}": f"{size}m" for name, size in sizes.items()
+        }
+        return flags, settings | {"taskmanager.cpu.cores": f"{SLOTS}.0"}
 
     def _known(self):
         managers = (self.ask("taskmanagers") or {"taskmanagers": []})["taskmanagers"]
@@ -134,9 +171,9 @@ class FlinkCluster:
         return (self.ask("jobs/overview") or {"jobs": []})["jobs"]
 
     def is_within_a_job(self):
-        """Whether a job has finished some of its tasks and is at others."""
+        """Whether a job has finished a quarter of its tasks and runs others."""
         tasks = [job["tasks"] for job in self.jobs() if job["state"] == "RUNNING"]
-        return any(task["finished"] and task["running"] for task in tasks)
+        return any(4 * t["finished"] > t["total"] and t["running"] for t in tasks)
 
     def failures(self, job_id):
         """What went wrong in a job, whether or not it was restarted then."""

@@ -14,11 +14,14 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow import dataflow_metrics, dataflow_runner
 from apache_beam.runners.dataflow.internal import apiclient
+from engine_processes import contents
 
 from beam_jobs import prepare_dataset, runner
 from beam_jobs.beam_flags import UsageError
 from beam_jobs.deploy import flex_template
-from s4rec_tf.spec import SPLITS
+from beam_jobs.job import NotConverged
+from beam_jobs.logs.files import InputError
+from s4rec_tf.spec import MANIFEST_NAME, SPLITS
 
 IMAGE = "registry.example/s4rec:1"
 FLAGS = [
@@ -122,6 +125,7 @@ def test_the_whole_job_is_one_job_of_dataflow(
 
     (graph,), (job,) = submitted.graphs(), submitted.jobs
     assert steps(graph) >= STEPS | {f"Statistics/{split}" for split in SPLITS}
+    assert graph.ByteSize() < 1_000_000
     (environment,) = graph.components.environments.values()
     assert IMAGE.encode() in environment.payload
     assert b"workflow.tar.gz" in environment.dependencies[0].role_payload
@@ -229,45 +233,52 @@ def test_the_flex_template_has_every_flag_of_the_job(image_sources, capsys):
             re.compile(regex)
 
 
-def template_flags(tmp_path):
-    job = ["--input=/logs/*", f"--output={tmp_path / 'out'}", "--k_core=3", *FLAGS]
+@pytest.fixture
+def template_flags(tmp_path, engine_logs):
+    job = [f"--input={engine_logs}", f"--output={tmp_path / 'out'}", "--k_core=9"]
     launcher = [
         "--template_location=gs://some-bucket/staging/job_object",
         "--job_name=monday",
         "--staging_location=gs://some-bucket/staging",
     ]
-    return job, launcher
+    return [*job, *FLAGS, *launcher]
 
 
-def test_the_flex_templates_graph_is_one_element(tmp_path, dataflow):
-    job, launcher = template_flags(tmp_path)
-    flex_template.launch([*job, *launcher])
+def test_the_flex_templates_graph_is_the_jobs(dataflow, no_tfdv, template_flags):
+    flex_template.launch(template_flags)
     (graph,) = dataflow.graphs()
-    assert {name.split("/")[0] for name in steps(graph)} == {"CommandLine", "RunJob"}
+    assert steps(graph) >= STEPS | {"Finish"}
     assert dataflow.jobs == []
     (template,) = dataflow.contents("job_object")
-    content = json.loads(template)
-    assert content["name"] == "monday"
-    options = content["environment"]["sdkPipelineOptions"]["options"]
-    assert (options["num_workers"], options["max_num_workers"]) == (1, 1)
-    assert flex_template.job_arguments([*job, *launcher]) == job
+    assert json.loads(template)["name"] == "monday"
 
 
 @pytest.mark.parametrize(
-    ("flag", "error"), [("--k_core=0", SystemExit), ("--kcore=3", UsageError)]
+    ("flag", "error"),
+    [
+        ("--k_core=0", SystemExit),
+        ("--kcore=3", UsageError),
+        ("--input=/nowhere/*", InputError),
+    ],
 )
-def test_a_wrong_flag_fails_at_launch(tmp_path, dataflow, flag, error):
-    job, launcher = template_flags(tmp_path)
+def test_what_is_refused_fails_at_launch(dataflow, template_flags, flag, error):
     with pytest.raises(error):
-        flex_template.launch([*job, *launcher, flag])
+        flex_template.launch([*template_flags, flag])
     assert dataflow.staged == []
 
 
-def test_the_drivers_last_lines_are_in_its_error(capfd):
-    code = "import sys; print('too many bad lines', file=sys.stderr); sys.exit(int({}))"
-    flex_template.run_job([], ("python3", "-c", code.format(0)))
-    with pytest.raises(
-        flex_template.DriverFailed, match=r"status 0. Received: 3\ntoo many bad lines"
-    ):
-        flex_template.run_job([], ("python3", "-c", code.format(3)))
-    assert capfd.readouterr().err == "too many bad lines\n" * 2
+def test_the_flex_templates_pipeline_makes_the_dataset(tmp_path, engine_logs, no_tfdv):
+    flags = [f"--input={engine_logs}", "--k_core=9", "--runner=FnApiRunner"]
+    assert prepare_dataset.run([*flags, f"--output={tmp_path / 'one'}"]) == 0
+    flex_template.launch([*flags, f"--output={tmp_path / 'two'}"])
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
+
+
+def test_a_core_of_more_rounds_fails_the_flex_template(tmp_path, engine_logs, no_tfdv):
+    flags = [f"--input={engine_logs}", "--k_core=9", "--runner=FnApiRunner"]
+    with pytest.raises(NotConverged, match="raise `--core_rounds`"):
+        flex_template.launch(
+            [*flags, f"--output={tmp_path / 'out'}", "--core_rounds=1"]
+        )
+    assert not (tmp_path / "out" / MANIFEST_NAME).exists()
