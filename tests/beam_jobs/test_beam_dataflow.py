@@ -34,7 +34,7 @@ FLAGS = [
 ]
 STEPS = {
     *("Read/train", "WriteActions", "GroupByUser", "StopEarly", "KCore"),
-    *("KCore/Round1", "KCore/Round5", "BuildVocabulary", "WriteVocabulary"),
+    *("KCore/Round1", "KCore/Round2", "BuildVocabulary", "WriteVocabulary"),
     *("FindHead", "MakeExamples", "WriteExamples", "WriteReport"),
 }
 """Some of the steps that `beam_jobs/pipeline.py` names."""
