@@ -9,7 +9,6 @@ from typing import NamedTuple
 from beam_jobs.logs.checks import SWAPPED_COLUMNS, check_columns, parse_first_lines
 from beam_jobs.logs.files import InputError, match_files
 from beam_jobs.logs.formats import decide_format
-from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.options import JobOptions
 from beam_jobs.splits import LEAVE_ONE_OUT
@@ -32,6 +31,7 @@ class Inputs(NamedTuple):
         unpacked_bytes: about what they unpack to.
         order_is_time: whether they are sequences, whose order stands for times.
         ties: the order of actions of one time that their formats ask for.
+        checked: the files whose first lines were looked at.
     """
 
     num_files: int = 0
@@ -39,6 +39,7 @@ class Inputs(NamedTuple):
     unpacked_bytes: int = 0
     order_is_time: bool = False
     ties: Ties = "item_id"
+    checked: tuple[LogFile, ...] = ()
 
 
 def look_at_inputs(
@@ -69,10 +70,11 @@ def look_at_inputs(
         report(f"and {len(paths) - CHECKED_FILES:,} files more")
     _check_together(log_files, options)
     _check_first_lines(log_files, options, known_items)
-    return _summary(paths, [log_file.line_format for log_file in log_files])
+    return _summary(paths, log_files)
 
 
-def _summary(paths: list[str], formats: list[LineFormat]) -> Inputs:
+def _summary(paths: list[str], log_files: list[LogFile]) -> Inputs:
+    formats = [log_file.line_format for log_file in log_files]
     sizes = list(map(_size, paths[:CHECKED_FILES] if _any_remote(paths) else paths))
     num_bytes = round(sum(sizes) * len(paths) / max(len(sizes), 1))
     is_packed = any(each.container != "plain" for each in formats)
@@ -83,6 +85,7 @@ def _summary(paths: list[str], formats: list[LineFormat]) -> Inputs:
         num_bytes * (_PACKED_FACTOR if is_packed else 1),
         any(each.shape == "sequences" for each in formats),
         "hash" if "hash" in ties else "item_id",
+        tuple(log_files),
     )
 
 

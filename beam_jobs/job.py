@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -29,6 +29,8 @@ from beam_jobs.job_counts import JobCounts, remarks
 from beam_jobs.job_report import JobReport, read_report
 from beam_jobs.layout import BAD_RECORDS, STATISTICS
 from beam_jobs.logs.files import InputError
+from beam_jobs.logs.log_file import LogFile
+from beam_jobs.logs.remedies import remedy
 from beam_jobs.options import JobOptions
 from beam_jobs.pipeline import JobPlan, Wiring
 from beam_jobs.runner import Metrics, RunPipeline
@@ -70,11 +72,13 @@ class JobStart(NamedTuple):
         plan: what the pipeline is built from.
         num_bytes: about what the logs unpack to.
         inputs_before: the inputs of the dataset that is gone on from.
+        checked: the files whose first lines were looked at.
     """
 
     plan: JobPlan
     num_bytes: int
     inputs_before: Sequence[dict[str, Any]]
+    checked: Sequence[LogFile]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Job:
             self._plan(inputs, previous),
             inputs.unpacked_bytes + previous.unpacked_bytes,
             previous.inputs,
+            inputs.checked,
         )
 
     def finish(self, start: JobStart, metrics: Metrics) -> None:
@@ -129,7 +134,7 @@ class Job:
             metrics: the pipeline's.
         """
         found = read_report(self.place.work / "report.json")
-        self._check_read(found)
+        self._check_read(found, start.checked)
         self._report_read(found, start.plan)
         self._run_more_rounds(start.plan, found)
         info = Finisher(
@@ -199,13 +204,13 @@ class Job:
         root = self.options.previous_statistics
         return [] if root is None else history.read_history(root / STATISTICS)
 
-    def _check_read(self, found: JobReport) -> None:
+    def _check_read(self, found: JobReport, checked: Sequence[LogFile]) -> None:
         counts = found.counts
         lines, num_bad = counts.get("lines", 0), counts.get("bad", 0)
         if found.errors:
             raise InputError("; ".join(sorted(found.errors)))
         if num_bad > self.options.max_bad_share * lines:
-            raise JobError(self._bad_records_message(found, num_bad))
+            raise JobError(self._bad_records_message(found, num_bad, checked))
         if found.conflicts:
             raise JobError(
                 f"user {min(found.conflicts)!r} has more than one line in logs of "
@@ -225,7 +230,9 @@ class Job:
         usual = history.usual_rows(self._history(), is_increment)
         history.check_rows(lines, usual, self.options.min_rows_share)
 
-    def _bad_records_message(self, found: JobReport, num_bad: int) -> str:
+    def _bad_records_message(
+        self, found: JobReport, num_bad: int, checked: Sequence[LogFile]
+    ) -> str:
         kept = keep_bad_records(self.place)
         lines, bad = found.counts["lines"], JobCounts.of_report(found).bad
         reasons = ", ".join(f"{name} {count:,}" for name, count in bad.items())
@@ -233,7 +240,7 @@ class Job:
             f"{num_bad:,} of {lines:,} lines are bad "
             f"({num_bad / lines:.2%}; --max_bad_share allows "
             f"{self.options.max_bad_share:.2%}): {reasons}. All of them are in {kept}; "
-            f"the first: {min(found.bad_examples)}"
+            f"the first: {min(found.bad_examples)}. {_remedy(checked, bad)}".rstrip()
         )
 
     def _report_read(self, found: JobReport, plan: JobPlan) -> None:
@@ -303,3 +310,11 @@ class Job:
             f"the cap {counts.capped_actions:,} actions of "
             f"{counts.capped_users:,} users; erased {counts.erased:,}"
         )
+
+
+def _remedy(checked: Sequence[LogFile], bad: Mapping[str, int]) -> str:
+    """What helps against most of the bad lines."""
+    if not checked:
+        return ""
+    file, reason = checked[0], max(bad, key=lambda name: bad[name])
+    return remedy(file.path, file.line_format, reason)

@@ -3,27 +3,23 @@ import json
 
 import pytest
 
-from beam_jobs.logs import files as log_files
 from beam_jobs.logs.bad_records import bad_record_entry
-from beam_jobs.logs.files import InputError, match_files, read_lines
+from beam_jobs.logs.files import InputError, match_files
 from beam_jobs.logs.interactions import BadRecord
 from beam_jobs.logs.parsers import LineFormat
-from beam_jobs.logs.reading import Record
+from beam_jobs.logs.reading import Record, read_records
 
-MOVIELENS = LineFormat("movielens", "delimited", "::")
+PACKED = LineFormat("sequences", "sequences", container="gzip")
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_lines_of_plain_and_gzip_files(tmp_path, pack):
-    path = tmp_path / "log.txt"
-    path.write_bytes(pack(b"\xef\xbb\xbfone\r\n\ntwo\nthree"))
-    assert list(read_lines(str(path))) == [b"one", b"", b"two", b"three"]
+def lines_of(path):
+    return [record.content for record in read_records(str(path), PACKED)]
 
 
 def test_gzip_members_are_joined(tmp_path):
     path = tmp_path / "log"
     path.write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n"))
-    assert list(read_lines(str(path))) == [b"one", b"two"]
+    assert lines_of(path) == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "foreign tail"])
@@ -38,15 +34,7 @@ def test_damaged_gzip_names_the_file(tmp_path, damage):
     path = tmp_path / "log.gz"
     path.write_bytes(damaged)
     with pytest.raises(InputError, match=r"log\.gz is a damaged gzip file"):
-        list(read_lines(str(path)))
-
-
-def test_an_endless_line_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(log_files, "MAX_LINE_BYTES", 10)
-    path = tmp_path / "log"
-    path.write_bytes(b"x" * 35 + b"\nshort\n" + b"y" * 10 + b"\n" + b"z" * 40)
-    lines = list(read_lines(str(path)))
-    assert lines == [b"x" * 11, b"short", b"y" * 10, b"z" * 11]
+        lines_of(path)
 
 
 def test_globs(tmp_path):
