@@ -13,6 +13,7 @@ from beam_jobs.layout import ACTIONS, BAD_RECORDS
 from beam_jobs.storage.digests import WrittenFile
 from beam_jobs.storage.files import as_path, new_file
 from beam_jobs.storage.identity import FileIdentity
+from beam_jobs.transforms.singletons import CombineOnOneWorker
 
 COUNT, FILE, INPUT, ERROR = "count", "file", "input", "error"
 CONFLICT, TWIN, BAD_EXAMPLE = "conflict", "twin", "bad_example"
@@ -89,7 +90,7 @@ class WriteReport(beam.PTransform):
         """A collection of (kind, value) -> the file's path."""
         return (
             notes
-            | "List" >> beam.combiners.ToList()
+            | "List" >> CombineOnOneWorker(beam.combiners.ToListCombineFn())
             | "Write" >> beam.Map(_write, str(self.path))
         )
 

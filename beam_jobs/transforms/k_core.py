@@ -25,6 +25,7 @@ from beam_jobs.transforms.counting import (
     CountingDoFn,
     in_global_window,
 )
+from beam_jobs.transforms.singletons import CombineOnOneWorker
 
 CORE_ROUNDS = 5
 """Rounds that most logs need fewer than."""
@@ -129,10 +130,7 @@ class _Round(beam.PTransform):
             .with_output_types(ItemCount)
             .with_outputs(COUNTS, LARGEST, main="items")
         )
-        value = (
-            items["items"]
-            | "List" >> beam.CombineGlobally(ItemsToDrop(self.k)).without_defaults()
-        )
+        value = items["items"] | "List" >> CombineOnOneWorker(ItemsToDrop(self.k))
         return _RoundResult(value, items[LARGEST], (counted[COUNTS], items[COUNTS]))
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+
+_ELEMENTS_AT_ONCE = 2000
 
 
 class JoinLines(beam.CombineFn):
@@ -31,6 +36,56 @@ class JoinLines(beam.CombineFn):
     def extract_output(self, lines: list[bytes]) -> bytes:
         """The lines, each with its end."""
         return b"".join(line + b"\n" for line in lines)
+
+
+@dataclasses.dataclass(eq=False)
+class CombineOnOneWorker(beam.PTransform):
+    """Combines all elements to one value, also where there is none.
+
+    For values that hold all elements. `CombineGlobally` groups them by a key, and an
+    engine may sort what it groups: a large value then fits no sort buffer of Flink.
+
+    Args:
+        combiner: makes the value.
+    """
+
+    combiner: beam.CombineFn
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, elements: beam.PCollection) -> beam.PCollection:
+        """A collection -> a collection of one value."""
+        packed = elements | "Pack" >> beam.ParDo(_PackLists())
+        return (
+            elements.pipeline
+            | "Once" >> beam.Create([None])
+            | "Combine" >> beam.Map(_combine, self.combiner, beam.pvalue.AsIter(packed))
+        )
+
+
+class _PackLists(beam.DoFn):
+    """Elements -> lists of a few thousand."""
+
+    def start_bundle(self) -> None:
+        self._elements: list[Any] = []
+
+    def process(self, element: Any) -> Iterator[list[Any]]:
+        self._elements.append(element)
+        if len(self._elements) == _ELEMENTS_AT_ONCE:
+            yield self._elements
+            self._elements = []
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._elements:
+            yield GlobalWindows.windowed_value(self._elements)
+
+
+def _combine(_: None, combiner: beam.CombineFn, lists: Iterable[list[Any]]) -> Any:
+    accumulator = combiner.create_accumulator()
+    for element in itertools.chain.from_iterable(lists):
+        accumulator = combiner.add_input(accumulator, element)
+    return combiner.extract_output(accumulator)
 
 
 def joined(collection: beam.PCollection, label: str) -> Any:

@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from beam_jobs.transforms.counting import COUNTS
 from beam_jobs.transforms.k_core import CountItems, ItemCount
+from beam_jobs.transforms.singletons import CombineOnOneWorker
 
 
 @dataclasses.dataclass(eq=False)
@@ -41,7 +42,7 @@ class BuildVocabulary(beam.PTransform):
         summed = (
             counts
             | "Sum" >> beam.CombinePerKey(sum)
-            | "List" >> beam.combiners.ToList()
+            | "List" >> CombineOnOneWorker(beam.combiners.ToListCombineFn())
         )
         return summed | "Number" >> beam.Map(
             to_vocabulary, None if self.pinned is None else str(self.pinned)

@@ -29,16 +29,16 @@ TASK_MANAGER = {
 """MiB of each part of a TaskManager's memory."""
 
 ONE_GIB = {
-    "framework.heap.size": 64,
+    "framework.heap.size": 48,
     "framework.off-heap.size": 48,
     "jvm-metaspace.size": 128,
-    "jvm-overhead.min": 64,
-    "jvm-overhead.max": 64,
-    "task.heap.size": 176,
-    "task.off-heap.size": 32,
-    "network.min": 96,
-    "network.max": 96,
-    "managed.size": 416,
+    "jvm-overhead.min": 48,
+    "jvm-overhead.max": 48,
+    "task.heap.size": 272,
+    "task.off-heap.size": 128,
+    "network.min": 64,
+    "network.max": 64,
+    "managed.size": 288,
 }
 """Parts of 1 GiB."""
 
@@ -60,6 +60,7 @@ class FlinkCluster:
             in its `lib`: workers are kept for a job's next stage only then.
         folder: for configuration and logs.
         memory: MiB of each part of the TaskManager's memory.
+        slots: of the TaskManager.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class FlinkCluster:
         beam: Path,
         folder: Path,
         memory: dict[str, int] = TASK_MANAGER,
+        slots: int = SLOTS,
     ) -> None:
+        self.slots = slots
         self._memory = memory
         self.port = free_port()
         self._class_path = f"{libraries}/*:{beam}/*"
@@ -82,8 +85,8 @@ class FlinkCluster:
             "rest.address": "localhost",
             "rest.port": str(self.port),
             "taskmanager.host": "localhost",
-            "taskmanager.numberOfTaskSlots": str(SLOTS),
-            "parallelism.default": str(SLOTS),
+            "taskmanager.numberOfTaskSlots": str(slots),
+            "parallelism.default": str(slots),
             "io.tmp.dirs": str(folder),
             "taskmanager.runtime.large-record-handler": "true",
             "classloader.resolve-order": "parent-first",
@@ -148,7 +151,7 @@ class FlinkCluster:
         settings = {
             f"taskmanager.memory.{name}": f"{size}m" for name, size in sizes.items()
         }
-        return flags, settings | {"taskmanager.cpu.cores": f"{SLOTS}.0"}
+        return flags, settings | {"taskmanager.cpu.cores": f"{self.slots}.0"}
 
     def _known(self):
         managers = (self.ask("taskmanagers") or {"taskmanagers": []})["taskmanagers"]
@@ -200,7 +203,7 @@ def flink_job_server(jars: Path, cluster: FlinkCluster, folder: Path):
         yield [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{port}",
-            f"--parallelism={SLOTS}",
+            f"--parallelism={cluster.slots}",
             # Between stages; see `FlinkCluster`.
             f"--environment_cache_millis={KEPT_WORKERS_MS}",
         ]
