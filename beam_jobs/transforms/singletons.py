@@ -14,30 +14,6 @@ from apache_beam.transforms.window import GlobalWindows
 _ELEMENTS_AT_ONCE = 2000
 
 
-class JoinLines(beam.CombineFn):
-    r"""Ids -> one value of bytes, a line each; the order is not defined.
-
-    One value of bytes is decoded once by a worker, a collection element by element.
-    """
-
-    def create_accumulator(self) -> list[bytes]:
-        """No ids."""
-        return []
-
-    def add_input(self, lines: list[bytes], line: bytes) -> list[bytes]:
-        """Adds an id."""
-        lines.append(line)
-        return lines
-
-    def merge_accumulators(self, parts: Iterable[list[bytes]]) -> list[bytes]:
-        """All ids."""
-        return [line for part in parts for line in part]
-
-    def extract_output(self, lines: list[bytes]) -> bytes:
-        """The lines, each with its end."""
-        return b"".join(line + b"\n" for line in lines)
-
-
 @dataclasses.dataclass(eq=False)
 class CombineOnOneWorker(beam.PTransform):
     """Combines all elements to one value, also where there is none.
@@ -86,12 +62,6 @@ def _combine(_: None, combiner: beam.CombineFn, lists: Iterable[list[Any]]) -> A
     for element in itertools.chain.from_iterable(lists):
         accumulator = combiner.add_input(accumulator, element)
     return combiner.extract_output(accumulator)
-
-
-def joined(collection: beam.PCollection, label: str) -> Any:
-    """A side input: the ids of a collection as bytes, a line each."""
-    ids = collection | label >> beam.CombineGlobally(JoinLines()).without_defaults()
-    return beam.pvalue.AsSingleton(ids, default_value=b"")
 
 
 @functools.lru_cache(maxsize=4)
