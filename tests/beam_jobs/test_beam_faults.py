@@ -154,7 +154,7 @@ def test_killed_at_sixty_random_moments(launcher: Launcher) -> None:
             launcher.check_rerun()
     for _ in range(20):
         when = draw.choice(["before", "after"])
-        rename = draw.randrange(1, 40)
+        rename = draw.randrange(1, 16)
         killed += launcher.run(launcher.output, rename=rename, when=when) == KILLED
         launcher.check_after_kill()
         launcher.check_rerun()
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["40k", "100k"])
+@pytest.mark.parametrize("size", ["20k", "40k"])
 def test_a_full_disk_is_named(tmp_path: Path, size: str) -> None:
     """On a disk of its own, in a mount namespace, which an ordinary user may make."""
     log = write_log(tmp_path / "log", 1)
