@@ -19,7 +19,7 @@ CHECKED_FILES = 20
 """Files whose first lines the launcher looks at; workers look at those of all."""
 
 _PACKED_FACTOR = 6
-"""What a gzip or Parquet log unpacks to, roughly."""
+"""Unpacked size of a gzip or Parquet log over its packed size, roughly."""
 
 
 class Inputs(NamedTuple):

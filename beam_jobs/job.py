@@ -66,7 +66,7 @@ class Progress:
 
 
 class JobStart(NamedTuple):
-    """What is found before the pipeline is built.
+    """Inputs and plan of a job, known before its pipeline is built.
 
     Attributes:
         plan: what the pipeline is built from.
@@ -313,7 +313,7 @@ class Job:
 
 
 def _remedy(checked: Sequence[LogFile], bad: Mapping[str, int]) -> str:
-    """What helps against most of the bad lines."""
+    """Remedy for the most frequent kind of bad line."""
     if not checked:
         return ""
     file, reason = checked[0], max(bad, key=lambda name: bad[name])

@@ -1,4 +1,4 @@
-"""What the job counted, for the manifest and for whoever watches it."""
+"""Counts of a job, for its manifest and its lines of progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pipeline tells its driver: a small file of counts, notes and digests."""
+"""Report of a pipeline to its driver: a small file of counts and file digests."""
 
 from __future__ import annotations
 

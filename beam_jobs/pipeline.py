@@ -40,7 +40,7 @@ from s4rec_tf.spec import SPLITS
 
 @dataclasses.dataclass(frozen=True)
 class JobPlan:
-    """What the graph is built from, beside the options.
+    """Options of the job and what its launcher found: all that the graph needs.
 
     Attributes:
         options: what the user asked for.

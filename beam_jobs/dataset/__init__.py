@@ -1,1 +1,1 @@
-"""What lies in a dataset folder: how it is published, checked, shown, gone on from."""
+"""Dataset folders: publishing, validation, history, and the dataset before."""

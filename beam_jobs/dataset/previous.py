@@ -17,7 +17,7 @@ ORDER_IS_TIME = "order_is_time"
 
 
 _PACKED_FACTOR = 4
-"""What a file of actions unpacks to, roughly."""
+"""Unpacked size of a file of actions over its packed size, roughly."""
 
 
 class PreviousError(ValueError):

@@ -170,7 +170,7 @@ def split_lines(joined: bytes) -> list[bytes]:
 _CODER = IterableCoder(TupleCoder((BytesCoder(), BytesCoder())))
 
 Keyed = tuple[bytes, bytes]
-"""What its shard is sorted by, and a record."""
+"""A sort key within the shard, and a record."""
 
 
 def join_keyed(records: list[Keyed]) -> bytes:

@@ -52,7 +52,7 @@ class DigestStream(io.RawIOBase):
         return len(data)
 
     def written(self, name: str, examples: int | None = None) -> WrittenFile:
-        """What was written, under a name."""
+        """The manifest's entry of the file, under a name."""
         return WrittenFile(name, self._digest.hexdigest(), self.num_bytes, examples)
 
 

@@ -1,4 +1,4 @@
-"""What identifies a file without reading it: what its file system says of it."""
+"""Identity of a file by its file system's metadata, without reading it."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class RemotePath:
         return _Stat(metadata.size_in_bytes, metadata.last_updated_in_seconds or 0.0)
 
     def checksum(self) -> str:
-        """What the store gives to tell one content from another."""
+        """The store's own checksum or etag."""
         with _as_os_error(self._url):
             return str(_file_systems().checksum(self._url))
 

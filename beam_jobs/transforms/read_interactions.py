@@ -26,7 +26,7 @@ from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 from beam_jobs.transforms.counting import COUNTS, CountingDoFn
 
 RANGE_BYTES = 64 << 20
-"""What one worker reads of a plain file at a time."""
+"""Size of the range of a plain file that one worker reads at a time."""
 
 DAY_MS = 86_400_000
 
