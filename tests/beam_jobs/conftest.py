@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine_processes import run_job
 from without_statistics import leave_statistics_out
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,14 @@ def engine_logs(tmp_path_factory):
     (folder / "log-1").write_text("".join(lines[:300]))
     (folder / "log-2").write_text("".join(lines[300:]))
     return folder / "log-*"
+
+
+@pytest.fixture(scope="session")
+def in_process(tmp_path_factory, engine_logs):
+    """The dataset folder that Beam's in-process runner makes, statistics included."""
+    output = tmp_path_factory.mktemp("in_process") / "out"
+    run_job(engine_logs, output, "--runner=FnApiRunner")
+    return output
 
 
 @pytest.fixture(scope="session")

@@ -151,3 +151,9 @@ def contents_but_statistics(root):
         for path, content in contents(root).items()
         if path.parts[0] not in ("statistics", MANIFEST_NAME)
     }
+
+
+def assert_same_dataset(root, other):
+    """Holds that two engines made one dataset, TFDV's sketches apart."""
+    assert shown(root) == shown(other)
+    assert contents_but_statistics(root) == contents_but_statistics(other)

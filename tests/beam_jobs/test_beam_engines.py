@@ -6,8 +6,8 @@ import os
 import pytest
 from engine_processes import (
     START_SECONDS,
+    assert_same_dataset,
     contents,
-    contents_but_statistics,
     job_command,
     job_service,
     run_job,
@@ -107,8 +107,7 @@ def test_whole_jobs_in_worker_processes_give_the_same(tmp_path, engine_logs, por
     run_job(engine_logs, others[0], "--runner=DirectRunner", *processes)
     run_job(engine_logs, others[1], *portable)
     for other in others:
-        assert shown(one) == shown(other)
-        assert contents_but_statistics(one) == contents_but_statistics(other)
+        assert_same_dataset(one, other)
 
 
 @pytest.mark.engines

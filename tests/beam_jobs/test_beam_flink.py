@@ -5,11 +5,10 @@ import subprocess
 import pytest
 from engine_processes import (
     JOB_SECONDS,
-    contents_but_statistics,
+    assert_same_dataset,
     job_command,
     run_job,
     running,
-    shown,
     wait_until,
     worker_pool,
 )
@@ -17,14 +16,6 @@ from fetch_flink import JOB_SERVER, LIBRARIES
 from flink_cluster import FlinkCluster, flink_job_server
 
 pytestmark = pytest.mark.flink
-
-
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory, engine_logs):
-    """The dataset folder that Beam's in-process runner makes."""
-    output = tmp_path_factory.mktemp("baseline") / "out"
-    run_job(engine_logs, output, "--runner=FnApiRunner")
-    return output
 
 
 @pytest.fixture
@@ -47,24 +38,19 @@ def flags(flink, installed_copy, tmp_path):
         yield [*server, *pool.flags]
 
 
-def assert_same(root, other):
-    assert shown(root) == shown(other)
-    assert contents_but_statistics(root) == contents_but_statistics(other)
-
-
 def assert_all_finished(flink):
     assert {job["state"] for job in flink.jobs()} == {"FINISHED"}
 
 
-def test_flink_gives_the_same(tmp_path, baseline, engine_logs, flink, flags):
+def test_flink_gives_the_same(tmp_path, in_process, engine_logs, flink, flags):
     run_job(engine_logs, tmp_path / "out", *flags)
     assert len(flink.jobs()) == 1
     assert_all_finished(flink)
-    assert_same(baseline, tmp_path / "out")
+    assert_same_dataset(in_process, tmp_path / "out")
 
 
 def test_flink_gives_the_same_when_a_task_manager_is_killed(
-    tmp_path, baseline, engine_logs, flink, flags
+    tmp_path, in_process, engine_logs, flink, flags
 ):
     log = tmp_path / "job.log"
     command = job_command(engine_logs, tmp_path / "out", *flags)
@@ -79,4 +65,4 @@ def test_flink_gives_the_same_when_a_task_manager_is_killed(
     assert len(flink.jobs()) == 1
     assert_all_finished(flink)
     assert any(flink.failures(job["jid"]) for job in flink.jobs())
-    assert_same(baseline, tmp_path / "out")
+    assert_same_dataset(in_process, tmp_path / "out")

@@ -5,9 +5,8 @@ import time
 
 import pytest
 from engine_processes import (
-    contents_but_statistics,
+    assert_same_dataset,
     run_job,
-    shown,
     worker_pool,
 )
 from fetch_flink import JOB_SERVER, LIBRARIES
@@ -50,5 +49,4 @@ def test_a_small_flink_gives_the_same_of_a_large_log(tmp_path, installed_copy, c
     here = timed(logs, one)
     with capsys.disabled():
         print(f"\n{lines:,} actions: Flink {on_flink:.0f} s, in process {here:.0f} s")
-    assert shown(one) == shown(other)
-    assert contents_but_statistics(one) == contents_but_statistics(other)
+    assert_same_dataset(one, other)

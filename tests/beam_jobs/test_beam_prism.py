@@ -2,26 +2,17 @@
 
 import pytest
 from engine_processes import (
-    contents_but_statistics,
+    assert_same_dataset,
     free_port,
     listens,
     run_job,
     running,
-    shown,
     wait_until,
     worker_pool,
 )
 from fetch_prism import PRISM
 
 pytestmark = pytest.mark.prism
-
-
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory, engine_logs):
-    """The dataset folder that Beam's in-process runner makes."""
-    output = tmp_path_factory.mktemp("baseline") / "out"
-    run_job(engine_logs, output, "--runner=FnApiRunner")
-    return output
 
 
 @pytest.fixture
@@ -35,27 +26,22 @@ def prism(tmp_path):
     assert log.read_text().count("pipeline done!") == 1
 
 
-def assert_same(root, other):
-    assert shown(root) == shown(other)
-    assert contents_but_statistics(root) == contents_but_statistics(other)
-
-
-def test_prism_gives_the_same(tmp_path, baseline, engine_logs, prism):
+def test_prism_gives_the_same(tmp_path, in_process, engine_logs, prism):
     run_job(engine_logs, tmp_path / "out", *prism, "--environment_type=LOOPBACK")
-    assert_same(baseline, tmp_path / "out")
+    assert_same_dataset(in_process, tmp_path / "out")
 
 
 def test_prism_gives_the_same_with_a_pool_of_workers(
-    tmp_path, baseline, engine_logs, prism, installed_copy
+    tmp_path, in_process, engine_logs, prism, installed_copy
 ):
     folder = tmp_path / "pool"
     folder.mkdir()
     with worker_pool(installed_copy, folder) as pool:
         run_job(engine_logs, tmp_path / "out", *prism, *pool.flags)
-    assert_same(baseline, tmp_path / "out")
+    assert_same_dataset(in_process, tmp_path / "out")
 
 
-def test_the_prism_runner_of_beam_gives_the_same(tmp_path, baseline, engine_logs):
+def test_the_prism_runner_of_beam_gives_the_same(tmp_path, in_process, engine_logs):
     flags = ("--runner=PrismRunner", f"--prism_location={PRISM}")
     run_job(engine_logs, tmp_path / "out", *flags)
-    assert_same(baseline, tmp_path / "out")
+    assert_same_dataset(in_process, tmp_path / "out")

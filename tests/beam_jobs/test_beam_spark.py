@@ -2,12 +2,11 @@
 
 import pytest
 from engine_processes import (
-    contents_but_statistics,
+    assert_same_dataset,
     free_port,
     listens,
     run_job,
     running,
-    shown,
     wait_until,
     worker_pool,
 )
@@ -44,5 +43,4 @@ def test_spark_gives_the_same(tmp_path, engine_logs, installed_copy, spark):
     folder.mkdir()
     with worker_pool(installed_copy, folder) as pool:
         run_job(engine_logs, other, *spark, *pool.flags)
-    assert shown(one) == shown(other)
-    assert contents_but_statistics(one) == contents_but_statistics(other)
+    assert_same_dataset(one, other)
