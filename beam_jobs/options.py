@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from beam_jobs.defaults import CORE_ROUNDS, MAX_ACTIONS_PER_USER, MAX_BAD_SHARE
 from beam_jobs.erasure import Erasure
 from beam_jobs.logs.flags import add_format_flags, check_format_flags, format_options
 from beam_jobs.logs.format_options import Columns, FormatOptions
@@ -16,9 +17,6 @@ from beam_jobs.logs.selection import Selection
 from beam_jobs.splits import FILES, GLOBAL_TIME, KINDS, LEAVE_ONE_OUT, SplitRule
 from beam_jobs.storage.files import as_path
 from s4rec_tf.spec import DatasetDir
-
-CORE_ROUNDS = 5
-"""Most logs need fewer."""
 
 ALLOWABLE = ("drift", "swapped_columns")
 
@@ -206,13 +204,13 @@ def _make_parser() -> argparse.ArgumentParser:
     add(
         "--max_bad_share",
         type=_share,
-        default=0.001,
+        default=MAX_BAD_SHARE,
         help="share of bad lines above which the job fails (default %(default)s)",
     )
     add(
         "--max_actions_per_user",
         type=_at_least_one,
-        default=10_000,
+        default=MAX_ACTIONS_PER_USER,
         help="newest actions of a user that count (default %(default)s)",
     )
     add(

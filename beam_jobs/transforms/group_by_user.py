@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import apache_beam as beam
 from apache_beam.coders import coders
 
+from beam_jobs.defaults import MAX_ACTIONS_PER_USER
 from beam_jobs.logs.interactions import Interaction
 from beam_jobs.sequences import UserSequence
 from beam_jobs.splits import TIME_DIGITS, SplitRule, tagged_time
@@ -27,7 +28,6 @@ Ties = Literal["item_id", "hash"]
 """Order of one user's interactions of one time: by raw item id, or by a stable hash of
 user, time and item, which favours no item."""
 
-MAX_ACTIONS_PER_USER = 10_000
 LEAVE_LAST_TWO_OUT = SplitRule()
 
 CONFLICTS = "conflicts"

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
+from beam_jobs.defaults import CORE_ROUNDS
 from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
 from beam_jobs.splits import Cuts
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
@@ -26,9 +27,6 @@ from beam_jobs.transforms.counting import (
     in_global_window,
 )
 from beam_jobs.transforms.singletons import CombineOnOneWorker
-
-CORE_ROUNDS = 5
-"""Rounds that most logs need fewer than."""
 
 UNFINISHED = "unfinished"
 _COUNTED_AT_ONCE = 100_000

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
+from beam_jobs.defaults import MAX_BAD_SHARE
 from beam_jobs.sequences import UserSequence
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 
@@ -23,7 +24,7 @@ class StopRule(NamedTuple):
         min_lines: least number of lines, where there are any.
     """
 
-    max_bad_share: float = 0.001
+    max_bad_share: float = MAX_BAD_SHARE
     min_lines: float = 0.0
 
     def stops(self, counts: Mapping[str, int]) -> bool:
