@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
 from beam_jobs.dataset.publish import building
+from beam_jobs.local.memory import search_cycles_rarely
 from beam_jobs.options import JobOptions, parse_args
 
 
@@ -23,10 +24,13 @@ def build(options: JobOptions) -> None:
     """
     # Imported late: `--help` and a wrong flag need not wait for Beam.
     _quiet_libraries()
+    search_cycles_rarely()
     from beam_jobs.job import Job, Progress
     from beam_jobs.runner import with_flags
 
-    run_pipeline = with_flags(checked_beam_flags(options.beam_flags))
+    run_pipeline = with_flags(
+        checked_beam_flags(options.beam_flags), ["beam_jobs.transforms.statistics"]
+    )
     with building(options.output) as place:
         Job(options, place, run_pipeline, Progress()).run()
 

@@ -10,22 +10,13 @@ from typing import Any, Protocol
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.portability.api import beam_provision_api_pb2
-from apache_beam.runners.portability.fn_api_runner.fn_runner import (
-    ExtendedProvisionInfo,
-    FnApiRunner,
-)
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
-from google.protobuf import struct_pb2
 
+from beam_jobs.local.memory import give_freed_memory_back
+from beam_jobs.local.runner import WorkerProcesses, num_workers_for
 from beam_jobs.storage.remote_path import set_flags
 from beam_jobs.transforms.counting import NAMESPACE
-
-LOCAL_RUNNER = "FnApiRunner"
-"""Beam's in-process runner; `DirectRunner` would first try to download another one."""
-
-_WORKERS_START_SECONDS = 12.0
-"""Start-up time of worker processes, TFDV's import included."""
 
 Metrics = dict[str, int]
 """The job's counters by name; empty where the engine gives none."""
@@ -49,33 +40,29 @@ class RunPipeline(Protocol):
         """
 
 
-def with_flags(flags: Sequence[str]) -> RunPipeline:
+def with_flags(flags: Sequence[str], modules: Sequence[str] = ()) -> RunPipeline:
     """Runs pipelines with Beam's flags.
 
     Args:
         flags: Beam's flags. If they name no runner, pipelines run in this process, and
             those worth the start in a worker process for each core.
+        modules: what worker processes of this machine import when they start.
     """
     set_flags(flags)
     is_local = PipelineOptions(list(flags)).view_as(StandardOptions).runner is None
 
     def run(wire: Callable[[beam.Pipeline], None], seconds: float = 0.0) -> Metrics:
-        num_cores = len(os.sched_getaffinity(0))
-        local = local_flags(seconds, num_cores) if is_local else []
-        runner = quiet_runner() if len(local) > 1 else None
-        return run_pipeline(wire, [*local, *flags], runner)
+        return run_pipeline(wire, flags, runner_for(seconds) if is_local else None)
+
+    def runner_for(seconds: float) -> FnApiRunner:
+        num_workers = num_workers_for(seconds, len(os.sched_getaffinity(0)))
+        if num_workers == 1:
+            # `DirectRunner` would first try to download another one.
+            return FnApiRunner()
+        give_freed_memory_back()
+        return WorkerProcesses(num_workers, modules)
 
     return run
-
-
-def quiet_runner() -> FnApiRunner:
-    """Beam's in-process runner, whose worker processes print errors alone."""
-    options = struct_pb2.Struct()
-    options.update({"default_sdk_harness_log_level": "ERROR"})
-    provision = beam_provision_api_pb2.ProvisionInfo(
-        retrieval_token="unused", pipeline_options=options
-    )
-    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
 
 
 def run_pipeline(
@@ -131,20 +118,3 @@ def refused_by_system(error: BaseException) -> str | None:
         if isinstance(kind, type) and issubclass(kind, OSError):
             return line
     return None
-
-
-def local_flags(seconds: float, num_cores: int) -> list[str]:
-    """Beam's flags for a pipeline on this machine.
-
-    Args:
-        seconds: how long one core will be busy with it.
-        num_cores: number of cores.
-    """
-    flags = [f"--runner={LOCAL_RUNNER}"]
-    if seconds - seconds / num_cores <= _WORKERS_START_SECONDS:
-        return flags
-    return [
-        *flags,
-        "--direct_running_mode=multi_processing",
-        f"--direct_num_workers={num_cores}",
-    ]

@@ -124,13 +124,22 @@ def _to_varint(number: int) -> bytes:
 
 def serialize_example(features: Mapping[str, Feature]) -> bytes:
     """A serialized tf.train.Example; equal features give equal bytes."""
-    entries = [_entry(name, features[name]) for name in sorted(features)]
-    return _field(_FIRST, b"".join(_field(_FIRST, entry) for entry in entries))
+    entries = [
+        _entry(name, value) if isinstance(value, list) else _short_entry(name, value)
+        for name, value in sorted(features.items())
+    ]
+    return _field(_FIRST, b"".join(entries))
 
 
 def _entry(name: str, value: Feature) -> bytes:
     """An entry of `Features.feature`: the key in field 1, the feature in field 2."""
-    return _field(_FIRST, name.encode()) + _field(_SECOND, _feature(value))
+    return _field(
+        _FIRST, _field(_FIRST, name.encode()) + _field(_SECOND, _feature(value))
+    )
+
+
+_short_entry = functools.lru_cache(maxsize=1 << 12)(_entry)
+"""For single values, which the examples of one user share."""
 
 
 def _feature(value: Feature) -> bytes:

@@ -46,9 +46,10 @@ def shard_names(folders: Iterable[str], num_shards: int) -> list[str]:
 class WriteShards(beam.PTransform):
     """Writes TFRecord shards: a collection of `WrittenFile`.
 
-    Takes (name of the shard below the root, packed records), see `PackingDoFn`. A shard
-    is sorted in the memory of the worker that writes it. Every named shard is written,
-    also one without records. A shard written twice is the same file.
+    Takes collections of (name of the shard below the root, packed records), as a
+    `PackingDoFn` gives them. A shard is sorted in the memory of the worker that writes
+    it. Every named shard is written, also one without records. A shard written twice is
+    the same file.
 
     Args:
         root: the dataset folder being built.
@@ -67,8 +68,8 @@ class WriteShards(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, packed: beam.PCollection) -> beam.PCollection:
-        """(name, packed records) -> `WrittenFile`."""
+    def expand(self, packed: Sequence[beam.PCollection]) -> beam.PCollection:
+        """Collections of (name, packed records) -> `WrittenFile`."""
         empty = self.names | "Empty" >> beam.Map(_without_records).with_output_types(
             tuple[str, bytes]
         )
@@ -80,7 +81,7 @@ class WriteShards(beam.PTransform):
             compression=self.compression,
         )
         return (
-            (packed, empty)
+            (*packed, empty)
             | "Flatten" >> beam.Flatten()
             | "ByShard" >> beam.GroupByKey()
             | "Write" >> beam.Map(write)

@@ -51,13 +51,12 @@ class WriteActions(beam.PTransform):
             | "NumShards" >> beam.Create([self.num_shards])
             | "Names" >> beam.FlatMap(action_shards)
         )
-        return (
-            interactions
-            | "Pack"
-            >> beam.ParDo(_PackActions(self.num_shards)).with_output_types(Packed)
-            # Read rarely, so favour fast compression.
-            | "WriteShards"
-            >> WriteShards(self.root, names, split_lines, distinct_records, 1)
+        packed = interactions | "Pack" >> beam.ParDo(
+            _PackActions(self.num_shards)
+        ).with_output_types(Packed)
+        # Read rarely, so favour fast compression.
+        return (packed,) | "WriteShards" >> WriteShards(
+            self.root, names, split_lines, distinct_records, 1
         )
 
 

@@ -51,19 +51,17 @@ class WriteExamples(beam.PTransform):
     def expand(self, examples: Mapping[str, beam.PCollection]) -> beam.PCollection:
         """From split to a collection of (user, serialized example)."""
         num_shards = beam.pvalue.AsSingleton(self.num_shards)
-        packed = [
+        packed = tuple(
             examples[split]
             | f"Pack/{split}"
             >> beam.ParDo(PackByUser(split), num_shards).with_output_types(Packed)
             for split in SPLITS
-        ]
+        )
         names = self.num_shards | "Names" >> beam.FlatMap(
             lambda number: shard_names(SPLITS, number)
         )
-        return (
-            tuple(packed)
-            | "Flatten" >> beam.Flatten()
-            | "WriteShards" >> WriteShards(self.root, names, split_keyed, records_only)
+        return packed | "WriteShards" >> WriteShards(
+            self.root, names, split_keyed, records_only
         )
 
 

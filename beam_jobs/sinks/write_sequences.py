@@ -47,15 +47,16 @@ class WriteSequences(beam.PTransform):
     def expand(self, sequences: beam.PCollection) -> beam.PCollection:
         """A collection of `UserSequence` -> `WrittenFile`."""
         none = sequences.pipeline | "NoEmptyShard" >> beam.Create([])
-        return (
+        packed = (
             sequences
             | "ToRecord" >> beam.Map(_to_record)
             | "Pack"
             >> beam.ParDo(PackByUser(self.folder), self.num_shards).with_output_types(
                 Packed
             )
-            | "WriteShards"
-            >> WriteShards(self.root, none, split_keyed, records_only, compression=1)
+        )
+        return (packed,) | "WriteShards" >> WriteShards(
+            self.root, none, split_keyed, records_only, compression=1
         )
 
 

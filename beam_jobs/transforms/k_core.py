@@ -3,6 +3,9 @@
 A round counts the items, drops those below k, and then the users below k. Beam has no
 loop, so a fixed number of rounds stands in the graph. Once a round finds nothing to
 drop, those after it pass the sequences on uncounted.
+
+Between rounds sequences travel in blocks of lines: an engine's work for an element is
+then nothing beside the count.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ import functools
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_jobs.defaults import CORE_ROUNDS
 from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
@@ -30,6 +34,7 @@ from beam_jobs.transforms.singletons import CombineOnOneWorker
 
 UNFINISHED = "unfinished"
 _COUNTED_AT_ONCE = 100_000
+_BLOCK_BYTES = 1 << 17
 _KEEP, _DROP = b"+", b"-"
 
 ItemCount = tuple[bytes, int]
@@ -75,8 +80,8 @@ class KCore(beam.PTransform):
 
     def expand(self, sequences: beam.PCollection) -> KCoreResult:
         """A collection of `UserSequence` -> `KCoreResult`."""
-        left = sequences | "UsersBelowK" >> beam.FlatMap(
-            long_line, self.k
+        left = sequences | "UsersBelowK" >> beam.ParDo(
+            _ToBlocks(self.k)
         ).with_output_types(bytes)
         rounds, items = [], None
         for number in range(self.first_round, self.first_round + self.rounds):
@@ -84,11 +89,17 @@ class KCore(beam.PTransform):
             items = beam.pvalue.AsSingleton(found.items, default_value=_DROP)
             rounds.append(found)
             left = left | f"DropBelow{number}" >> beam.FlatMap(
-                filter_line, items, self.k
+                filter_block, items, self.k
             ).with_output_types(bytes)
-        routed = left | "IsFinished" >> beam.ParDo(_Route(), items).with_output_types(
-            UserSequence
-        ).with_outputs(UNFINISHED, main="sequences")
+        # Rounds may leave one worker with most blocks, and the dear work is to come.
+        routed = (
+            left
+            | "SpreadBlocks" >> beam.Reshuffle()
+            | "IsFinished"
+            >> beam.ParDo(_Route(), items)
+            .with_output_types(UserSequence)
+            .with_outputs(UNFINISHED, main="sequences")
+        )
         counts = tuple(each for found in rounds for each in found.counts)
         return KCoreResult(
             routed["sequences"],
@@ -106,7 +117,7 @@ class _RoundResult(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class _Round(beam.PTransform):
-    """Lines of sequences -> which items to keep or drop, as one value of bytes."""
+    """Blocks of sequences -> which items to keep or drop, as one value of bytes."""
 
     k: int
     number: int
@@ -115,10 +126,10 @@ class _Round(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, lines: beam.PCollection) -> _RoundResult:
+    def expand(self, blocks: beam.PCollection) -> _RoundResult:
         before = () if self.dropped_before is None else (self.dropped_before,)
-        counted = lines | "Count" >> beam.ParDo(
-            CountItems(f"_in_round_{self.number}"), *before
+        counted = blocks | "Count" >> beam.ParDo(
+            _CountBlocks(self.number), *before
         ).with_output_types(ItemCount).with_outputs(COUNTS, main="items")
         items = (
             counted["items"]
@@ -132,16 +143,35 @@ class _Round(beam.PTransform):
         return _RoundResult(value, items[LARGEST], (counted[COUNTS], items[COUNTS]))
 
 
-class CountItems(CountingDoFn):
-    """Sequences, or their lines -> (item, number), many items at once.
+class _ToBlocks(beam.DoFn):
+    """Sequences of k items or more -> blocks of their lines."""
 
-    Args:
-        suffix: of the names of its counts, `users` and `actions`; None for no counts.
-    """
-
-    def __init__(self, suffix: str | None = None) -> None:
+    def __init__(self, k: int) -> None:
         super().__init__()
-        self._suffix = suffix
+        self._k = k
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+        self._num_bytes = 0
+
+    def process(self, sequence: UserSequence) -> Iterable[bytes]:
+        if len(sequence.items) < self._k:
+            return ()
+        line = to_sequence_line(sequence)
+        self._lines.append(line)
+        self._num_bytes += len(line)
+        return self._blocks() if self._num_bytes > _BLOCK_BYTES else ()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        return map(GlobalWindows.windowed_value, self._blocks())
+
+    def _blocks(self) -> list[bytes]:
+        lines, self._lines, self._num_bytes = self._lines, [], 0
+        return [b"\n".join(lines)] if lines else []
+
+
+class CountItems(CountingDoFn):
+    """Sequences -> (item, number), many items at once."""
 
     def start_bundle(self) -> None:
         """Begins to count."""
@@ -149,34 +179,46 @@ class CountItems(CountingDoFn):
         self._items: Counter[bytes] = Counter()
         self._uncounted: list[bytes] = []
 
-    def process(
-        self, sequence: UserSequence | bytes, dropped_before: bytes = b""
-    ) -> Iterable[ItemCount]:
-        """Counts a sequence; nothing where the round before dropped nothing."""
-        if dropped_before == _DROP:
-            return ()
-        items = items_of(sequence) if isinstance(sequence, bytes) else sequence.items
-        if self._suffix is not None:
-            self.counts[f"users{self._suffix}"] += 1
-            self.counts[f"actions{self._suffix}"] += len(items)
-        self._uncounted += items
-        return self._counted_items() if len(self._uncounted) > _COUNTED_AT_ONCE else ()
+    def process(self, sequence: UserSequence) -> Iterable[ItemCount]:
+        """Counts a sequence."""
+        return self.add(sequence.items)
 
-    def _counted_items(self) -> Iterable[ItemCount]:
-        """Counts many at once: an update costs as much as counting ten items."""
+    def add(self, items: list[bytes]) -> Iterable[ItemCount]:
+        """Counts items; an update costs as much as counting ten, so many at once."""
+        self._uncounted += items
+        if len(self._uncounted) <= _COUNTED_AT_ONCE:
+            return ()
         self._items.update(self._uncounted)
         self._uncounted.clear()
         if len(self._items) <= 10 * _COUNTED_AT_ONCE:
             return ()
-        items, self._items = self._items, Counter()
-        return items.items()
+        counted, self._items = self._items, Counter()
+        return counted.items()
 
-    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+    def finish_bundle(self) -> Iterator[Any]:
         """Gives what was counted."""
         self._items.update(self._uncounted)
-        for pair in self._items.items():
-            yield beam.transforms.window.GlobalWindows.windowed_value(pair)
+        yield from map(GlobalWindows.windowed_value, self._items.items())
         yield from self.counted()
+
+
+class _CountBlocks(CountItems):
+    """Blocks -> (item, number); nothing where the round before dropped nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def process(  # type: ignore[override]
+        self, block: bytes, dropped_before: bytes = b""
+    ) -> Iterable[ItemCount]:
+        if dropped_before == _DROP:
+            return ()
+        histories = [line.split(b"\t", 2)[1] for line in block.split(b"\n")]
+        items = b" ".join(histories).split(b" ")
+        self.counts[f"users_in_round_{self._number}"] += len(histories)
+        self.counts[f"actions_in_round_{self._number}"] += len(items)
+        return self.add(items)
 
 
 class _CountBelow(CountingDoFn):
@@ -258,15 +300,18 @@ def item_rule(value: bytes) -> ItemRule:
     return ItemRule(frozenset(items), sign == _KEEP)
 
 
-def filter_line(line: bytes, dropped: bytes, k: int) -> list[bytes]:
-    r"""A line without the items that a round drops; none if below k then.
+def filter_block(block: bytes, dropped: bytes, k: int) -> list[bytes]:
+    r"""A block without the items that a round drops, and without users below k then.
 
-    Example: (b"u\ta b c", b"-\nb", 2) -> [b"u\ta c"].
+    Example: (b"u\ta b c\nv\ta b", b"-\nb", 2) -> [b"u\ta c"]; none if nobody is left.
     """
     if dropped == _DROP:
-        return [line]
-    left = filter_sequence(parse_sequence_line(line), item_rule(dropped), k)
-    return [] if left is None else [to_sequence_line(left)]
+        return [block]
+    rule = item_rule(dropped)
+    sequences = map(parse_sequence_line, block.split(b"\n"))
+    left = (filter_sequence(sequence, rule, k) for sequence in sequences)
+    lines = [to_sequence_line(sequence) for sequence in left if sequence is not None]
+    return [b"\n".join(lines)] if lines else []
 
 
 def filter_sequence(
@@ -281,21 +326,14 @@ def filter_sequence(
     return UserSequence(sequence.user, items, cuts)
 
 
-def items_of(line: bytes) -> list[bytes]:
-    """The items of a line of a sequence."""
-    return line.split(b"\t", 2)[1].split(b" ")
-
-
-def long_line(sequence: UserSequence, k: int) -> list[bytes]:
-    """A sequence as a line; none if it has fewer than k items."""
-    return [to_sequence_line(sequence)] if len(sequence.items) >= k else []
-
-
 class _Route(beam.DoFn):
     """Sequences to the main output if the last round dropped nothing, else aside."""
 
-    def process(self, line: bytes, dropped: bytes) -> Iterator[object]:
-        sequence, is_finished = parse_sequence_line(line), dropped == _DROP
-        yield (
-            sequence if is_finished else beam.pvalue.TaggedOutput(UNFINISHED, sequence)
-        )
+    def process(self, block: bytes, dropped: bytes) -> Iterator[object]:
+        is_finished = dropped == _DROP
+        for sequence in map(parse_sequence_line, block.split(b"\n")):
+            yield (
+                sequence
+                if is_finished
+                else beam.pvalue.TaggedOutput(UNFINISHED, sequence)
+            )

@@ -7,30 +7,24 @@ import errno
 import apache_beam as beam
 import pytest
 
+from beam_jobs.local.runner import num_workers_for
 from beam_jobs.runner import (
     UnfinishedPipeline,
-    local_flags,
     refused_by_system,
     run_pipeline,
     with_flags,
 )
 from beam_jobs.transforms.counting import CountingDoFn
 
-ONE_PROCESS = ["--runner=FnApiRunner"]
 
-
-@pytest.mark.parametrize(("seconds", "num_cores"), [(0, 8), (7, 2), (1e6, 1)])
-def test_small_work_stays_in_this_process(seconds: float, num_cores: int) -> None:
-    assert local_flags(seconds, num_cores) == ONE_PROCESS
-
-
-@pytest.mark.parametrize(("seconds", "num_cores"), [(25, 2), (13, 16)])
-def test_large_work_gets_a_process_a_core(seconds: float, num_cores: int) -> None:
-    assert local_flags(seconds, num_cores) == [
-        *ONE_PROCESS,
-        "--direct_running_mode=multi_processing",
-        f"--direct_num_workers={num_cores}",
-    ]
+@pytest.mark.parametrize(
+    ("seconds", "num_cores", "num_workers"),
+    [(0, 8, 1), (7, 2, 1), (1e6, 1, 1), (25, 2, 2), (13, 16, 16)],
+)
+def test_large_work_gets_a_process_a_core(
+    seconds: float, num_cores: int, num_workers: int
+) -> None:
+    assert num_workers_for(seconds, num_cores) == num_workers
 
 
 class Engine(beam.runners.PipelineRunner):
@@ -87,7 +81,7 @@ def test_counters_are_read_from_the_engine():
     def wire(pipeline):
         pipeline | beam.Create([1, 2, 3]) | beam.ParDo(Counting()).with_outputs()
 
-    assert run_pipeline(wire, ONE_PROCESS) == {"odd": 2}
+    assert run_pipeline(wire, ["--runner=FnApiRunner"]) == {"odd": 2}
 
 
 def full_disk(number):
@@ -98,7 +92,7 @@ def test_what_the_system_refuses_is_found_in_an_engines_text():
     with pytest.raises(RuntimeError) as caught:
         run_pipeline(
             lambda pipeline: pipeline | beam.Create([1]) | "W" >> beam.Map(full_disk),
-            ONE_PROCESS,
+            ["--runner=FnApiRunner"],
         )
     reason = refused_by_system(caught.value)
     assert reason.startswith("OSError: [Errno 28] No space left on device: '/d/x'")

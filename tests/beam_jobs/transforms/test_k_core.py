@@ -8,11 +8,11 @@ from literal_rows import outputs_of
 
 from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
 from beam_jobs.splits import Cuts
-from beam_jobs.transforms import KCore
+from beam_jobs.transforms import KCore, k_core
 from beam_jobs.transforms.k_core import (
     ItemRule,
     ItemsToDrop,
-    filter_line,
+    filter_block,
     filter_sequence,
 )
 
@@ -93,6 +93,13 @@ def test_too_few_rounds_leave_what_a_second_pipeline_goes_on_from(tmp_path):
     assert max(largest)[0] == 2
 
 
+def test_blocks_of_many_sequences_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(k_core, "_BLOCK_BYTES", 20)
+    core, _, counts, _ = beam_core(tmp_path, chain(9), 2, rounds=6)
+    assert core == {}
+    assert [counts[f"users_in_round_{n}"] for n in range(1, 6)] == [9, 7, 5, 3, 1]
+
+
 def test_rounds_after_the_fixed_point_count_nothing(tmp_path):
     sequences = {"u": ["a", "a", "b", "b"], "v": ["c"]}
     core, _, counts, _ = beam_core(tmp_path, sequences, 2, rounds=4)
@@ -115,10 +122,11 @@ def test_the_fewer_items_are_named():
     assert value([(b"a", 1), (b"b", 2), (b"c", 2)]) == b"-\na"
     assert value([(b"a", 1), (b"b", 1), (b"c", 2)]) == b"+\nc"
     assert value([(b"a", 2)]) == b"-"
-    assert filter_line(b"u\ta b c", b"-\nb", 2) == [b"u\ta c"]
-    assert filter_line(b"u\ta b c", b"+\na\nc", 2) == [b"u\ta c"]
-    assert filter_line(b"u\ta b c", b"+\na", 2) == []
-    assert filter_line(b"u\ta b c", b"-", 9) == [b"u\ta b c"]
+    block = b"u\ta b c\nv\ta b"
+    assert filter_block(block, b"-\nb", 2) == [b"u\ta c"]
+    assert filter_block(block, b"+\na\nb", 2) == [b"u\ta b\nv\ta b"]
+    assert filter_block(block, b"+\na", 2) == []
+    assert filter_block(block, b"-", 9) == [block]
 
 
 def test_cuts_move_with_what_the_core_drops():

@@ -1,0 +1,1 @@
+"""Beam's in-process runner with worker processes, for jobs on one machine."""
