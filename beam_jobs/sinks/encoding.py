@@ -138,7 +138,7 @@ def _entry(name: str, value: Feature) -> bytes:
     )
 
 
-_short_entry = functools.lru_cache(maxsize=1 << 12)(_entry)
+_short_entry = functools.lru_cache(maxsize=1 << 16)(_entry)
 """For single values, which the examples of one user share."""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import coders
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_jobs.defaults import MAX_ACTIONS_PER_USER
 from beam_jobs.logs.interactions import Interaction
@@ -34,6 +34,9 @@ CONFLICTS = "conflicts"
 """Tag of users with two items at one position of a log of sequences."""
 
 _TIE_BYTES = 6
+
+_GATHERED_AT_ONCE = 500_000
+"""Lines of a bundle that are held before they are shuffled."""
 
 
 class Newest(NamedTuple):
@@ -98,9 +101,9 @@ class GroupByUser(beam.PTransform):
         """A collection of `Interaction` -> `GroupedUsers`."""
         grouped = (
             interactions
-            | "KeyByUser"
-            >> beam.Map(
-                functools.partial(keyed_line, ties=self.ties)
+            | "GatherByUser"
+            >> beam.ParDo(
+                GatherByUser(self.max_actions_per_user, self.ties)
             ).with_output_types(tuple[bytes, bytes])
             | "NewestByUser"
             >> beam.CombinePerKey(NewestLines(self.max_actions_per_user))
@@ -127,12 +130,85 @@ def keyed_line(interaction: Interaction, ties: Ties) -> tuple[bytes, bytes]:
     return user.encode(), f"{time:0{TIME_DIGITS}}\t{tie}\t{item}".encode()
 
 
-class NewestLines(beam.CombineFn):
-    """Lines of bytes -> the last `limit` distinct ones in their order.
+class UserLines(NamedTuple):
+    """A user's newest lines, and what was left out: not more than twice the limit.
 
-    While a bundle is read, an accumulator is a list: how many lines were left out,
-    whether distinct ones were, and those kept. Between workers it is bytes: the same,
-    joined by line feeds. It never holds more than twice the limit.
+    Attributes:
+        num_left_out: lines left out.
+        is_cut: whether distinct ones are among those.
+        lines: those kept, in any order.
+    """
+
+    num_left_out: int
+    is_cut: bool
+    lines: list[bytes]
+
+    def newest(self, limit: int) -> UserLines:
+        """The last `limit` distinct lines, sorted."""
+        distinct = sorted(set(self.lines))
+        newest = distinct[-limit:]
+        num_left_out = self.num_left_out + len(self.lines) - len(newest)
+        return UserLines(
+            num_left_out, self.is_cut or len(newest) < len(distinct), newest
+        )
+
+    def pack(self) -> bytes:
+        """One value, which travels between workers; see `unpack_lines`."""
+        return b"\n".join([b"%d\n%d" % (self.num_left_out, self.is_cut), *self.lines])
+
+
+def unpack_lines(packed: bytes) -> UserLines:
+    """The reverse of `UserLines.pack`."""
+    num_left_out, is_cut, *lines = packed.split(b"\n")
+    return UserLines(int(num_left_out), is_cut == b"1", lines)
+
+
+class GatherByUser(beam.DoFn):
+    """Interactions -> (user, packed `UserLines`), many lines of a user at once.
+
+    Args:
+        limit: lines of a user that count; no more than twice as many are kept.
+        ties: order of a user's interactions of one time.
+    """
+
+    def __init__(self, limit: int, ties: Ties) -> None:
+        super().__init__()
+        self._limit = limit
+        self._ties = ties
+
+    def start_bundle(self) -> None:
+        """Begins without lines."""
+        self._users: dict[bytes, UserLines] = {}
+        self._num_gathered = 0
+
+    def process(self, interaction: Interaction) -> Iterable[tuple[bytes, bytes]]:
+        """Keeps a line; gives all users when they are many."""
+        user, line = keyed_line(interaction, self._ties)
+        found = self._users.get(user)
+        if found is None:
+            self._users[user] = UserLines(0, False, [line])
+        else:
+            found.lines.append(line)
+            if len(found.lines) > 2 * self._limit:
+                self._users[user] = found.newest(self._limit)
+        self._num_gathered += 1
+        return self._packed() if self._num_gathered >= _GATHERED_AT_ONCE else ()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Gives what is left."""
+        yield from map(GlobalWindows.windowed_value, self._packed())
+
+    def _packed(self) -> list[tuple[bytes, bytes]]:
+        users, self._users, self._num_gathered = self._users, {}, 0
+        return [(user, lines.pack()) for user, lines in users.items()]
+
+
+class NewestLines(beam.CombineFn):
+    """Packed `UserLines` of one user -> `Newest`.
+
+    Args:
+        limit: distinct lines that are given; an accumulator never holds more than twice
+            as many.
     """
 
     def __init__(self, limit: int) -> None:
@@ -140,58 +216,38 @@ class NewestLines(beam.CombineFn):
         self._limit = limit
 
     def get_accumulator_coder(self) -> coders.Coder:
-        """Accumulators travel as bytes; see `compact`."""
+        """Accumulators are packed."""
         return coders.BytesCoder()
 
-    def create_accumulator(self) -> list[Any]:
+    def create_accumulator(self) -> bytes:
         """No lines."""
-        return [0, False]
+        return b""
 
-    def add_input(self, found: list[Any], line: bytes) -> list[Any]:
-        """Adds a line."""
-        found.append(line)
-        return self._newest(found) if len(found) > 2 * self._limit + 1 else found
+    def add_input(self, packed: bytes, lines: bytes) -> bytes:
+        """Adds lines."""
+        return self.merge_accumulators([packed, lines])
 
-    def compact(self, found: list[Any] | bytes) -> bytes:
-        """The form in which an accumulator travels."""
-        if isinstance(found, bytes):
-            return found
-        num_left_out, is_cut, *lines = found
-        return b"\n".join([b"%d\n%d" % (num_left_out, is_cut), *lines])
-
-    def merge_accumulators(self, parts: Iterable[list[Any] | bytes]) -> bytes:
+    def merge_accumulators(self, parts: Iterable[bytes]) -> bytes:
         """The newest of all."""
-        first, *others = parts
-        if not others:
-            return self.compact(first)
-        merged = self.create_accumulator()
-        for part in (first, *others):
-            num_left_out, is_cut, *lines = _as_list(part)
-            merged[0] += num_left_out
-            merged[1] |= is_cut
-            merged += lines
-            if len(merged) > 2 * self._limit + 2:
-                merged = self._newest(merged)
-        return self.compact(merged)
+        given = [part for part in parts if part]
+        if len(given) < 2:
+            return given[0] if given else b""
+        merged = UserLines(0, False, [])
+        for part in map(unpack_lines, given):
+            merged = UserLines(
+                merged.num_left_out + part.num_left_out,
+                merged.is_cut or part.is_cut,
+                merged.lines + part.lines,
+            )
+            if len(merged.lines) > 2 * self._limit:
+                merged = merged.newest(self._limit)
+        return merged.pack()
 
-    def extract_output(self, found: list[Any] | bytes) -> Newest:
+    def extract_output(self, packed: bytes) -> Newest:
         """The newest lines, sorted."""
-        num_left_out, is_cut, *lines = self._newest(_as_list(found))
+        found = unpack_lines(packed) if packed else UserLines(0, False, [])
+        num_left_out, is_cut, lines = found.newest(self._limit)
         return Newest(lines, is_cut, num_left_out + len(lines))
-
-    def _newest(self, found: list[Any]) -> list[Any]:
-        num_left_out, is_cut, *lines = found
-        distinct = sorted(set(lines))
-        newest = distinct[-self._limit :]
-        is_cut = is_cut or len(newest) < len(distinct)
-        return [num_left_out + len(lines) - len(newest), is_cut, *newest]
-
-
-def _as_list(found: list[Any] | bytes) -> list[Any]:
-    if isinstance(found, list):
-        return found
-    num_left_out, is_cut, *lines = found.split(b"\n")
-    return [int(num_left_out), is_cut == b"1", *lines]
 
 
 class _ToSequence(CountingDoFn):
@@ -227,5 +283,4 @@ class _ToSequence(CountingDoFn):
 
 def _num_tied(times: list[bytes]) -> int:
     """Actions that share their time with another. Example: [b"1", b"2", b"2"] -> 2."""
-    sizes = (len(list(group)) for _, group in itertools.groupby(times))
-    return sum(size for size in sizes if size > 1)
+    return sum(size for size in Counter(times).values() if size > 1)

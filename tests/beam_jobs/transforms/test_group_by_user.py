@@ -6,9 +6,13 @@ from literal_rows import outputs_of
 
 from beam_jobs.logs.interactions import Interaction
 from beam_jobs.splits import SplitRule
-from beam_jobs.transforms import DropErased, GroupByUser
+from beam_jobs.transforms import DropErased, GroupByUser, group_by_user
 from beam_jobs.transforms.drop_repeats import DropRepeats
-from beam_jobs.transforms.group_by_user import NewestLines, keyed_line
+from beam_jobs.transforms.group_by_user import (
+    GatherByUser,
+    NewestLines,
+    keyed_line,
+)
 
 
 def grouped(folder, rows, **settings):
@@ -67,33 +71,43 @@ def test_a_users_times_divide_the_sequence(tmp_path):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_the_combiner_never_holds_more_than_twice_the_limit(limit):
+def test_nobody_ever_holds_more_than_twice_the_limit(limit):
     draw = random.Random(2)
-    lines = [b"%04d" % draw.randrange(500) for _ in range(2000)]
-    newest = NewestLines(limit)
+    times = [draw.randrange(500) for _ in range(2000)]
     parts = []
     for start in range(0, 2000, 250):
-        part = newest.create_accumulator()
-        for line in lines[start : start + 250]:
-            part = newest.add_input(part, line)
-            assert len(part) - 2 <= 2 * limit
-        parts.append(newest.compact(part))
-    distinct = sorted(set(lines))
+        gather = GatherByUser(limit, "item_id")
+        gather.start_bundle()
+        for time in times[start : start + 250]:
+            assert list(gather.process(Interaction("u", "i", time))) == []
+        ((user, part),) = (windowed.value for windowed in gather.finish_bundle())
+        assert user == b"u"
+        parts.append(part)
+    distinct = [b"%014d\ti" % time for time in sorted(set(times))]
     expected = (distinct[-limit:], len(distinct) > limit, 2000)
+    newest = NewestLines(limit)
     merged = newest.merge_accumulators(parts)
+    for part in (*parts, merged):
+        assert part.count(b"\n") <= 2 * limit + 1
     assert newest.extract_output(merged) == expected
-    assert merged.count(b"\n") <= 2 * limit + 1
-    # Some engines merge what was not made compact, and one by one.
-    part = newest.create_accumulator()
-    for line in lines:
-        part = newest.add_input(part, line)
-    assert newest.extract_output(part) == expected
+    # Some engines merge one by one.
+    one_by_one = newest.create_accumulator()
     for part in parts:
+        one_by_one = newest.add_input(one_by_one, part)
         merged = newest.merge_accumulators([merged, part])
+    assert newest.extract_output(one_by_one) == expected
     assert newest.extract_output(merged) == (*expected[:2], 4000)
-    empty = newest.create_accumulator()
-    for form in (empty, newest.compact(empty), newest.merge_accumulators([empty])):
-        assert newest.extract_output(form) == ([], False, 0)
+    assert newest.extract_output(newest.create_accumulator()) == ([], False, 0)
+
+
+def test_a_long_bundle_gives_its_users_in_between(tmp_path, monkeypatch):
+    monkeypatch.setattr(group_by_user, "_GATHERED_AT_ONCE", 3)
+    rows = [Interaction(f"u{n % 2}", f"i{n}", n) for n in range(10)]
+    found = grouped(tmp_path, rows)["sequences"]
+    assert found == [
+        ["u0", ["i0", "i2", "i4", "i6", "i8"], None],
+        ["u1", ["i1", "i3", "i5", "i7", "i9"], None],
+    ]
 
 
 def test_lines_sort_by_time():
