@@ -80,7 +80,7 @@ setup(
         "s4rec_tf": ["configs/*.yaml"],
         "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["budgets.yaml", "published.yaml", "queues/*.yaml", "*.sh"],
-        "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.py"],
+        "serving": ["*.config", "*.txt", "*.md", "deploy/*"],
     },
     install_requires=[],
     extras_require={
@@ -99,7 +99,7 @@ setup(
             "s4rec-evaluate=s4rec_tf.evaluate:main",
             "s4rec-export=s4rec_tf.export.__main__:main",
             "s4rec-serve=serving.server:main",
-            "s4rec-query=serving.client:main",
+            "s4rec-query=serving.client.__main__:main",
             "s4rec-score=pipelines.score_users:main",
         ]
     },

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from serving import wire
+from serving.client import wire
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from benchmarks import kserve
-from serving import wire
+from serving.client import wire
 
 LENGTH = 50
 """L of the models' default settings."""

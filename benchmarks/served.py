@@ -14,7 +14,7 @@ from benchmarks import triton
 from benchmarks.free_ports import free_port
 from benchmarks.process_memory import family_bytes
 from benchmarks.requests import NAME
-from serving import triton_repository
+from serving.triton import repository
 
 _READY = "serving: "
 
@@ -64,7 +64,7 @@ def echo(
 @contextlib.contextmanager
 def on_triton(export_dir: Path, folder: Path) -> Iterator[Served]:
     """NVIDIA Triton over the same export."""
-    triton_repository.write(folder / "repository", NAME, export_dir / "1")
+    repository.write(folder / "repository", NAME, export_dir / "1")
     with triton.running(folder / "repository", folder / "triton.log") as (target, pid):
         yield Served(target, pid)
 

@@ -57,7 +57,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--items", type=int, default=12_101, help="items of the export (12101)")
     add("--max_k", type=int, default=20, help="items of an answer (20)")
     add("--seconds", type=float, default=8.0, help="of each offered load (8)")
-    add("--processes", type=int, default=1, help="of the server (1)")
     add("--max_p99_ms", type=float, default=100.0, help="of a load that is held (100)")
     add(
         "--server_flag", action="append", default=[], help="one more flag of the server"
@@ -65,10 +64,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--peer", choices=("triton", "none"), default="triton", help="default triton")
     add("--write", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args(argv)
-    if min(args.items / 100, args.seconds, args.processes, args.max_k) < 1:
+    if min(args.items / 100, args.seconds, args.max_k) < 1:
         parser.error(
-            "--items must be at least 100, --seconds, --processes and --max_k at least "
-            f"1. Received: {args.items}, {args.seconds}, {args.processes}, {args.max_k}"
+            "--items must be at least 100, --seconds and --max_k at least 1. "
+            f"Received: {args.items}, {args.seconds}, {args.max_k}"
         )
     return args
 
@@ -88,7 +87,6 @@ class Benchmark:
         self.flags = [
             *SERVER_FLAGS,
             f"--batching_parameters_file={BATCHING}",
-            f"--processes={args.processes}",
             f"--grpc_max_threads={_THREADS}",
             *args.server_flag,
         ]

@@ -90,8 +90,7 @@ class Load:
 
     def __init__(self, channel: grpc.Channel, request: bytes, rate: float) -> None:
         """Takes the channel, the request's bytes and the requests a second."""
-        from serving import wire
-        from serving.client import PREDICT
+        from serving.client import PREDICT, wire
 
         self._call = channel.unary_unary(PREDICT)
         self._parse = wire.PredictResponse.FromString
@@ -129,7 +128,7 @@ class Load:
 
 def request_of(version: Path) -> bytes:
     """The first one-row request among a version's warm-up records, for `MODEL`."""
-    from serving.version_files import warmup_requests
+    from serving.servables.version_files import warmup_requests
 
     request = warmup_requests(version)[0]
     request.model_spec.name = MODEL
@@ -211,7 +210,7 @@ def measure(args: argparse.Namespace, root: Path) -> dict[str, Any]:
 
     flags = ("--file_system_poll_wait_seconds", "0.2")
     with started(MODEL, base, root / "log", *flags) as server:
-        from serving.client_channel import connect
+        from serving.client.channel import connect
 
         channel = connect(server.grpc_target, None)
         swaps, memory = [], []

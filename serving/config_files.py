@@ -14,8 +14,9 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving import metrics, wire
-from serving.contract import StatusError, invalid_argument
+from serving import metrics
+from serving.client import wire
+from serving.status import StatusError, invalid_argument
 
 _INT64 = "google.protobuf.Int64Value"
 _CLASSES = wire.declare(

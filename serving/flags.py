@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.contract import DEFAULT_MAX_BATCH_ROWS, REST_TIMEOUT_SECONDS, StatusError
+from serving import limits
+from serving.status import StatusError
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -62,7 +63,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--rest_api_timeout_in_ms",
         type=_positive_count,
-        default=int(1000 * REST_TIMEOUT_SECONDS),
+        default=int(1000 * limits.REST_TIMEOUT_SECONDS),
         help="how long a REST connection may be silent; default 30000",
     )
     add(
@@ -79,8 +80,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--max_batch_size",
         type=_positive_count,
-        default=DEFAULT_MAX_BATCH_ROWS,
-        help=f"most rows of a request; default {DEFAULT_MAX_BATCH_ROWS}",
+        default=limits.DEFAULT_MAX_BATCH_ROWS,
+        help=f"most rows of a request; default {limits.DEFAULT_MAX_BATCH_ROWS}",
     )
     _add_load(parser)
     _add_security(parser)
@@ -97,13 +98,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         )
     if args.batching_parameters_file is not None and not args.enable_batching:
         parser.error("--batching_parameters_file needs --enable_batching")
-    if args.processes > 1 and (
-        args.enable_reload_config_requests or args.grpc_socket_path
-    ):
-        parser.error(
-            "--enable_reload_config_requests and --grpc_socket_path reach one process: "
-            f"they need --processes=1. Received: {args.processes}"
-        )
     return args
 
 
@@ -138,29 +132,16 @@ def _add_security(parser: argparse.ArgumentParser) -> None:
 def _add_load(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
-        "--processes",
-        type=_positive_count,
-        default=1,
-        help="server processes on the same ports, each with the model; default 1",
-    )
-    add(
-        "--share_ports",
-        action="store_true",
-        help="listen where other processes do too, and end with standard input; what "
-        "--processes gives its workers",
-    )
-    add(
         "--grpc_max_threads",
         type=_positive_count,
         default=4 * (os.cpu_count() or 1),
-        help="calls that may block at a time, in each process: those that no batch of "
-        "messages answers; default four a core",
+        help="calls that are worked on at a time; default four a core",
     )
     add(
         "--max_concurrent_requests",
         type=_positive_count,
         default=1024,
-        help="calls in work or waiting, of each process; more are shed; default 1024",
+        help="calls in flight; more are shed; default 1024",
     )
     add(
         "--max_requests_per_second",

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from serving.contract import StatusError
+from serving.status import StatusError
 
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 

@@ -15,13 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.contract import Code, StatusError
+from grpc import StatusCode
+
 from serving.flags import parse_args
-from serving.versions import NoBasePath
+from serving.status import StatusError
+from serving.versions.manager import NoBasePath
 
 if TYPE_CHECKING:
-    from serving.models import ModelEntry, Models
-    from serving.versions import VersionManager
+    from serving.versions.manager import VersionManager
+    from serving.versions.models import ModelEntry, Models
 
 DRAIN_SECONDS = 20.0
 """How long requests in work may go on after SIGTERM; Kubernetes kills after 30."""
@@ -39,15 +41,15 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
             cannot be had.
         NoBasePath: if a base path is missing at the start.
     """
-    from serving.models import ConfigFile, Models, entries_of
-    from serving.versions import versions_on_disk
+    from serving.versions.manager import versions_on_disk
+    from serving.versions.models import ConfigFile, Models, entries_of
 
     # A wrong path fails the command before TensorFlow is imported.
     if args.model_base_path is not None:
         versions_on_disk(args.model_base_path)
     grpc_options, rest_options = _port_options(args)
-    from serving import grpc_service, rest_service
-    from serving.api import ModelApi
+    from serving.frontends import grpc_service, rest_service
+    from serving.frontends.api import ModelApi
 
     models = Models(_new_manager(args))
     # What is imported stays: looking through it for garbage at each swap would hold up
@@ -63,7 +65,7 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
             try:
                 models.replace(entries_of(config), stop)
             except NoBasePath as error:
-                raise StatusError(Code.INVALID_ARGUMENT, str(error)) from error
+                raise StatusError(StatusCode.INVALID_ARGUMENT, str(error)) from error
 
         may_reload = args.enable_reload_config_requests
         api = ModelApi(models, args.max_batch_size, reload if may_reload else None)
@@ -93,31 +95,9 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         models.stop()
 
 
-def serve_by_workers(
-    args: argparse.Namespace, argv: Sequence[str] | None, stop: threading.Event
-) -> None:
-    """Serves by `--processes` processes until `stop` is set.
-
-    Raises:
-        StatusError: if a port cannot be had or a worker ends.
-        NoBasePath: if the base path is missing at the start.
-    """
-    from serving import workers
-    from serving.versions import versions_on_disk
-
-    if args.model_base_path is not None:
-        versions_on_disk(args.model_base_path)
-    flags = [*(sys.argv[1:] if argv is None else argv), "--processes=1"]
-    if args.max_requests_per_second:
-        rate = args.max_requests_per_second / args.processes
-        flags.append(f"--max_requests_per_second={rate}")
-    ports = (args.port, args.rest_api_port)
-    workers.serve(flags, args.processes, args.host, ports, stop)
-
-
 def _entries(args: argparse.Namespace) -> list[ModelEntry]:
     from serving import config_files
-    from serving.models import ModelEntry, entries_of
+    from serving.versions.models import ModelEntry, entries_of
 
     if args.model_config_file is None:
         return [ModelEntry(args.model_name, args.model_base_path)]
@@ -146,14 +126,12 @@ def _port_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, A
         "threads": args.grpc_max_threads,
         "max_concurrent": args.max_concurrent_requests,
         "max_per_second": args.max_requests_per_second,
-        "shares_port": args.share_ports,
     }
     monitoring = args.monitoring_config_file
     for_rest = {
         "tokens": tokens,
         "metrics_path": files.read_metrics_path(monitoring) if monitoring else None,
         "timeout_seconds": args.rest_api_timeout_in_ms / 1000,
-        "shares_port": args.share_ports,
     }
     return for_grpc, for_rest
 
@@ -161,8 +139,8 @@ def _port_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, A
 def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManager]:
     """Makes the versions of a model, with the settings that flags give."""
     from serving import config_files
-    from serving.servable import Servable
-    from serving.versions import VersionManager
+    from serving.servables.servable import Servable
+    from serving.versions.manager import VersionManager
 
     batching = None
     if args.enable_batching:
@@ -218,15 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from serving import workers
-
-    if args.share_ports:
-        workers.stop_with_input(stop)
     try:
-        if args.processes > 1:
-            serve_by_workers(args, argv, stop)
-        else:
-            serve(args, stop)
+        serve(args, stop)
     except (StatusError, NoBasePath) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1

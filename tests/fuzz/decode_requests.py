@@ -7,7 +7,6 @@ protobuf, JSON, paths, keys, shapes, tensors and the answer's encoding. What is 
 must be a `StatusError`, or protobuf's own error; anything else ends the run.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -17,10 +16,13 @@ from pathlib import Path
 
 import atheris
 
+from serving.status import StatusError
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from grpc import StatusCode
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
@@ -30,10 +32,9 @@ from tensorflow_serving.apis import (
 )
 
 with atheris.instrument_imports(include=["serving"]):
-    from serving import api as model_api
-    from serving import batching, quick_answers, rest_service, servable
-    from serving.config_files import BatchingParameters
-    from serving.contract import Code, StatusError
+    from serving.frontends import api as model_api
+    from serving.frontends import rest_service
+    from serving.servables import servable
 
 LENGTH, MAX_K = 8, 4
 STRING, INT, FLOAT, BOOL = (
@@ -75,38 +76,12 @@ def signature_of(inputs):
     return signature
 
 
-def batchers_of(signature):
-    """What joins requests as messages: here, to batches of one, quickly answered."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, LENGTH], tf.string)])
-    def answer(history):
-        scores = tf.zeros([tf.shape(history)[0], MAX_K])
-        return history[:, :MAX_K], scores, tf.equal(history[:, 0], "")
-
-    with tf.Graph().as_default() as graph:
-        history = tf.compat.v1.placeholder(tf.string, [None, LENGTH], "history")
-        function = answer.get_concrete_function()
-        values = tf.raw_ops.StatefulPartitionedCall(
-            args=[history], Tout=[tf.string, tf.float32, tf.bool], f=function
-        )
-    for (alias, (_, shape)), value in zip(OUTPUTS.items(), values, strict=True):
-        value.set_shape([None, *shape[1:]])
-        signature.outputs[alias].name = value.name
-    parameters = BatchingParameters(max_batch_size=1, batch_timeout_micros=0)
-    return batching.Batchers(tf.compat.v1.Session(graph=graph), parameters)
-
-
 class Decoder(servable.Servable):
     """A version that decodes requests and answers nothing in particular."""
 
     def __init__(self) -> None:
         self.version, self._model_name = 3, "demo"
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
-        self._batchers = batchers_of(self.signatures["serving_default"])
-        self._quick = quick_answers.QuickAnswers(
-            *(self._batchers, self.signatures, self.version, self._model_name),
-            lambda answer_all: answer_all,
-        )
 
     def _run(self, name, outputs, arrays):
         rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)
@@ -135,27 +110,21 @@ class OneModel:
     @contextlib.contextmanager
     def lease(self, version):
         if version not in (None, 3):
-            raise StatusError(Code.NOT_FOUND, "no such version")
+            raise StatusError(StatusCode.NOT_FOUND, "no such version")
         yield self._decoder
 
     def labelled(self, label):
         if label != "stable":
-            raise StatusError(Code.INVALID_ARGUMENT, "no such label")
+            raise StatusError(StatusCode.INVALID_ARGUMENT, "no such label")
         return 3
 
     def statuses(self):
-        from serving.version_states import State, Status
+        from serving.versions.states import State, Status
 
         return {3: Status(State.AVAILABLE)}
 
 
-async def here(function, *args):
-    """Stands for a thread."""
-    return function(*args)
-
-
 API = model_api.ModelApi(OneModel(), 1024)
-LOOP = asyncio.new_event_loop()
 REST = rest_service.RestApi(API)
 PATHS = (
     "/v1/models/demo:predict",
@@ -176,8 +145,7 @@ def answer(data: bytes) -> None:
     door, body = data[:1], data[1:]
     kind = door[0] % 6 if door else 0
     if kind == 0:
-        request = predict_pb2.PredictRequest.FromString(body)
-        LOOP.run_until_complete(API.predict(request, here))
+        API.predict(predict_pb2.PredictRequest.FromString(body)).SerializeToString()
     elif kind in (1, 2):
         json.dumps(REST.post(PATHS[door[0] // 6 % len(PATHS)], body))
     elif kind == 3:

@@ -5,7 +5,7 @@ from concurrent import futures
 
 import grpc
 
-from serving import admission
+from serving.frontends import admission
 from tests.serving import processes
 from tests.serving.test_client_suite import HISTORY, predict_request
 

@@ -5,15 +5,16 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving import metrics
-from serving.contract import Code, StatusError
-from serving.models import entries_of
-from serving.servable import Servable
-from serving.version_files import WARMUP_FILE
-from serving.version_states import Policy
-from serving.versions import VersionManager
+from serving.servables.servable import Servable
+from serving.servables.version_files import WARMUP_FILE
+from serving.status import StatusError
+from serving.versions.manager import VersionManager
+from serving.versions.models import entries_of
+from serving.versions.states import Policy
 from tests.serving import inside
 from tests.serving.test_lifecycle import remove_graph, truncate
 
@@ -88,7 +89,7 @@ def test_bad_version_never_answers(case, tmp_path, served_export, caplog):
     with versions.lease() as servable:
         assert servable.version == 1
     status = versions.statuses()[2]
-    assert status.code is not Code.OK
+    assert status.code is not StatusCode.OK
     assert str(base / "2") in status.message
     if "NaN" in case:
         assert "finite" in status.message
@@ -108,7 +109,7 @@ def test_more_than_a_thousand_warmup_records_are_a_load_error(tmp_path, served_e
             writer.write(record)
     with pytest.raises(StatusError, match="1000 warm-up records at most") as caught:
         Servable(folder)
-    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.code is StatusCode.INVALID_ARGUMENT
 
 
 class Fake:

@@ -1,18 +1,17 @@
 """Requests joined by TensorFlow's scheduler answer as each alone does."""
 
-import asyncio
 from concurrent import futures
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
+from grpc import StatusCode
 
 from serving import config_files, metrics
 from serving.config_files import BatchingParameters
-from serving.contract import Code, StatusError
-from serving.servable import Servable
-from serving.version_files import warmup_requests
+from serving.servables.servable import Servable
+from serving.servables.version_files import warmup_requests
+from serving.status import StatusError
 from tests.serving.test_client_suite import HISTORY, predict_request
 
 PARAMETERS = BatchingParameters(
@@ -53,127 +52,6 @@ def test_every_signature_answers_as_alone(alone, batched, served_export):
     assert len(requests) == 14
     for request in requests:
         same(batched.predict(request), alone.predict(request))
-
-
-def quick_answers(servable, *requests):
-    """Those of requests that come at the same time."""
-
-    async def ask():
-        return await asyncio.gather(*map(servable.quick_answer, requests))
-
-    for request in requests:
-        servable.learn(request)
-    return asyncio.run(ask())
-
-
-def is_quick(servable, request):
-    return quick_answers(servable, request) != [None]
-
-
-def serialized(servable, request):
-    (quick,) = quick_answers(servable, request)
-    return servable.predict(request).SerializeToString() if quick is None else quick
-
-
-@pytest.mark.parametrize("output_filter", [[], ["scores"], ["scores", "item_ids"]])
-def test_messages_are_read_and_written_by_the_graph_as_by_python(
-    alone, batched, served_export, output_filter
-):
-    for request in warmup_requests(served_export.version):
-        if request.model_spec.signature_name not in ("", "serving_default"):
-            assert not is_quick(batched, request)
-            continue
-        request.output_filter[:] = output_filter
-        assert is_quick(batched, request) == (
-            len(request.inputs["history"].string_val) == len(HISTORY)
-        )
-        expected = alone.predict(request)
-        received = predict_pb2.PredictResponse.FromString(serialized(batched, request))
-        same(received, expected)
-        assert received.model_spec == expected.model_spec
-        for name, proto in expected.outputs.items():
-            assert received.outputs[name].dtype == proto.dtype
-            assert received.outputs[name].tensor_shape == proto.tensor_shape
-
-
-def test_messages_of_many_at_a_time(alone, batched):
-    requests = [
-        predict_request(history=[[""] * 5 + [*HISTORY[5:-1], f"item-{n % 60}"]])
-        for n in range(64)
-    ]
-    answers = quick_answers(batched, *requests)
-    for request, answer in zip(requests, answers, strict=True):
-        same(predict_pb2.PredictResponse.FromString(answer), alone.predict(request))
-
-
-@pytest.mark.parametrize(
-    "history",
-    [
-        np.zeros([1, len(HISTORY)], np.float32),
-        [HISTORY[1:]],
-        [HISTORY, HISTORY],
-        np.zeros([0, len(HISTORY)], object),
-    ],
-)
-def test_messages_that_are_no_row_of_text_go_as_before(alone, batched, history):
-    request = predict_request(history=history)
-    assert not is_quick(batched, request)
-    outcomes = []
-    for servable in (alone, batched):
-        try:
-            outcomes.append(serialized(servable, request))
-        except StatusError as error:
-            outcomes.append((error.code, error.message))
-    if isinstance(outcomes[0], bytes):
-        same(*map(predict_pb2.PredictResponse.FromString, outcomes))
-    else:
-        assert outcomes[0] == outcomes[1]
-
-
-def test_requests_that_name_the_same_differ_in_what_they_send(alone, batched):
-    good = predict_request(history=[HISTORY])
-    assert is_quick(batched, good)
-    extra = predict_request(history=[HISTORY], k=[3])
-    other = predict_pb2.PredictRequest()
-    other.model_spec.CopyFrom(good.model_spec)
-    other.inputs["past"].CopyFrom(good.inputs["history"])
-    for request in (extra, other):
-        assert not is_quick(batched, request)
-        with pytest.raises(StatusError) as error:
-            batched.predict(request)
-        assert error.value.code == Code.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize(
-    ("signature", "output_filter"),
-    [("nope", []), ("", ["nope"]), ("", ["scores", "scores"])],
-)
-def test_names_that_are_wrong_are_left_to_the_long_way(
-    batched, signature, output_filter
-):
-    request = predict_request(signature or "serving_default", history=[HISTORY])
-    request.output_filter[:] = output_filter
-    assert not is_quick(batched, request)
-
-
-def test_names_that_clients_invent_do_not_pile_up(batched):
-    requests = [predict_request(history=[HISTORY]) for _ in range(300)]
-    for number, request in enumerate(requests):
-        request.model_spec.version_label = f"label-{number}"
-    answers = quick_answers(batched, *requests)
-    assert answers[0] is not None
-    assert answers[-1] is None
-    assert len(batched._quick._routes) == 256
-
-
-def test_names_are_learned_and_a_closed_version_answers_nobody(served_export):
-    servable = Servable(served_export.version, "demo", PARAMETERS)
-    request = predict_request(history=[HISTORY])
-    assert asyncio.run(servable.quick_answer(request)) is None
-    servable.learn(request)
-    assert asyncio.run(servable.quick_answer(request)) is not None
-    servable.retire()
-    assert asyncio.run(servable.quick_answer(request)) is None
 
 
 def recommend(number):
@@ -234,7 +112,7 @@ def test_a_wrong_request_spoils_no_other(alone, batched):
         answers = list(pool.map(ask, range(32)))
     for number, answer in enumerate(answers):
         if number % 4 == 0:
-            assert answer.code is Code.INVALID_ARGUMENT
+            assert answer.code is StatusCode.INVALID_ARGUMENT
         else:
             same(answer, expected)
 
@@ -254,7 +132,7 @@ def test_wide_lists_and_no_rows_go_alone(alone, batched):
 def test_more_rows_than_a_batch_are_refused_in_tensorflow_servings_words(batched):
     with pytest.raises(StatusError) as caught:
         batched.predict(predict_request(history=[HISTORY] * 33))
-    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.code is StatusCode.INVALID_ARGUMENT
     assert caught.value.message == (
         "Task size 33 is larger than maximum input batch size 32"
     )

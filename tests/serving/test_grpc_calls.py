@@ -1,14 +1,15 @@
 """Calls in the event loop: how many are in work, and what their faults become."""
 
 import asyncio
+import threading
 from concurrent import futures
 
-import grpc
 import pytest
+from grpc import StatusCode
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from serving.contract import Code, StatusError
-from serving.grpc_calls import Calls
+from serving.frontends.grpc_calls import Calls
+from serving.status import StatusError
 
 
 class Aborted(Exception):
@@ -29,13 +30,13 @@ class Api:
     """Answers Predict when it is let, and every status with a bug."""
 
     def __init__(self):
-        self.may_answer = asyncio.Event()
+        self.may_answer = threading.Event()
 
-    async def predict(self, request, in_thread):
-        await self.may_answer.wait()
+    def predict(self, request):
+        self.may_answer.wait(20)
         if not request.model_spec.name:
-            raise StatusError(Code.NOT_FOUND, "no such model")
-        return await in_thread(request.model_spec.name.encode)
+            raise StatusError(StatusCode.NOT_FOUND, "no such model")
+        return request
 
     def status(self, request):
         raise KeyError("item-3")
@@ -82,14 +83,14 @@ def test_calls_beyond_the_limit_are_shed_and_their_places_are_free_again():
             ]
             await asyncio.sleep(0)
             code, details = await outcome(predict, named("c"))
-            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert code is StatusCode.RESOURCE_EXHAUSTED
             assert "--max_concurrent_requests" in details
             api.may_answer.set()
             assert await asyncio.gather(*calls) == [
-                b"a",
-                (grpc.StatusCode.NOT_FOUND, "no such model"),
+                named("a"),
+                (StatusCode.NOT_FOUND, "no such model"),
             ]
-            assert await outcome(predict, named("d")) == b"d"
+            assert await outcome(predict, named("d")) == named("d")
 
     asyncio.run(scenario())
 
@@ -100,7 +101,7 @@ def test_bytes_that_are_no_message_are_named(method):
         with futures.ThreadPoolExecutor(1) as threads:
             behavior = handler(Calls(Api(), threads, 2), method)
             code, details = await outcome(behavior, b"\xff")
-        assert code is grpc.StatusCode.INTERNAL
+        assert code is StatusCode.INTERNAL
         assert details.startswith("the request is no tensorflow.serving.")
 
     asyncio.run(scenario())
@@ -112,6 +113,6 @@ def test_a_bug_is_internal_and_quotes_nothing():
             behavior = handler(Calls(Api(), threads, 2), STATUS)
             request = get_model_status_pb2.GetModelStatusRequest()
             found = await outcome(behavior, request.SerializeToString())
-        assert found == (grpc.StatusCode.INTERNAL, "internal: KeyError")
+        assert found == (StatusCode.INTERNAL, "internal: KeyError")
 
     asyncio.run(scenario())

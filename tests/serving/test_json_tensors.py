@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from serving import json_tensors
-from serving.contract import StatusError
+from serving.servables import json_tensors
+from serving.status import StatusError
 
 
 def response(**outputs):

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from serving import grpc_service, rest_service
-from serving.api import ModelApi
-from serving.contract import StatusError
+from serving.frontends import grpc_service, rest_service
+from serving.frontends.api import ModelApi
 from serving.server import parse_args, serve
+from serving.status import StatusError
 from tests.serving import processes
 from tests.serving.test_client_suite import HISTORY, predict_request
 

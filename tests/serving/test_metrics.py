@@ -4,9 +4,10 @@ import asyncio
 from concurrent import futures
 
 import pytest
+from grpc import StatusCode
 
 from serving import metrics
-from serving.contract import Code, StatusError
+from serving.status import StatusError
 
 
 def test_many_notes_of_many_threads_are_all_counted():
@@ -47,7 +48,7 @@ def test_a_request_counts_once_under_its_status():
     with metrics.Request("metrics-test", True, "Predict", "GRPC"):
         pass
     gone = asyncio.CancelledError()
-    for error in (StatusError(Code.NOT_FOUND, "no"), KeyError("bug"), gone):
+    for error in (StatusError(StatusCode.NOT_FOUND, "no"), KeyError("bug"), gone):
         with pytest.raises(type(error)):
             with metrics.Request("metrics-test", True, "Predict", "GRPC"):
                 raise error

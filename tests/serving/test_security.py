@@ -7,16 +7,17 @@ import struct
 import threading
 import time
 
-import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving import client, client_channel, config_files, security
-from serving.contract import StatusError
+from serving import client, config_files
+from serving.client import channel
 from serving.flags import parse_args
+from serving.frontends import security
+from serving.status import StatusError
 from tests.serving import inside
 from tests.serving.test_client_suite import HISTORY, predict_request, status_of
 
@@ -98,8 +99,8 @@ def ask(server, security):
 def test_tls_alone(folder, authority):
     path = ssl_config(folder, authority)
     with serving(folder, "--ssl_config_file", path) as server:
-        assert len(ask(server, client_channel.Security(authority.pem))) == 2
-        for wrong in (None, client_channel.Security(Authority().pem)):
+        assert len(ask(server, channel.Security(authority.pem))) == 2
+        for wrong in (None, channel.Security(Authority().pem)):
             with pytest.raises(client.QueryError, match="UNAVAILABLE"):
                 ask(server, wrong)
 
@@ -111,13 +112,13 @@ def test_mutual_tls_with_a_token(folder, authority):
     cert, key = authority.sign("client")
     flags = ("--ssl_config_file", path, "--token_file", folder / "tokens")
     with serving(folder, *flags) as server:
-        known = client_channel.Security(authority.pem, cert, key, TOKEN)
+        known = channel.Security(authority.pem, cert, key, TOKEN)
         assert len(ask(server, known)) == 2
         with pytest.raises(client.QueryError, match="UNAUTHENTICATED"):
-            ask(server, client_channel.Security(authority.pem, cert, key, "x" * 20))
+            ask(server, channel.Security(authority.pem, cert, key, "x" * 20))
         strangers = [
-            client_channel.Security(authority.pem, token=TOKEN),
-            client_channel.Security(authority.pem, *Authority().sign("client"), TOKEN),
+            channel.Security(authority.pem, token=TOKEN),
+            channel.Security(authority.pem, *Authority().sign("client"), TOKEN),
         ]
         for stranger in strangers:
             with pytest.raises(client.QueryError, match="UNAVAILABLE"):
@@ -269,10 +270,3 @@ def test_a_crowd_of_idle_connections(folder):
                 connection.close()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_a_channel_without_tls_carries_no_token(tmp_path):
-    assert client_channel.read_security(None, None, None, None) is None
-    channel = client_channel.connect("localhost:1", None)
-    assert isinstance(channel, grpc.Channel)
-    channel.close()

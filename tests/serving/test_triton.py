@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kserve, triton
-from serving import triton_repository
+from serving.triton import repository
 from tests.s4rec_tf.export.standin import MAX_LENGTH
 from tests.serving.test_client_suite import golden
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.triton
 def infer(served_export, tmp_path_factory):
     """Calls a running Triton: rows of histories to outputs by name."""
     folder = tmp_path_factory.mktemp("triton")
-    triton_repository.write(folder / "models", "demo", served_export.version)
+    repository.write(folder / "models", "demo", served_export.version)
     with triton.running(folder / "models", folder / "log") as (address, _):
         with grpc.insecure_channel(address) as channel:
             call = channel.unary_unary(

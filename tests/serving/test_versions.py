@@ -1,10 +1,11 @@
 """Which version is served, decided without TensorFlow."""
 
 import pytest
+from grpc import StatusCode
 
-from serving.contract import Code, StatusError
-from serving.version_states import State
-from serving.versions import NoBasePath, VersionManager, versions_on_disk
+from serving.status import StatusError
+from serving.versions.manager import NoBasePath, VersionManager, versions_on_disk
+from serving.versions.states import State
 
 
 class FakeServable:
@@ -36,7 +37,7 @@ class Loader:
         number = int(path.name)
         self.loaded.append(number)
         if number in self.broken:
-            raise StatusError(Code.DATA_LOSS, f"{number} is broken")
+            raise StatusError(StatusCode.DATA_LOSS, f"{number} is broken")
         self.servables[number] = FakeServable(path)
         return self.servables[number]
 
@@ -111,7 +112,7 @@ def test_broken_version_is_tried_a_bounded_number_of_times(tmp_path, loader):
         assert versions.serving_version == 1
     assert loader.loaded == [1, 2, 2, 2]
     status = versions.statuses()[2]
-    assert (status.state, status.code) == (State.END, Code.DATA_LOSS)
+    assert (status.state, status.code) == (State.END, StatusCode.DATA_LOSS)
     assert status.message == "2 is broken"
 
 
@@ -176,7 +177,7 @@ def test_version_that_is_not_served_is_not_found(tmp_path, loader, version, text
     with pytest.raises(StatusError, match=text) as caught:
         with versions.lease(version):
             pass
-    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.code is StatusCode.NOT_FOUND
 
 
 def test_stop_retires_what_is_served(tmp_path, loader):

@@ -7,7 +7,9 @@ import pytest
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from serving import client, client_messages, wire
+from serving import client
+from serving.client import __main__ as command
+from serving.client import messages, wire
 
 
 def test_request_reads_as_tensorflow_serving_reads_it():
@@ -51,7 +53,7 @@ def response(as_content):
 @pytest.mark.parametrize("as_content", [True, False])
 def test_answer_is_read_in_either_encoding(as_content):
     body = response(as_content).SerializeToString()
-    answer = client_messages.to_recommendations(wire.PredictResponse.FromString(body))
+    answer = messages.to_recommendations(wire.PredictResponse.FromString(body))
     assert answer.items == [("a", 1.5), ("b", -2.0)]
     assert answer.is_fallback is True
     assert answer.version == 9
@@ -62,7 +64,7 @@ def test_answer_of_another_model_is_refused():
     theirs.outputs["predictions"].float_val.append(1)
     body = theirs.SerializeToString()
     with pytest.raises(client.QueryError, match="is_fallback, item_ids, scores"):
-        client_messages.to_recommendations(wire.PredictResponse.FromString(body))
+        messages.to_recommendations(wire.PredictResponse.FromString(body))
 
 
 def test_metadata_reads_alike():
@@ -97,7 +99,7 @@ def test_client_imports_no_tensorflow():
 
 def test_unreachable_server_is_one_line(capsys):
     flags = ["--target", "127.0.0.1:1", "--model_name", "x", "--history", "a"]
-    assert client.main(flags) == 1
+    assert command.main(flags) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("query: 127.0.0.1:1: UNAVAILABLE")
@@ -110,5 +112,5 @@ def test_unreachable_server_is_one_line(capsys):
 def test_wrong_flags_are_usage_errors(flags, capsys):
     common = ["--target", "127.0.0.1:1", "--model_name", "x"]
     with pytest.raises(SystemExit) as caught:
-        client.main([*common, *(["--history", "a"] if flags else []), *flags])
+        command.main([*common, *(["--history", "a"] if flags else []), *flags])
     assert caught.value.code == 2

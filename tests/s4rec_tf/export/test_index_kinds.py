@@ -10,8 +10,8 @@ import tensorflow as tf
 from s4rec_tf.retrieval import exclusions, tables
 from s4rec_tf.retrieval.index import build_index
 from s4rec_tf.retrieval.kinds import IndexKind, RetrievalError
-from serving.contract import StatusError
-from serving.servable import Servable
+from serving.servables.servable import Servable
+from serving.status import StatusError
 from tests.s4rec_tf.export.test_foreign_loaders import operations_of_others
 from tests.s4rec_tf.export.test_write_version import write_again
 

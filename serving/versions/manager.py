@@ -17,12 +17,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grpc import StatusCode
+
 from serving import metrics
-from serving.contract import Code, StatusError
-from serving.version_states import Failure, Policy, State, Status
+from serving.status import StatusError
+from serving.versions.states import Failure, Policy, State, Status
 
 if TYPE_CHECKING:
-    from serving.servable import Servable
+    from serving.servables.servable import Servable
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +162,7 @@ class VersionManager:
         """
         if label not in self.labels:
             raise StatusError(
-                Code.INVALID_ARGUMENT,
+                StatusCode.INVALID_ARGUMENT,
                 f"Unrecognized servable version label: {label}",
             )
         return self.labels[label]
@@ -188,7 +190,7 @@ class VersionManager:
         kind = "Latest" if version is None else "Specific"
         suffix = "" if version is None else f", {version}"
         raise StatusError(
-            Code.NOT_FOUND,
+            StatusCode.NOT_FOUND,
             f"Servable not found for request: {kind}({self.model_name}{suffix})",
         )
 

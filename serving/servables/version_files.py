@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from s4rec_tf import spec
-from serving import contract
-from serving.contract import Code, StatusError
+from serving import limits
+from serving.status import StatusError, invalid_argument
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 META_FOLDER = ".meta"
@@ -27,9 +28,9 @@ def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
     if not file.is_file():
         return []
     records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
-    if len(records) > contract.MAX_WARMUP_RECORDS:
-        raise contract.invalid_argument(
-            f"{file}: {contract.MAX_WARMUP_RECORDS} warm-up records at most. "
+    if len(records) > limits.MAX_WARMUP_RECORDS:
+        raise invalid_argument(
+            f"{file}: {limits.MAX_WARMUP_RECORDS} warm-up records at most. "
             f"Received: {len(records)}"
         )
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
@@ -53,9 +54,9 @@ def verify_digests(path: Path) -> None:
     for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():
         file = path / name
         if not file.is_file():
-            raise StatusError(Code.DATA_LOSS, f"{file} is missing")
+            raise StatusError(StatusCode.DATA_LOSS, f"{file} is missing")
         if spec.sha256_of_file(file) != entry["sha256"]:
-            raise StatusError(Code.DATA_LOSS, f"{file} differs from its manifest")
+            raise StatusError(StatusCode.DATA_LOSS, f"{file} differs from its manifest")
 
 
 def verify_weights(path: Path) -> None:
@@ -73,10 +74,10 @@ def verify_weights(path: Path) -> None:
         for name, dtype in reader.get_variable_to_dtype_map().items():
             if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
                 raise StatusError(
-                    Code.DATA_LOSS, f"{path}: variable {name} is not finite"
+                    StatusCode.DATA_LOSS, f"{path}: variable {name} is not finite"
                 )
     except StatusError:
         raise
     except Exception as error:
         # The reader raises what it likes, an IndexError for a file cut short.
-        raise StatusError(Code.DATA_LOSS, f"{path}: {error}") from error
+        raise StatusError(StatusCode.DATA_LOSS, f"{path}: {error}") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from grpc import StatusCode
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -14,18 +15,17 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from serving import contract, metrics
-from serving.contract import Code, StatusError
-from serving.models import Models
-from serving.servable import Servable
-from serving.versions import VersionManager
+from serving import limits, metrics
+from serving.servables.servable import Servable
+from serving.status import StatusError, invalid_argument
+from serving.versions.manager import VersionManager
+from serving.versions.models import Models
 
 SIGNATURE_DEF = "signature_def"
 CLASSIFY, REGRESS = "classify", "regress"
 _NOUNS = {CLASSIFY: "classification", REGRESS: "regression"}
 
 Reload = Callable[[Any], None]
-InThread = Callable[..., Awaitable[bytes]]
 
 
 class ModelApi:
@@ -46,31 +46,17 @@ class ModelApi:
         self._max_batch_rows = max_batch_rows
         self._reload = reload
 
-    async def predict(
-        self, request: predict_pb2.PredictRequest, in_thread: InThread
-    ) -> bytes:
-        """The serialized PredictResponse, over gRPC, of one signature of one version.
-
-        Args:
-            request: what is asked.
-            in_thread: calls a function, which may block, outside the event loop.
+    def predict(
+        self, request: predict_pb2.PredictRequest
+    ) -> predict_pb2.PredictResponse:
+        """Answers over gRPC by one signature of one version.
 
         Raises:
             StatusError: with TF Serving's codes.
         """
         with self.counted(request.model_spec.name, "Predict", "GRPC"):
             with self.lease(request) as servable:
-                answer = await servable.quick_answer(request)
-            if answer is None:
-                answer = await in_thread(self._predict_alone, request)
-            return answer
-
-    def _predict_alone(self, request: predict_pb2.PredictRequest) -> bytes:
-        # With a lease of its own: a caller who waits no longer ends no function.
-        with self.lease(request) as servable:
-            answer = self.answer(servable, request)
-            servable.learn(request)
-            return bytes(answer.SerializeToString())
+                return self.answer(servable, request)
 
     def counted(
         self, model_name: str, api: str, entrypoint: str
@@ -102,7 +88,7 @@ class ModelApi:
     def _check_rows(self, request: predict_pb2.PredictRequest) -> None:
         rows = max((_rows(proto) for proto in request.inputs.values()), default=0)
         if rows > self._max_batch_rows:
-            raise contract.invalid_argument(
+            raise invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._max_batch_rows}"
             )
@@ -116,14 +102,12 @@ class ModelApi:
             StatusError: with TF Serving's codes.
         """
         if request.HasField("model_spec") and not request.metadata_field:
-            raise contract.invalid_argument(
+            raise invalid_argument(
                 "GetModelMetadataRequest must specify at least one metadata_field"
             )
         for field in request.metadata_field:
             if field != SIGNATURE_DEF:
-                raise contract.invalid_argument(
-                    f"Metadata field {field} is not supported"
-                )
+                raise invalid_argument(f"Metadata field {field} is not supported")
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         with self.lease(request) as servable:
             response.model_spec.name = request.model_spec.name
@@ -147,13 +131,14 @@ class ModelApi:
         known = manager.statuses() if manager else {}
         if not known:
             raise StatusError(
-                Code.NOT_FOUND, f"Could not find any versions of model {spec.name}"
+                StatusCode.NOT_FOUND,
+                f"Could not find any versions of model {spec.name}",
             )
         version = _version(spec, manager) if manager else None
         if version is not None:
             if version not in known:
                 raise StatusError(
-                    Code.NOT_FOUND,
+                    StatusCode.NOT_FOUND,
                     f"Could not find version {version} of model {spec.name}",
                 )
             known = {version: known[version]}
@@ -161,7 +146,7 @@ class ModelApi:
         for number, status in sorted(known.items(), reverse=True):
             entry = response.model_version_status.add(version=number)
             entry.state = int(status.state)
-            entry.status.error_code = int(status.code)
+            entry.status.error_code = status.code.value[0]
             entry.status.error_message = status.message
         return response
 
@@ -173,12 +158,10 @@ class ModelApi:
         """
         noun = _NOUNS[method]
         with self.lease(request) as servable:
-            name = request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
+            name = request.model_spec.signature_name or limits.DEFAULT_SIGNATURE
             if name not in servable.signatures:
-                raise contract.invalid_argument(
-                    f"No signature was found with the name: {name}"
-                )
-            raise contract.invalid_argument(
+                raise invalid_argument(f"No signature was found with the name: {name}")
+            raise invalid_argument(
                 f"Expected {noun} signature method_name to be "
                 f"tensorflow/serving/{method}. "
                 f"Was: {servable.signatures[name].method_name}"
@@ -191,12 +174,12 @@ class ModelApi:
             StatusError: always.
         """
         if not request.tasks:
-            raise contract.invalid_argument("ModelSpec has no name specified.")
+            raise invalid_argument("ModelSpec has no name specified.")
         task = request.tasks[0]
         method = task.method_name.rpartition("/")[2]
         if task.method_name != f"tensorflow/serving/{method}" or method not in _NOUNS:
             raise StatusError(
-                Code.UNIMPLEMENTED,
+                StatusCode.UNIMPLEMENTED,
                 f"Unsupported signature method_name: {task.method_name}",
             )
         self.refuse(method, task)
@@ -212,7 +195,7 @@ class ModelApi:
         """
         if self._reload is None:
             raise StatusError(
-                Code.UNIMPLEMENTED, "HandleReloadConfigRequest is not enabled"
+                StatusCode.UNIMPLEMENTED, "HandleReloadConfigRequest is not enabled"
             )
         self._reload(request.config)
         return model_management_pb2.ReloadConfigResponse()
@@ -225,7 +208,7 @@ class ModelApi:
                 model's.
         """
         if not spec.name:
-            raise contract.invalid_argument("ModelSpec has no name specified.")
+            raise invalid_argument("ModelSpec has no name specified.")
         manager = self.models.find(spec.name)
         if manager is None:
             wanted = (
@@ -234,14 +217,14 @@ class ModelApi:
                 else f"Latest({spec.name})"
             )
             raise StatusError(
-                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
+                StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}"
             )
         return manager, _version(spec, manager)
 
 
 def _model_spec(request: Any) -> model_pb2.ModelSpec:
     if not request.HasField("model_spec"):
-        raise contract.invalid_argument("Missing ModelSpec")
+        raise invalid_argument("Missing ModelSpec")
     spec: model_pb2.ModelSpec = request.model_spec
     return spec
 

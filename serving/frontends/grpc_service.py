@@ -13,17 +13,20 @@ from concurrent import futures
 from typing import Any
 
 import uvloop
-from grpc import aio
+from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import admission, contract, security
-from serving.api import ModelApi
-from serving.contract import Code, StatusError
-from serving.grpc_calls import Calls
+from serving import limits
+from serving.frontends import admission, security
+from serving.frontends.api import ModelApi
+from serving.frontends.grpc_calls import Calls
+from serving.status import StatusError
 
 _ARGUMENTS: dict[str, int | str] = {
-    "grpc.max_receive_message_length": contract.MAX_REQUEST_BYTES,
+    "grpc.max_receive_message_length": limits.MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": -1,
+    # Two servers on one port must not share its traffic unnoticed.
+    "grpc.so_reuseport": 0,
 }
 
 
@@ -41,7 +44,6 @@ class GrpcOptions:
         max_concurrent: calls in work or waiting for a thread; more are
             RESOURCE_EXHAUSTED at once.
         max_per_second: Predict calls; more are RESOURCE_EXHAUSTED; None for any number.
-        shares_port: whether other processes listen on the port too.
     """
 
     ssl_config: Any = None
@@ -52,7 +54,6 @@ class GrpcOptions:
     threads: int = 4 * (os.cpu_count() or 1)
     max_concurrent: int = 1024
     max_per_second: float | None = None
-    shares_port: bool = False
 
 
 HEALTH_SERVICES = (
@@ -148,9 +149,7 @@ def _interceptors(options: GrpcOptions) -> list[aio.ServerInterceptor]:
 
 
 def _arguments(options: GrpcOptions) -> dict[str, int | str]:
-    # Two servers on one port must not share its traffic unnoticed.
-    shared = {"grpc.so_reuseport": int(options.shares_port)}
-    return {**_ARGUMENTS, **shared, **dict(options.channel_arguments)}
+    return {**_ARGUMENTS, **dict(options.channel_arguments)}
 
 
 async def _add_health(server: aio.Server) -> None:
@@ -170,5 +169,5 @@ def _bind(server: aio.Server, address: str, options: GrpcOptions) -> int:
     except RuntimeError:
         bound = 0
     if not bound:
-        raise StatusError(Code.UNAVAILABLE, f"cannot listen on {address} (gRPC)")
+        raise StatusError(StatusCode.UNAVAILABLE, f"cannot listen on {address} (gRPC)")
     return int(bound)

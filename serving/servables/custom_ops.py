@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from serving.contract import Code, StatusError
+from grpc import StatusCode
+
+from serving.status import StatusError
 
 
 def load(manifest: Path) -> None:
@@ -24,7 +26,7 @@ def load(manifest: Path) -> None:
             _LOADERS[package]()
         except (KeyError, ImportError) as error:
             raise StatusError(
-                Code.FAILED_PRECONDITION,
+                StatusCode.FAILED_PRECONDITION,
                 f"{manifest}: the version needs the operations of the package "
                 f"{package}, which is not installed",
             ) from error

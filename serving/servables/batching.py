@@ -7,19 +7,17 @@ the function that a signature calls, in the version's own session, and ends with
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from grpc import StatusCode
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving import contract, metrics
+from serving import metrics
 from serving.config_files import BatchingParameters
-from serving.contract import Code, StatusError
-from serving.message_batching import MessageBatcher, can_answer, takes_one_text
-from serving.session_callable import quick_callable
+from serving.status import StatusError, invalid_argument
 
 LIST_WIDTH = 64
 """Lists of free width (`exclude`, `allow`) are padded to it; wider ones go alone.
@@ -39,11 +37,7 @@ class Batcher:
         signature: meta_graph_pb2.SignatureDef,
         parameters: BatchingParameters,
     ) -> None:
-        """Adds the operation to the session's graph.
-
-        Raises:
-            StatusError: UNIMPLEMENTED if the signature is not one function's call.
-        """
+        """Adds the operation to the session's graph."""
         self._name = name
         self._max_rows = parameters.max_batch_size
         self._aliases = sorted(signature.inputs)
@@ -51,7 +45,7 @@ class Batcher:
         self._outputs = sorted(signature.outputs)
         graph = session.graph
         with graph.as_default():
-            call = _call_of(graph, name, signature)
+            (call,) = _calls_of(graph, signature)
             feeds, results = _batched(graph, name, call, signature, parameters)
             index = {info.name: alias for alias, info in signature.outputs.items()}
             by_alias = {
@@ -59,8 +53,7 @@ class Batcher:
                 for tensor, result in zip(call.outputs, results, strict=True)
                 if tensor.name in index
             }
-        self._run = quick_callable(
-            session,
+        self._run = session.make_callable(
             [by_alias[alias].name for alias in self._outputs],
             [feeds[alias].name for alias in self._aliases],
         )
@@ -87,7 +80,7 @@ class Batcher:
             return None
         (count,) = rows
         if count > self._max_rows:
-            raise contract.invalid_argument(
+            raise invalid_argument(
                 f"Task size {count} is larger than maximum input batch size "
                 f"{self._max_rows}"
             )
@@ -100,74 +93,24 @@ class Batcher:
         try:
             values = self._run(*padded)
         except tf.errors.UnavailableError as error:
-            raise StatusError(Code.UNAVAILABLE, error.message) from error
+            raise StatusError(StatusCode.UNAVAILABLE, error.message) from error
         except (tf.errors.OpError, UnicodeDecodeError):
             return None
         by_alias = dict(zip(self._outputs, values, strict=True))
         return [by_alias[alias] for alias in outputs]
 
 
-class Batchers:
-    """The batchers of a session by signature, each made when it is first asked for.
-
-    Attributes:
-        parameters: how requests are joined.
-    """
-
-    def __init__(
-        self, session: tf.compat.v1.Session, parameters: BatchingParameters
-    ) -> None:
-        """Takes the session and how requests are joined."""
-        self.parameters = parameters
-        self._session = session
-        self._lock = threading.Lock()
-        self._known: dict[str, Batcher] = {}
-        self._of_messages: dict[tuple[str, tuple[str, ...]], MessageBatcher | None] = {}
-
-    def of(self, name: str, signature: meta_graph_pb2.SignatureDef) -> Batcher:
-        """The batcher of a signature.
-
-        Raises:
-            StatusError: UNIMPLEMENTED if it cannot be batched.
-        """
-        if name not in self._known:
-            with self._lock:
-                if name not in self._known:
-                    batcher = Batcher(self._session, name, signature, self.parameters)
-                    self._known[name] = batcher
-        return self._known[name]
-
-    def of_messages(
-        self,
-        name: str,
-        signature: meta_graph_pb2.SignatureDef,
-        outputs: tuple[str, ...],
-    ) -> MessageBatcher | None:
-        """The batcher of messages of a signature; None if it needs arrays.
-
-        Args:
-            name: of the signature.
-            signature: its definition.
-            outputs: aliases to answer, sorted.
-        """
-        key = (name, outputs)
-        if key not in self._of_messages:
-            with self._lock:
-                if key not in self._of_messages:
-                    self._of_messages[key] = self._make(name, signature, outputs)
-        return self._of_messages[key]
-
-    def _make(
-        self,
-        name: str,
-        signature: meta_graph_pb2.SignatureDef,
-        outputs: tuple[str, ...],
-    ) -> MessageBatcher | None:
-        graph = self._session.graph
-        if not takes_one_text(signature) or not can_answer(graph, signature, outputs):
-            return None
-        _call_of(graph, name, signature)
-        return MessageBatcher(self._session, name, signature, outputs, self.parameters)
+def batchers_of(
+    session: tf.compat.v1.Session,
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef],
+    parameters: BatchingParameters,
+) -> dict[str, Batcher]:
+    """The batcher of each signature that can be batched, by the signature's name."""
+    batchers = {}
+    for name, signature in signatures.items():
+        if signature.inputs and _is_one_call(session.graph, signature):
+            batchers[name] = Batcher(session, name, signature, parameters)
+    return batchers
 
 
 def _is_list(info: meta_graph_pb2.TensorInfo) -> bool:
@@ -183,16 +126,16 @@ def _widened(array: np.ndarray) -> np.ndarray:
     return wide
 
 
-def _call_of(
-    graph: tf.Graph, name: str, signature: meta_graph_pb2.SignatureDef
-) -> tf.Operation:
-    calls = {graph.get_tensor_by_name(i.name).op for i in signature.outputs.values()}
-    (call, *others) = calls
-    if others or call.type not in ("PartitionedCall", "StatefulPartitionedCall"):
-        raise StatusError(
-            Code.UNIMPLEMENTED, f"signature {name} is no call of one function"
-        )
-    return call
+def _calls_of(
+    graph: tf.Graph, signature: meta_graph_pb2.SignatureDef
+) -> set[tf.Operation]:
+    return {graph.get_tensor_by_name(i.name).op for i in signature.outputs.values()}
+
+
+def _is_one_call(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef) -> bool:
+    calls = _calls_of(graph, signature)
+    kinds = {call.type for call in calls}
+    return len(calls) == 1 and kinds <= {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def _batched(

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from serving import wire
+from serving.client import wire
 
 
 class QueryError(RuntimeError):

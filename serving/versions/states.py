@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from serving.contract import Code
+from grpc import StatusCode
 
 
 class State(enum.IntEnum):
@@ -23,7 +23,7 @@ class Status:
     """Where a version stands and, after a failed load, why."""
 
     state: State
-    code: Code = Code.OK
+    code: StatusCode = StatusCode.OK
     message: str = ""
 
 

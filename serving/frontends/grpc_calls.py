@@ -1,7 +1,6 @@
 """`PredictionService` and `ModelService`: what gRPC hands in, as calls of `ModelApi`.
 
-Messages come and go as bytes: one that is no message is refused like any other fault,
-and most answers of Predict are bytes already.
+Messages come and go as bytes: one that is no message is refused like any other fault.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
+from grpc import StatusCode
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -25,19 +25,18 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import api as model_api
-from serving.api import ModelApi
-from serving.contract import Code, StatusError
+from serving.frontends import api as model_api
+from serving.frontends.api import ModelApi
+from serving.status import StatusError
 
 log = logging.getLogger(__name__)
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _PREDICTION, _MODEL = (
     f"tensorflow.serving.{name}" for name in ("PredictionService", "ModelService")
 )
 
 _TOO_MANY = StatusError(
-    Code.RESOURCE_EXHAUSTED,
+    StatusCode.RESOURCE_EXHAUSTED,
     "more calls than --max_concurrent_requests are in work or wait: try later",
 )
 
@@ -68,9 +67,8 @@ class Calls:
         self._threads = threads
         self._max_concurrent = max_concurrent
         self._in_work = 0
-        predict = self._handler(predict_pb2.PredictRequest, self._predict)
         prediction = {
-            "Predict": predict,
+            "Predict": self._blocking(predict_pb2.PredictRequest, api.predict),
             "GetModelMetadata": self._blocking(
                 get_model_metadata_pb2.GetModelMetadataRequest, api.metadata
             ),
@@ -99,21 +97,16 @@ class Calls:
             grpc.method_handlers_generic_handler(_MODEL, model),
         ]
 
-    async def _predict(self, request: predict_pb2.PredictRequest) -> bytes:
-        return await self._api.predict(request, self._in_thread)
-
-    def _in_thread(
-        self, function: Callable[..., bytes], *args: Any
-    ) -> Awaitable[bytes]:
-        # Those that still wait for a thread when their caller goes are not run.
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads, function, *args)
-
     def _blocking(self, kind: Any, call: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
         def serialized(request: Any) -> bytes:
             return bytes(call(request).SerializeToString())
 
-        return self._handler(kind, lambda request: self._in_thread(serialized, request))
+        async def answer(request: Any) -> bytes:
+            # Those that still wait for a thread when their caller goes are not run.
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, serialized, request)
+
+        return self._handler(kind, answer)
 
     def _handler(self, kind: Any, answer: Answer) -> grpc.RpcMethodHandler:
         async def handle(data: bytes, context: Any) -> bytes:
@@ -126,7 +119,7 @@ class Calls:
                     status = _status(error, kind)
                 finally:
                     self._in_work -= 1
-            await context.abort(_CODES[int(status.code)], status.message)
+            await context.abort(status.code, status.message)
             raise AssertionError("abort always raises")
 
         return grpc.unary_unary_rpc_method_handler(handle)
@@ -137,6 +130,6 @@ def _status(error: Exception, kind: Any) -> StatusError:
         return error
     if isinstance(error, DecodeError):
         name = kind.DESCRIPTOR.full_name
-        return StatusError(Code.INTERNAL, f"the request is no {name}")
+        return StatusError(StatusCode.INTERNAL, f"the request is no {name}")
     log_internal(error)
-    return StatusError(Code.INTERNAL, f"internal: {type(error).__name__}")
+    return StatusError(StatusCode.INTERNAL, f"internal: {type(error).__name__}")

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf import json_format
+from grpc import StatusCode
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -21,10 +22,12 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from serving import contract, json_tensors, metrics, security
-from serving.api import SIGNATURE_DEF, ModelApi
-from serving.contract import Code, StatusError, invalid_argument
-from serving.grpc_calls import log_internal
+from serving import limits, metrics
+from serving.frontends import security
+from serving.frontends.api import SIGNATURE_DEF, ModelApi
+from serving.frontends.grpc_calls import log_internal
+from serving.servables import json_tensors
+from serving.status import HTTP_STATUS, StatusError, invalid_argument
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ class RestApi:
         """Status or metadata of a model.
 
         Raises:
-            StatusError: see `contract.HTTP_STATUS`.
+            StatusError: see `HTTP_STATUS`.
         """
         match = _GET.fullmatch(path.partition("?")[0])
         if not match:
@@ -72,7 +75,7 @@ class RestApi:
         """A prediction.
 
         Raises:
-            StatusError: see `contract.HTTP_STATUS`.
+            StatusError: see `HTTP_STATUS`.
         """
         match = _POST.fullmatch(path)
         if not match:
@@ -90,7 +93,7 @@ class RestApi:
         request = predict_pb2.PredictRequest()
         _fill_spec(request.model_spec, match)
         document = json_tensors.parse(body)
-        name = document.get("signature_name") or contract.DEFAULT_SIGNATURE
+        name = document.get("signature_name") or limits.DEFAULT_SIGNATURE
         request.model_spec.signature_name = _utf8(name)
         # One version for both steps, also when another one is swapped in between.
         with self._api.lease(request) as servable:
@@ -149,13 +152,11 @@ class RestOptions:
         tokens: of which a request must bring one; none for any request.
         metrics_path: where metrics are read; None for nowhere.
         timeout_seconds: how long a connection may be silent.
-        shares_port: whether other processes listen on the port too.
     """
 
     tokens: tuple[str, ...] = ()
     metrics_path: str | None = None
-    timeout_seconds: float = contract.REST_TIMEOUT_SECONDS
-    shares_port: bool = False
+    timeout_seconds: float = limits.REST_TIMEOUT_SECONDS
 
 
 class RestServer(ThreadingHTTPServer):
@@ -182,7 +183,6 @@ class RestServer(ThreadingHTTPServer):
         self.rest_api = RestApi(api)
         self.options = options or RestOptions()
         self.tokens = security.Tokens(self.options.tokens)
-        self.allow_reuse_port = self.options.shares_port
         self.draining = False
         self.in_work = 0
         self.idle = threading.Condition()
@@ -191,7 +191,8 @@ class RestServer(ThreadingHTTPServer):
             super().__init__((host.strip("[]"), port), _Handler)
         except OSError as error:
             raise StatusError(
-                Code.UNAVAILABLE, f"cannot listen on {host}:{port} (REST): {error}"
+                StatusCode.UNAVAILABLE,
+                f"cannot listen on {host}:{port} (REST): {error}",
             ) from error
 
     def start(self) -> int:
@@ -250,9 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(411, {"error": "a Content-Length is required"})
             return None
-        if len(length) > 12 or int(length) > contract.MAX_REQUEST_BYTES:
+        if len(length) > 12 or int(length) > limits.MAX_REQUEST_BYTES:
             self.close_connection = True
-            limit = contract.MAX_REQUEST_BYTES
+            limit = limits.MAX_REQUEST_BYTES
             self._send(413, {"error": f"a body may have {limit} bytes at most"})
             self._linger()
             return None
@@ -276,10 +277,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.in_work += 1
         try:
             if not self.server.tokens.allow(self.headers.get("Authorization")):
-                raise StatusError(Code.UNAUTHENTICATED, security.REFUSAL)
+                raise StatusError(StatusCode.UNAUTHENTICATED, security.REFUSAL)
             self._send(200, call())
         except StatusError as error:
-            status = contract.HTTP_STATUS.get(error.code, 500)
+            status = HTTP_STATUS.get(error.code, 500)
             self._send(status, {"error": error.message})
         except (ConnectionError, TimeoutError):
             self.close_connection = True

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.contract import Code, StatusError, invalid_argument
-from serving.version_states import Policy
-from serving.versions import NoBasePath, VersionManager, versions_on_disk
+from grpc import StatusCode
+
+from serving.status import StatusError, invalid_argument
+from serving.versions.manager import NoBasePath, VersionManager, versions_on_disk
+from serving.versions.states import Policy
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +155,7 @@ def _wait_until_available(manager: VersionManager, stop: threading.Event) -> Non
         reason = manager.hopeless()
         if reason:
             raise StatusError(
-                Code.UNAVAILABLE,
+                StatusCode.UNAVAILABLE,
                 f"no version of {manager.model_name} can be loaded: {reason}",
             )
         stop.wait(_WAIT_SECONDS)
@@ -164,7 +166,7 @@ def _set_labels(manager: VersionManager, labels: Mapping[str, int]) -> None:
     for label, version in labels.items():
         if version not in available:
             raise StatusError(
-                Code.FAILED_PRECONDITION,
+                StatusCode.FAILED_PRECONDITION,
                 f"Request to assign label {label} to version {version} of model "
                 f"{manager.model_name}, which is not currently available for inference",
             )

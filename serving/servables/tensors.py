@@ -10,7 +10,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving import contract
+from serving import limits
+from serving.status import invalid_argument
 
 _FIELDS = {
     types_pb2.DT_FLOAT: "float_val",
@@ -37,7 +38,7 @@ def to_array(
             values is wrong.
     """
     if proto.dtype != info.dtype:
-        raise contract.invalid_argument(
+        raise invalid_argument(
             f"input {alias}: dtype must be {_dtype_name(info.dtype)}. "
             f"Received: {_dtype_name(proto.dtype)}"
         )
@@ -49,7 +50,7 @@ def to_array(
     try:
         return tf.make_ndarray(proto)
     except (TypeError, ValueError) as error:
-        raise contract.invalid_argument(f"tensor parsing error: {alias}") from error
+        raise invalid_argument(f"tensor parsing error: {alias}") from error
 
 
 def check_shape(alias: str, shape: Any, info: meta_graph_pb2.TensorInfo) -> None:
@@ -69,13 +70,13 @@ def check_shape(alias: str, shape: Any, info: meta_graph_pb2.TensorInfo) -> None
         )
     )
     if not fits:
-        raise contract.invalid_argument(
+        raise invalid_argument(
             f"input {alias}: shape must be {expected}, -1 standing for any size. "
             f"Received: {received}"
         )
-    if math.prod(received or []) > contract.MAX_TENSOR_ELEMENTS:
-        raise contract.invalid_argument(
-            f"input {alias}: a tensor may have {contract.MAX_TENSOR_ELEMENTS} elements "
+    if math.prod(received or []) > limits.MAX_TENSOR_ELEMENTS:
+        raise invalid_argument(
+            f"input {alias}: a tensor may have {limits.MAX_TENSOR_ELEMENTS} elements "
             f"at most. Received: {received}"
         )
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from grpc import StatusCode
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving import contract, custom_ops, metrics, signatures, tensors, version_files
-from serving.contract import Code, StatusError
-from serving.session_callable import quick_callable
+from serving import limits, metrics
+from serving.servables import custom_ops, signatures, tensors, version_files
+from serving.servables.batching import Batcher, batchers_of
+from serving.status import StatusError, code_of, invalid_argument
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
-    from serving.hand_over import AnswerAll
-    from serving.quick_answers import QuickAnswers
 
 
 class Servable:
@@ -75,20 +75,9 @@ class Servable:
             self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
                 meta_graph.signature_def
             )
-            self._batchers = None
-            self._quick: QuickAnswers | None = None
+            self._batchers: Mapping[str, Batcher] = {}
             if batching is not None:
-                from serving.batching import Batchers
-                from serving.quick_answers import QuickAnswers
-
-                self._batchers = Batchers(self._session, batching)
-                self._quick = QuickAnswers(
-                    self._batchers,
-                    self.signatures,
-                    self.version,
-                    model_name,
-                    self._while_open,
-                )
+                self._batchers = batchers_of(self._session, self.signatures, batching)
             self._warm_up(path)
         except Exception as error:
             self._session.close()
@@ -126,10 +115,11 @@ class Servable:
         Raises:
             StatusError: with TF Serving's codes, see `serving/README.md`.
         """
-        name = request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
+        name = request.model_spec.signature_name or limits.DEFAULT_SIGNATURE
         if name not in self.signatures:
             raise StatusError(
-                Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
+                StatusCode.FAILED_PRECONDITION,
+                f'Serving signature key "{name}" not found.',
             )
         signature = self.signatures[name]
         signatures.check_keys(signature, request.inputs)
@@ -146,37 +136,6 @@ class Servable:
             )
         return response
 
-    async def quick_answer(self, request: predict_pb2.PredictRequest) -> bytes | None:
-        """The serialized PredictResponse; with batching, and of one row of text alone.
-
-        Returns:
-            None for another request, which must go to `predict`.
-
-        Raises:
-            StatusError: UNAVAILABLE if too many requests wait.
-        """
-        return None if self._quick is None else await self._quick.answer(request)
-
-    def learn(self, request: predict_pb2.PredictRequest) -> None:
-        """Makes ready for quick answers to requests that name the same as this one."""
-        if self._quick is not None:
-            self._quick.learn(request)
-
-    def _while_open(self, answer_all: AnswerAll) -> AnswerAll:
-        """The function as a use of the session, from which callers may be gone."""
-
-        def held(messages: list[bytes]) -> Sequence[bytes] | None:
-            with self._lock:
-                if self._retired and self._users == 0:
-                    return None
-                self._users += 1
-            try:
-                return answer_all(messages)
-            finally:
-                self.release()
-
-        return held
-
     def _warm_up(self, path: Path) -> None:
         """Runs the warm-up records; their answers must be finite."""
         for request in version_files.warmup_requests(path):
@@ -187,7 +146,7 @@ class Servable:
             for alias, proto in response.outputs.items():
                 if not all(map(math.isfinite, (*proto.float_val, *proto.double_val))):
                     raise StatusError(
-                        Code.DATA_LOSS,
+                        StatusCode.DATA_LOSS,
                         f"{path}: signature {response.model_spec.signature_name} "
                         f"answers {alias} that are not finite to a warm-up record",
                     )
@@ -197,17 +156,15 @@ class Servable:
     ) -> list[np.ndarray]:
         start = time.perf_counter()
         try:
-            values = None
-            if self._batchers is not None:
-                batcher = self._batchers.of(name, self.signatures[name])
-                values = batcher.run(outputs, arrays)
+            batcher = self._batchers.get(name)
+            values = batcher.run(outputs, arrays) if batcher else None
             if values is None:
                 values = list(self._callable(name, outputs)(*arrays))
         except tf.errors.OpError as error:
-            raise StatusError(Code(error.error_code), error.message) from error
+            raise StatusError(code_of(error.error_code), error.message) from error
         except UnicodeDecodeError as error:
             # TensorFlow quoted bytes of the request in its message.
-            raise contract.invalid_argument("the input cannot be parsed") from error
+            raise invalid_argument("the input cannot be parsed") from error
         micros = 1e6 * (time.perf_counter() - start)
         metrics.RUNTIME_LATENCY.observe(micros, self._model_name, "Predict", "TF1")
         return values
@@ -217,8 +174,7 @@ class Servable:
         # Two threads may make the same one: harmless, the later stays.
         if key not in self._callables:
             signature = self.signatures[name]
-            self._callables[key] = quick_callable(
-                self._session,
+            self._callables[key] = self._session.make_callable(
                 [signature.outputs[alias].name for alias in outputs],
                 [signature.inputs[alias].name for alias in sorted(signature.inputs)],
             )
@@ -229,5 +185,5 @@ def _load_error(path: Path, error: Exception) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):
-        return StatusError(Code(error.error_code), f"{path}: {error.message}")
-    return StatusError(Code.UNKNOWN, f"{path}: {error}")
+        return StatusError(code_of(error.error_code), f"{path}: {error.message}")
+    return StatusError(StatusCode.UNKNOWN, f"{path}: {error}")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-MODEL = Path(__file__).parent / "triton" / "model.py"
+MODEL = Path(__file__).parent / "model.py"
 OUTPUTS = ("item_ids", "scores", "is_fallback")
 
 # Triton's data types by TensorFlow's, of what exports take and give.

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving import contract
+from serving import limits
+from serving.status import invalid_argument
 
 
 def check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) -> None:
@@ -20,11 +21,11 @@ def check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) ->
     if sent == wanted:
         return
     if len(sent) == len(wanted):
-        raise contract.invalid_argument(
+        raise invalid_argument(
             f"input tensor alias not found in signature: {min(sent - wanted)}. "
             f"Inputs expected to be in the set {_braces(wanted)}."
         )
-    raise contract.invalid_argument(
+    raise invalid_argument(
         f"input size does not match signature: {len(sent)}!={len(wanted)} "
         f"len({_braces(sent)}) != len({_braces(wanted)}). "
         f"Sent extra: {_braces(sent - wanted)}. "
@@ -43,12 +44,12 @@ def output_names(
     names: set[str] = set()
     for name in output_filter:
         if name not in signature.outputs:
-            raise contract.invalid_argument(
+            raise invalid_argument(
                 f"output tensor alias not found in signature: {name} "
                 f"Outputs expected to be in the set {_braces(signature.outputs)}."
             )
         if name in names:
-            raise contract.invalid_argument(f"duplicate output tensor alias: {name}")
+            raise invalid_argument(f"duplicate output tensor alias: {name}")
         names.add(name)
     return tuple(sorted(names or signature.outputs))
 
@@ -60,9 +61,7 @@ def response_head(
     response = predict_pb2.PredictResponse()
     spec = response.model_spec
     spec.name = request.model_spec.name
-    spec.signature_name = (
-        request.model_spec.signature_name or contract.DEFAULT_SIGNATURE
-    )
+    spec.signature_name = request.model_spec.signature_name or limits.DEFAULT_SIGNATURE
     spec.version.value = version
     return response
 

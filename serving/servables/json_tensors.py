@@ -15,7 +15,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.contract import invalid_argument
+from serving.status import invalid_argument
 
 BASE64_KEY = "b64"
 BYTES_SUFFIX = "_bytes"

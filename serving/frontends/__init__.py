@@ -1,0 +1,1 @@
+"""The gRPC and the REST port, and what they share."""

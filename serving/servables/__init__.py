@@ -1,0 +1,1 @@
+"""One loaded version, and what goes into and comes out of it."""
