@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from beam_jobs.sinks.encoding import Feature, serialize_example, write_record
+from beam_jobs.sinks.encoding import Feature, serialize_example, write_records
 
 COLUMNS = ["reviewerID", "asin", "unixReviewTime"]
 
@@ -51,10 +51,7 @@ def main() -> None:
     longest = sequences.map(len).sort_values(ascending=False, kind="stable")
     head = set(longest.index[: round(0.2 * len(longest))])
 
-    streams = {
-        split: gzip.open(args.output / f"{split}.tfrecord.gz", "wb")
-        for split in ("train", "valid", "test")
-    }
+    records: dict[str, list[bytes]] = {"train": [], "valid": [], "test": []}
     for user, items in sequences.items():
         ends = {"train": None, "valid": -2, "test": -1}
         for split, end in ends.items():
@@ -66,9 +63,10 @@ def main() -> None:
             }
             if end is not None:
                 features["target_id"] = items[end]
-            write_record(streams[split], serialize_example(features))
-    for stream in streams.values():
-        stream.close()
+            records[split].append(serialize_example(features))
+    for split, examples in records.items():
+        with gzip.open(args.output / f"{split}.tfrecord.gz", "wb") as stream:
+            write_records(stream, examples)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import itertools
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -30,15 +31,23 @@ _FOOTER = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
 _MASK_DELTA = 0xA282EAD8
 _BLOCK_BYTES = 1 << 20
+_WRITTEN_AT_ONCE = 1000
 
 
 class DamagedRecords(ValueError):
     """A TFRecord file that is cut off or whose checksums do not hold."""
 
 
-def write_record(stream: BinaryIO, data: bytes) -> None:
-    """Appends one record to an open file."""
-    stream.write(_header(len(data)) + data + _checksum(data))
+def write_records(stream: BinaryIO, records: Iterable[bytes]) -> int:
+    """Appends records to an open file, many at a time; their number."""
+    number = 0
+    remaining = iter(records)
+    while some := list(itertools.islice(remaining, _WRITTEN_AT_ONCE)):
+        stream.write(
+            b"".join([_header(len(data)) + data + _checksum(data) for data in some])
+        )
+        number += len(some)
+    return number
 
 
 @functools.lru_cache(maxsize=4096)
@@ -125,30 +134,41 @@ def _to_varint(number: int) -> bytes:
 def serialize_example(features: Mapping[str, Feature]) -> bytes:
     """A serialized tf.train.Example; equal features give equal bytes."""
     entries = [
-        _entry(name, value) if isinstance(value, list) else _short_entry(name, value)
+        _numbers_entry(name, value)
+        if isinstance(value, list)
+        else _value_entry(name, value)
         for name, value in sorted(features.items())
     ]
     return _field(_FIRST, b"".join(entries))
 
 
-def _entry(name: str, value: Feature) -> bytes:
-    """An entry of `Features.feature`: the key in field 1, the feature in field 2."""
-    return _field(
-        _FIRST, _field(_FIRST, name.encode()) + _field(_SECOND, _feature(value))
-    )
-
-
-_short_entry = functools.lru_cache(maxsize=1 << 16)(_entry)
-"""For single values, which the examples of one user share."""
-
-
-def _feature(value: Feature) -> bytes:
-    """Field 1 holds a list of bytes, field 3 a packed list of numbers."""
-    if isinstance(value, bytes):
-        return _field(_FIRST, _field(_FIRST, value))
-    numbers = [value] if isinstance(value, int) else value
+def _numbers_entry(name: str, numbers: list[int]) -> bytes:
     packed = b"".join([_VARINTS[number] for number in numbers])
-    return _field(_THIRD, _field(_FIRST, packed) if packed else b"")
+    return _before_numbers(name, len(packed)) + packed
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _before_numbers(name: str, num_bytes: int) -> bytes:
+    """What stands before a list of numbers, which depends on its size alone."""
+    numbers = _field(_FIRST, bytes(num_bytes)) if num_bytes else b""
+    entry = _entry(name, _field(_THIRD, numbers))
+    return entry[: len(entry) - num_bytes]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _value_entry(name: str, value: bytes | int) -> bytes:
+    """An entry of one value, which the examples of a user share."""
+    if isinstance(value, bytes):
+        return _entry(name, _field(_FIRST, _field(_FIRST, value)))
+    return _entry(name, _field(_THIRD, _field(_FIRST, _VARINTS[value])))
+
+
+def _entry(name: str, feature: bytes) -> bytes:
+    """An entry of `Features.feature`: the key in field 1, the feature in field 2.
+
+    A feature holds a list of bytes in field 1, or a packed list of numbers in field 3.
+    """
+    return _field(_FIRST, _field(_FIRST, name.encode()) + _field(_SECOND, feature))
 
 
 def _field(tag: bytes, content: bytes) -> bytes:

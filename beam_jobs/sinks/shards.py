@@ -14,7 +14,7 @@ import apache_beam as beam
 from apache_beam.coders import BytesCoder, IterableCoder, TupleCoder
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_jobs.sinks.encoding import write_record
+from beam_jobs.sinks.encoding import write_records
 from beam_jobs.storage.digests import WrittenFile, new_gzip_stream
 from beam_jobs.storage.files import as_path
 
@@ -150,11 +150,8 @@ def write_shard(
         for record in unpack(zlib.decompress(packed))
     ]
     records.sort()
-    number = 0
     with new_gzip_stream(as_path(root) / name, compression) as (stream, digest):
-        for record in finish(iter(records)):
-            write_record(stream, record)
-            number += 1
+        number = write_records(stream, finish(iter(records)))
     return digest.written(name, number)
 
 

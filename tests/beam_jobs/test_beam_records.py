@@ -7,7 +7,7 @@ from beam_jobs.sinks.encoding import (
     parse_example,
     read_records,
     serialize_example,
-    write_record,
+    write_records,
 )
 
 
@@ -17,8 +17,7 @@ def test_tensorflow_reads_what_is_written_without_it(tmp_path):
     features = {"user_id": "é".encode(), "item_ids": [1, 300, 2**40], "is_head": 0}
     path = tmp_path / "records.gz"
     with gzip.open(path, "wb") as stream:
-        for _ in range(3):
-            write_record(stream, serialize_example(features))
+        assert write_records(stream, [serialize_example(features)] * 3) == 3
     examples = [
         tf.train.Example.FromString(record.numpy())
         for record in tf.data.TFRecordDataset(str(path), compression_type="GZIP")
@@ -39,8 +38,7 @@ def test_tensorflow_reads_what_is_written_without_it(tmp_path):
 def test_every_damage_to_records_is_found(tmp_path):
     plain = tmp_path / "plain"
     with plain.open("wb") as stream:
-        for data in (b"first", b"second"):
-            write_record(stream, data)
+        write_records(stream, [b"first", b"second"])
     content = plain.read_bytes()
     first = 8 + 4 + 5 + 4
     path = tmp_path / "records.gz"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from beam_jobs import show
-from beam_jobs.sinks.encoding import serialize_example, write_record
+from beam_jobs.sinks.encoding import serialize_example, write_records
 
 SPLITS = {
     "train": {b"B": ([2, 1], None), b"a": ([1], None), "é".encode(): ([3, 3], None)},
@@ -25,8 +25,10 @@ def dataset(tmp_path):
         for shard in range(2):
             name = f"part-{shard:05d}-of-00002.tfrecord.gz"
             with gzip.open(tmp_path / split / name, "wb") as stream:
-                for user in sorted(users)[shard::2]:
-                    write_record(stream, serialize(user, *users[user]))
+                of_shard = sorted(users)[shard::2]
+                write_records(
+                    stream, (serialize(user, *users[user]) for user in of_shard)
+                )
     (tmp_path / "item_vocab.txt").write_text("x\ny\nz\n")
     write_manifest(tmp_path)
     return tmp_path

@@ -13,7 +13,7 @@ from beam_jobs.dataset import validation
 from beam_jobs.dataset.findings import Findings, Measurement
 from beam_jobs.dataset.statistics_page import render_page
 from beam_jobs.sequences import UserSequence
-from beam_jobs.sinks.encoding import read_records, serialize_example, write_record
+from beam_jobs.sinks.encoding import read_records, serialize_example, write_records
 from beam_jobs.splits import split_examples
 from beam_jobs.transforms import make_examples
 from beam_jobs.transforms.find_head import HeadRule
@@ -220,8 +220,7 @@ SOUND = {"user_id": b"u", "item_ids": [1], "is_head": 0, "sequence_length": 5}
 def write_examples(root, split, examples):
     (root / split).mkdir()
     with gzip.open(root / split / "part-0.tfrecord.gz", "wb") as stream:
-        for features in examples:
-            write_record(stream, serialize_example(features))
+        write_records(stream, map(serialize_example, examples))
 
 
 def written(root):
