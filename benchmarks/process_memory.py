@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.5
 
 
 class Finished(NamedTuple):
@@ -18,7 +18,7 @@ class Finished(NamedTuple):
     Attributes:
         seconds: from its start to its end.
         peak_gib: most resident memory of the process and its descendants together, a
-            page that several share counted once for each; sampled.
+            page that several share counted once; sampled.
         errors: what it printed on standard error.
     """
 
@@ -59,17 +59,20 @@ def run_watched(command: Sequence[str]) -> Finished:
 
 def resident_bytes(pid: int | str = "self") -> int:
     """Resident memory of a process; 0 if it has gone."""
-    return _status_bytes(pid, "VmRSS:")
+    return _bytes_of(Path(f"/proc/{pid}/status"), "VmRSS:")
 
 
 def peak_bytes(pid: int | str = "self") -> int:
     """The most that a process has had resident; 0 if it has gone."""
-    return _status_bytes(pid, "VmHWM:")
+    return _bytes_of(Path(f"/proc/{pid}/status"), "VmHWM:")
 
 
 def family_bytes(pid: int) -> int:
-    """Resident memory of a process and all its descendants together."""
-    return sum(map(resident_bytes, _family(pid)))
+    """Memory of a process and all its descendants, shared pages counted once."""
+    return sum(
+        _bytes_of(Path(f"/proc/{member}/smaps_rollup"), "Pss:")
+        for member in _family(pid)
+    )
 
 
 def _family(pid: int) -> Iterator[int]:
@@ -80,8 +83,8 @@ def _family(pid: int) -> Iterator[int]:
             yield from _family(int(child))
 
 
-def _status_bytes(pid: int | str, name: str) -> int:
-    for line in _read(Path(f"/proc/{pid}/status")).splitlines():
+def _bytes_of(path: Path, name: str) -> int:
+    for line in _read(path).splitlines():
         if line.startswith(name):
             return int(line.split()[1]) * 1024
     return 0
