@@ -28,9 +28,7 @@ def build(options: JobOptions) -> None:
     from beam_jobs.job import Job, Progress
     from beam_jobs.runner import with_flags
 
-    run_pipeline = with_flags(
-        checked_beam_flags(options.beam_flags), ["beam_jobs.transforms.statistics"]
-    )
+    run_pipeline = with_flags(checked_beam_flags(options.beam_flags))
     with building(options.output) as place:
         Job(options, place, run_pipeline, Progress()).run()
 

@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
 from beam_jobs.local.memory import give_freed_memory_back
-from beam_jobs.local.runner import WorkerProcesses, num_workers_for
+from beam_jobs.local.runner import RunnerWithWorkers, num_workers_for
 from beam_jobs.storage.remote_path import set_flags
 from beam_jobs.transforms.counting import NAMESPACE
 
@@ -40,13 +40,12 @@ class RunPipeline(Protocol):
         """
 
 
-def with_flags(flags: Sequence[str], modules: Sequence[str] = ()) -> RunPipeline:
+def with_flags(flags: Sequence[str]) -> RunPipeline:
     """Runs pipelines with Beam's flags.
 
     Args:
         flags: Beam's flags. If they name no runner, pipelines run in this process, and
             those worth the start in a worker process for each core.
-        modules: what worker processes of this machine import when they start.
     """
     set_flags(flags)
     is_local = PipelineOptions(list(flags)).view_as(StandardOptions).runner is None
@@ -60,7 +59,7 @@ def with_flags(flags: Sequence[str], modules: Sequence[str] = ()) -> RunPipeline
             # `DirectRunner` would first try to download another one.
             return FnApiRunner()
         give_freed_memory_back()
-        return WorkerProcesses(num_workers, modules)
+        return RunnerWithWorkers(num_workers)
 
     return run
 

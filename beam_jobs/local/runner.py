@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -14,11 +11,17 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import (
     ExtendedProvisionInfo,
     FnApiRunner,
 )
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from google.protobuf import struct_pb2
 
-_WORKERS_START_SECONDS = 12.0
-"""Start-up time of worker processes, TFDV's import included."""
+from beam_jobs.local.forks import (
+    ForkedEnvironment,
+    can_fork,
+    end_waiting,
+    fork_workers,
+)
+
+_WORKERS_START_SECONDS = 4.0
+"""Time that worker processes must save, to be worth their start."""
 
 
 def num_workers_for(seconds: float, num_cores: int) -> int:
@@ -32,33 +35,37 @@ def num_workers_for(seconds: float, num_cores: int) -> int:
     return num_cores if saved > _WORKERS_START_SECONDS else 1
 
 
-class WorkerProcesses(FnApiRunner):
+class RunnerWithWorkers(FnApiRunner):
     """Beam's in-process runner, with worker processes that print errors alone.
+
+    Workers are copies of this process where that is safe, else new programs.
 
     Args:
         num_workers: number of processes.
-        modules: what they import first; see `beam_jobs.local.worker`.
     """
 
-    def __init__(self, num_workers: int, modules: Sequence[str] = ()) -> None:
+    def __init__(self, num_workers: int) -> None:
         options = struct_pb2.Struct()
         options.update({"default_sdk_harness_log_level": "ERROR"})
         provision = beam_provision_api_pb2.ProvisionInfo(
             retrieval_token="unused", pipeline_options=options
         )
-        command = [sys.executable, "-m", "beam_jobs.local.worker", *modules]
         super().__init__(
-            default_environment=SubprocessSDKEnvironment.from_command_string(
-                shlex.join(command)
-            ),
+            default_environment=ForkedEnvironment(),
             provision_info=ExtendedProvisionInfo(provision),
         )
         self._number = num_workers
 
     def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> Any:
-        """Starts the workers and runs the pipeline."""
+        """Makes the workers, which then know the pipeline's modules, and runs it."""
         direct = options.view_as(DirectOptions)
         direct.direct_num_workers = self._number
-        # Any mode would replace the command that starts the workers.
-        direct.direct_running_mode = None
-        return super().run_pipeline(pipeline, options)
+        is_safe = can_fork()
+        # A mode replaces the environment that the constructor was given.
+        direct.direct_running_mode = None if is_safe else "multi_processing"
+        if is_safe:
+            fork_workers(self._number)
+        try:
+            return super().run_pipeline(pipeline, options)
+        finally:
+            end_waiting()

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -19,7 +24,7 @@ from beam_jobs.transforms.counting import CountingDoFn
 
 @pytest.mark.parametrize(
     ("seconds", "num_cores", "num_workers"),
-    [(0, 8, 1), (7, 2, 1), (1e6, 1, 1), (25, 2, 2), (13, 16, 16)],
+    [(0, 8, 1), (7, 2, 1), (1e6, 1, 1), (9, 2, 2), (5, 16, 16)],
 )
 def test_large_work_gets_a_process_a_core(
     seconds: float, num_cores: int, num_workers: int
@@ -53,6 +58,78 @@ def test_only_a_pipeline_that_is_done_counts(monkeypatch, tells_when_awaited):
     for ended in ("CANCELLED", "FAILED", "UNKNOWN"):
         with pytest.raises(UnfinishedPipeline, match=f"Received: {ended}$"):
             run(monkeypatch, ended, tells_when_awaited)
+
+
+def in_a_new_process(code):
+    """Runs code in a process without threads; what it prints."""
+    lines = [
+        "import os, apache_beam as beam",
+        "from beam_jobs import runner",
+        "from beam_jobs.runner import with_flags",
+        "runner.num_workers_for = lambda *_: 2",
+        code,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONWARNINGS": "ignore::FutureWarning",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+TWO_PIPELINES = """
+from test_beam_runner import note_process
+for number in range(2):
+    with_flags([])(
+        lambda p: p | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(note_process),
+        seconds=1e6,
+    )
+    print("driver", os.getpid())
+"""
+
+
+def note_process(number):
+    how = (
+        "forked"
+        if "sdk_worker_main" not in Path("/proc/self/cmdline").read_text()
+        else "started"
+    )
+    print(how, os.getpid(), flush=True)
+
+
+def test_workers_are_copies_the_first_time_and_new_programs_then():
+    status, printed, errors = in_a_new_process(TWO_PIPELINES)
+    assert (status, errors) == (0, "")
+    first, second = printed.split("driver", 1)
+    assert {line.split()[0] for line in first.splitlines()} == {"forked"}
+    driver, *then = second.splitlines()
+    assert {line.split()[0] for line in then[:-1]} == {"started"}
+    assert driver.strip() not in {line.split()[1] for line in first.splitlines()}
+
+
+LOSES_A_WORKER = """
+from test_beam_runner import lose_worker
+try:
+    with_flags([])(lambda p: p | beam.Create([1]) | beam.Map(lose_worker), seconds=1e6)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def lose_worker(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_lost_copy_fails_the_pipeline():
+    status, printed, _ = in_a_new_process(LOSES_A_WORKER)
+    assert status == 0
+    assert printed == "A worker process ended early, with status -9\n"
 
 
 def fail(number):
