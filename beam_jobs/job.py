@@ -38,11 +38,11 @@ from beam_jobs.transforms.group_by_user import Ties
 from beam_jobs.transforms.stop_early import StopRule
 from s4rec_tf.spec import DatasetDir, DatasetInfo
 
-ACTION_SHARD_BYTES = 256 << 20
+ACTION_SHARD_BYTES = 128 << 20
 """Of unpacked logs a file of actions, which one worker sorts in memory."""
 
 _MIN_ACTION_SHARDS = 4
-_SECONDS_PER_BYTE = 2.5e-7
+_SECONDS_PER_BYTE = 3.5e-7
 """Of unpacked logs, on one core, to the finished dataset."""
 
 _MORE_ROUNDS = 4

@@ -117,7 +117,7 @@ class _Varints(dict[int, bytes]):
         return varint
 
 
-_KEPT_VARINTS = 1 << 20
+_KEPT_VARINTS = 1 << 17
 _VARINTS = _Varints()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, IterableCoder, TupleCoder
+from apache_beam.coders import BytesCoder, IterableCoder
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_jobs.sinks.encoding import write_records
@@ -165,22 +165,34 @@ def split_lines(joined: bytes) -> list[bytes]:
     return joined.split(b"\n")
 
 
-_CODER = IterableCoder(TupleCoder((BytesCoder(), BytesCoder())))
+_CODER = IterableCoder(BytesCoder())
 
 Keyed = tuple[bytes, bytes]
 """A sort key within the shard, and a record."""
 
 
-def join_keyed(records: list[Keyed]) -> bytes:
-    """Records with their keys as one value."""
-    return bytes(_CODER.encode(records))
+def keyed_line(record: Keyed) -> bytes:
+    """A key and its record as one value, which sorts as the pair does.
+
+    Raises:
+        ValueError: if the key holds a zero byte, which divides both.
+    """
+    key, data = record
+    if b"\0" in key:
+        raise ValueError(f"a sort key must hold no zero byte. Received: {key!r}")
+    return key + b"\0" + data
 
 
-def split_keyed(joined: bytes) -> list[Keyed]:
+def join_keyed(lines: list[bytes]) -> bytes:
+    """Keyed lines as one value."""
+    return bytes(_CODER.encode(lines))
+
+
+def split_keyed(joined: bytes) -> list[bytes]:
     """The reverse of `join_keyed`."""
     return list(_CODER.decode(joined))
 
 
-def records_only(records: Iterator[Keyed]) -> Iterator[bytes]:
-    """All records, as they are."""
-    return (record for _, record in records)
+def records_only(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """All records, as they are, without their keys."""
+    return (line[line.index(0) + 1 :] for line in lines)

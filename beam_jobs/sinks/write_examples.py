@@ -15,6 +15,7 @@ from beam_jobs.sinks.shards import (
     PackingDoFn,
     WriteShards,
     join_keyed,
+    keyed_line,
     records_only,
     shard_names,
     split_keyed,
@@ -77,7 +78,8 @@ class PackByUser(PackingDoFn):
 
     def process(self, record: Keyed, num_shards: int) -> Sequence[Packed]:
         """Keeps a record; gives what is enough to be shuffled."""
-        return self.add(bucket_of(record[0], num_shards), record, num_shards)
+        bucket = bucket_of(record[0], num_shards)
+        return self.add(bucket, keyed_line(record), num_shards)
 
 
 def num_shards_for(users: int, actions: int) -> int:

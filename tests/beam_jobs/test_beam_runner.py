@@ -24,7 +24,7 @@ from beam_jobs.transforms.counting import CountingDoFn
 
 @pytest.mark.parametrize(
     ("seconds", "num_cores", "num_workers"),
-    [(0, 8, 1), (7, 2, 1), (1e6, 1, 1), (9, 2, 2), (5, 16, 16)],
+    [(0, 8, 1), (3, 2, 1), (1e6, 1, 1), (5, 2, 2), (3, 16, 16)],
 )
 def test_large_work_gets_a_process_a_core(
     seconds: float, num_cores: int, num_workers: int

@@ -2,6 +2,7 @@ import hashlib
 import zlib
 
 import apache_beam as beam
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal_rows import outputs_of
@@ -9,7 +10,14 @@ from literal_rows import outputs_of
 from beam_jobs.logs.interactions import END_OF_TIME_MS, Interaction, checked_id
 from beam_jobs.sequences import UserSequence, bucket_of, to_action_line
 from beam_jobs.sinks.encoding import parse_example, read_records
-from beam_jobs.sinks.shards import join_keyed, join_lines, split_keyed, split_lines
+from beam_jobs.sinks.shards import (
+    join_keyed,
+    join_lines,
+    keyed_line,
+    records_only,
+    split_keyed,
+    split_lines,
+)
 from beam_jobs.sinks.write_actions import WriteActions, distinct_records
 from beam_jobs.sinks.write_examples import WriteExamples, num_shards_for
 from beam_jobs.sinks.write_sequences import ReadSequences, WriteSequences
@@ -92,8 +100,11 @@ def test_sequences_come_back(tmp_path):
 
 
 def test_packed_records_come_back():
-    records = [(b"", b""), (b"k\n", b"\x00" * 9)]
-    assert split_keyed(join_keyed(records)) == records
+    records = [(b"", b""), (b"k", b"b"), (b"k\n", b"\x00" * 9), (b"k", b"a")]
+    lines = sorted(split_keyed(join_keyed([keyed_line(each) for each in records])))
+    assert list(records_only(iter(lines))) == [each for _, each in sorted(records)]
+    with pytest.raises(ValueError, match=r"no zero byte\. Received: b'k\\x00'"):
+        keyed_line((b"k\x00", b""))
     assert split_lines(join_lines([b"a", b"b"])) == [b"a", b"b"]
 
 
