@@ -31,6 +31,8 @@ URN = "s4rec:env:forked_worker:v1"
 _UNSAFE_THREADS = ("grpc", "event_engine", "tf_")
 """How the names of these libraries' threads begin."""
 
+_ABORT_EVERY_SECONDS = 0.2
+
 _waiting: list[Fork] = []
 """Copies that are not at work yet."""
 
@@ -47,8 +49,11 @@ class Fork(NamedTuple):
     pipe: int
 
     def begin(self, variables: Mapping[str, str]) -> None:
-        """Lets the copy begin to work."""
-        with os.fdopen(self.pipe, "w") as stream:
+        """Lets the copy begin to work; one that has ended is no error here."""
+        with (
+            contextlib.suppress(BrokenPipeError),
+            os.fdopen(self.pipe, "w") as stream,
+        ):
             json.dump(variables, stream)
 
 
@@ -146,17 +151,19 @@ class ForkedWorkerHandler(GrpcWorkerHandler):
                 "WORKER_ID": self.worker_id,
             }
         )
+        self._is_closing = threading.Event()
         self._watch = threading.Thread(target=self._wait, daemon=True)
         self._watch.start()
 
     def _wait(self) -> None:
         _, status = os.waitpid(self._fork.pid, 0)
-        if status:
-            code = os.waitstatus_to_exitcode(status)
-            error = RuntimeError(f"A worker process ended early, with status {code}")
+        code = os.waitstatus_to_exitcode(status)
+        error = RuntimeError(f"A worker process ended early, with status {code}")
+        # Again and again: requests may follow, which nobody would answer.
+        while status and not self._is_closing.wait(_ABORT_EVERY_SECONDS):
             self.control_conn.abort(error)
 
     def stop_worker(self) -> None:
         """Waits until the copy has ended."""
-        with contextlib.suppress(RuntimeError):
-            self._watch.join()
+        self._is_closing.set()
+        self._watch.join()

@@ -50,7 +50,7 @@ class RunnerWithWorkers(FnApiRunner):
             {
                 "default_sdk_harness_log_level": "ERROR",
                 # A bundle keeps its own side inputs: 100 MB of earlier ones help none.
-                "max_cache_memory_usage_mb": 8,
+                "max_cache_memory_usage_mb": "8",
             }
         )
         provision = beam_provision_api_pb2.ProvisionInfo(

@@ -114,7 +114,10 @@ def test_workers_are_copies_the_first_time_and_new_programs_then():
 
 
 LOSES_A_WORKER = """
+from beam_jobs.local import forks
 from test_beam_runner import lose_worker
+if {is_early}:
+    forks._work = lose_worker
 try:
     with_flags([])(lambda p: p | beam.Create([1]) | beam.Map(lose_worker), seconds=1e6)
 except RuntimeError as error:
@@ -126,8 +129,10 @@ def lose_worker(number):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_lost_copy_fails_the_pipeline():
-    status, printed, _ = in_a_new_process(LOSES_A_WORKER)
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_lost_copy_fails_the_pipeline(is_early):
+    code = LOSES_A_WORKER.format(is_early=is_early)
+    status, printed, _ = in_a_new_process(code)
     assert status == 0
     assert printed == "A worker process ended early, with status -9\n"
 
