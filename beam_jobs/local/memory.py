@@ -23,8 +23,8 @@ class Setting(NamedTuple):
 
 _SETTINGS = (
     Setting(-8, "MALLOC_ARENA_MAX", 1),
-    Setting(-3, "MALLOC_MMAP_THRESHOLD_", 16 << 20),
-    Setting(-1, "MALLOC_TRIM_THRESHOLD_", 16 << 20),
+    Setting(-3, "MALLOC_MMAP_THRESHOLD_", 4 << 20),
+    Setting(-1, "MALLOC_TRIM_THRESHOLD_", 4 << 20),
 )
 
 

@@ -49,8 +49,8 @@ class RunnerWithWorkers(FnApiRunner):
         options.update(
             {
                 "default_sdk_harness_log_level": "ERROR",
-                # A bundle keeps its own side inputs: 100 MB of earlier ones help none.
-                "max_cache_memory_usage_mb": "8",
+                # Beam's 100 MB would hold side inputs of earlier stages.
+                "max_cache_memory_usage_mb": "48",
             }
         )
         provision = beam_provision_api_pb2.ProvisionInfo(
