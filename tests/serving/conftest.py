@@ -16,19 +16,3 @@ def embedded(served_export, tmp_path_factory):
     server.log = log
     yield server
     server.close()
-
-
-@pytest.fixture(scope="session")
-def tfserving(served_export, tmp_path_factory):
-    log = tmp_path_factory.mktemp("tfserving") / "log"
-    server = processes.start_tfserving("demo", served_export.export_dir, log)
-    yield server
-    server.close()
-
-
-@pytest.fixture(
-    params=["embedded", pytest.param("tfserving", marks=pytest.mark.tfserving)]
-)
-def server(request):
-    """Each server in turn; the real one only where its marker is asked for."""
-    return request.getfixturevalue(request.param)

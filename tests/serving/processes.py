@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-READY = re.compile(r"^serving: grpc=(\S+) rest=(\S+) model=(\S+) version=(\d+)$")
+READY = re.compile(r"^serving: grpc=(\S+) rest=(\S+) model=(\S+) version=([\d,]+)$")
 START_SECONDS = 120
 
 
@@ -68,12 +68,16 @@ def command(*flags: object) -> list[str]:
 
 
 def start_embedded(name: str, base_path: Path, log: Path, *flags: object) -> Server:
+    """Starts `serving.server` for one model on free ports."""
+    return start_own(
+        log, "--model_name", name, "--model_base_path", base_path, *flags
+    )
+
+
+def start_own(log: Path, *flags: object) -> Server:
     """Starts `serving.server` on free ports and waits for its line."""
     process = subprocess.Popen(
-        command(
-            *("--model_name", name, "--model_base_path", base_path),
-            *("--port", 0, "--rest_api_port", 0, *flags),
-        ),
+        command("--port", 0, "--rest_api_port", 0, *flags),
         stdout=subprocess.PIPE,
         stderr=log.open("w"),
         text=True,
@@ -86,28 +90,32 @@ def start_embedded(name: str, base_path: Path, log: Path, *flags: object) -> Ser
     return Server(process, match[1], match[2])
 
 
-def start_tfserving(name: str, base_path: Path, log: Path) -> Server:
-    """Starts the `tensorflow_model_server` that TF_SERVING_BIN names."""
+def start_binary(log: Path, ready: str, *flags: object) -> Server:
+    """Starts the `tensorflow_model_server` that TF_SERVING_BIN names.
+
+    Args:
+        log: gets what it prints.
+        ready: the model to wait for.
+        flags: of the server.
+    """
     binary = os.environ.get("TF_SERVING_BIN", "")
     if not binary or not os.access(binary, os.X_OK):
         raise AssertionError(
             "TF_SERVING_BIN must name an executable tensorflow_model_server. "
             f"Received: {binary!r}"
         )
-    grpc_port, rest_port = free_port(), free_port()
+    ports = {"port": free_port(), "rest_api_port": free_port()}
     process = subprocess.Popen(
         [
             binary,
-            f"--port={grpc_port}",
-            f"--rest_api_port={rest_port}",
-            f"--model_name={name}",
-            f"--model_base_path={base_path}",
+            *(f"--{name}={port}" for name, port in ports.items()),
+            *map(str, flags),
         ],
         stdout=log.open("w"),
         stderr=subprocess.STDOUT,
     )
-    server = Server(process, f"127.0.0.1:{grpc_port}", f"127.0.0.1:{rest_port}")
-    wait_for(lambda: is_available(server, name), START_SECONDS, log)
+    server = Server(process, *(f"127.0.0.1:{port}" for port in ports.values()))
+    wait_for(lambda: is_available(server, ready), START_SECONDS, log)
     return server
 
 
