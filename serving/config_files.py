@@ -56,6 +56,8 @@ class BatchingParameters:
         num_batch_threads: batches in work at a time.
         allowed_batch_sizes: sizes that batches are padded to, the last is
             `max_batch_size`; none for any size.
+        pad_variable_length_inputs: whether free dimensions may be filled with a
+            tensor's first value.
     """
 
     max_batch_size: int = 1000
@@ -63,6 +65,7 @@ class BatchingParameters:
     max_enqueued_batches: int = 10
     num_batch_threads: int = 1
     allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -119,11 +122,13 @@ def read_batching(path: Path) -> BatchingParameters:
     given = {
         field.name: getattr(message, field.name).value
         for field in dataclasses.fields(BatchingParameters)
-        if field.name != "allowed_batch_sizes" and message.HasField(field.name)
+        if field.type == "int" and message.HasField(field.name)
     }
     try:
         return BatchingParameters(
-            **given, allowed_batch_sizes=tuple(message.allowed_batch_sizes)
+            **given,
+            allowed_batch_sizes=tuple(message.allowed_batch_sizes),
+            pad_variable_length_inputs=message.pad_variable_length_inputs,
         )
     except StatusError as error:
         raise invalid_argument(f"{path}: {error}") from error
@@ -197,7 +202,9 @@ def _parse(text: str, message: Any, path: Path) -> Any:
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise invalid_argument(f"{path}: {_without_values(str(error))}") from error
+        raise invalid_argument(
+            f"Invalid protobuf file: '{path}': {_without_values(str(error))}"
+        ) from error
 
 
 def _without_values(reason: str) -> str:

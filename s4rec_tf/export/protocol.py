@@ -17,6 +17,17 @@ SERVING_EXAMPLES = "serving_examples"
 
 META_FOLDER = ".meta"
 
+PADDING = {
+    "history": {"side": "left", "value": ""},
+    "exclude": {"side": "right", "value": ""},
+    "allow": {"side": "right", "value": ""},
+}
+"""Inputs whose rows may be lengthened without a change of the answer, and by what.
+
+A server that joins requests, or tells a client what a row must be, reads it in the
+manifest.
+"""
+
 
 class ExportError(ValueError):
     """A version that cannot be exported: the reason is in the message."""

@@ -139,6 +139,7 @@ def _write_manifest(
         "code_version": s4rec_tf.__version__,
         "dataset_fingerprint": dataset.fingerprint(),
         "index": dataclasses.asdict(index),
+        "padding": protocol.PADDING,
         "custom_ops": [name for name in kinds.CUSTOM_OPS if name == index.name],
         "files": _digests(staging.model),
         "meta_files": _digests(staging.meta),

@@ -102,7 +102,9 @@ class RestApi:
                     f'Serving signature name: "{name}" not found in signature def'
                 )
             signature = servable.signatures[name]
-            is_row_format = json_tensors.fill_inputs(document, signature, request)
+            is_row_format = json_tensors.fill_inputs(
+                document, signature, request, servable.paddings
+            )
             response = self._api.answer(servable, request)
         return json_tensors.to_document(response, is_row_format)
 

@@ -17,14 +17,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import metrics
 from serving.config_files import BatchingParameters
+from serving.servables import padding
+from serving.servables.graphs import Graph
+from serving.servables.padding import Padding
+from serving.servables.tensors import sizes_of
 from serving.status import StatusError, invalid_argument
-
-LIST_WIDTH = 64
-"""Lists of free width (`exclude`, `allow`) are padded to it; wider ones go alone.
-
-The scheduler joins tensors of one shape. Blanks mean nothing to an export, and are
-safer than the tensor's first value, with which TF Serving pads.
-"""
 
 
 class Batcher:
@@ -33,29 +30,37 @@ class Batcher:
     def __init__(
         self,
         session: tf.compat.v1.Session,
+        graph: Graph,
         name: str,
-        signature: meta_graph_pb2.SignatureDef,
         parameters: BatchingParameters,
+        paddings: Mapping[str, Padding],
     ) -> None:
-        """Adds the operation to the session's graph."""
+        """Adds the operation to the session's graph.
+
+        Args:
+            session: of the version.
+            graph: what is loaded in it.
+            name: of a signature that `is_row_wise`.
+            parameters: how requests are joined.
+            paddings: how rows may be lengthened, by input.
+        """
         self._name = name
         self._max_rows = parameters.max_batch_size
-        self._aliases = sorted(signature.inputs)
-        self._is_list = [_is_list(signature.inputs[a]) for a in self._aliases]
+        signature = graph.signatures[name]
+        self._inputs = [
+            _Input(
+                sizes_of(signature.inputs[alias]) or [],
+                paddings.get(alias),
+                parameters.pad_variable_length_inputs,
+            )
+            for alias in sorted(signature.inputs)
+        ]
         self._outputs = sorted(signature.outputs)
-        graph = session.graph
-        with graph.as_default():
-            (call,) = _calls_of(graph, signature)
-            feeds, results = _batched(graph, name, call, signature, parameters)
-            index = {info.name: alias for alias, info in signature.outputs.items()}
-            by_alias = {
-                index[tensor.name]: result
-                for tensor, result in zip(call.outputs, results, strict=True)
-                if tensor.name in index
-            }
+        with session.graph.as_default():
+            results = _batched(graph, name, parameters)
         self._run = session.make_callable(
-            [by_alias[alias].name for alias in self._outputs],
-            [feeds[alias].name for alias in self._aliases],
+            [results[alias] for alias in self._outputs],
+            [graph.feed(name, alias) for alias in sorted(signature.inputs)],
         )
 
     def run(
@@ -75,7 +80,7 @@ class Batcher:
             StatusError: INVALID_ARGUMENT for too many rows, UNAVAILABLE if too many
                 batches wait.
         """
-        rows = {len(array) for array in arrays if array.ndim}
+        rows = {len(array) if array.ndim else 0 for array in arrays}
         if len(rows) != 1 or 0 in rows:
             return None
         (count,) = rows
@@ -84,14 +89,15 @@ class Batcher:
                 f"Task size {count} is larger than maximum input batch size "
                 f"{self._max_rows}"
             )
-        padded = []
-        for array, is_list in zip(arrays, self._is_list, strict=True):
-            if is_list and array.shape[1] > LIST_WIDTH:
+        ready = []
+        for given, array in zip(self._inputs, arrays, strict=True):
+            joinable = given.prepared(array)
+            if joinable is None:
                 return None
-            padded.append(_widened(array) if is_list else array)
+            ready.append(joinable)
         metrics.BATCH_INPUT.observe(count, self._name)
         try:
-            values = self._run(*padded)
+            values = self._run(*ready)
         except tf.errors.UnavailableError as error:
             raise StatusError(StatusCode.UNAVAILABLE, error.message) from error
         except (tf.errors.OpError, UnicodeDecodeError):
@@ -100,60 +106,79 @@ class Batcher:
         return [by_alias[alias] for alias in outputs]
 
 
+class _Input:
+    """How arrays of one input are made ready to be joined."""
+
+    def __init__(
+        self, sizes: list[int], stated: Padding | None, pads_all: bool
+    ) -> None:
+        self._sizes = sizes
+        self._padding = stated if sizes[1:] == [-1] else None
+        self._pads_all = pads_all
+
+    def prepared(self, array: np.ndarray) -> np.ndarray | None:
+        """The array, lengthened where that is allowed; None if it must go alone."""
+        fits = array.ndim == len(self._sizes) and all(
+            fixed in (-1, size)
+            for size, fixed in zip(array.shape, self._sizes, strict=True)
+        )
+        if not fits:
+            # The model may take it, but not as rows.
+            return None
+        if self._padding is not None:
+            return self._padding.widen(array)
+        if self._pads_all and -1 in self._sizes[1:]:
+            return padding.repeat_first(array, self._sizes)
+        return array
+
+
 def batchers_of(
     session: tf.compat.v1.Session,
-    signatures: Mapping[str, meta_graph_pb2.SignatureDef],
+    graph: Graph,
     parameters: BatchingParameters,
+    paddings: Mapping[str, Padding],
 ) -> dict[str, Batcher]:
     """The batcher of each signature that can be batched, by the signature's name."""
-    batchers = {}
-    for name, signature in signatures.items():
-        if signature.inputs and _is_one_call(session.graph, signature):
-            batchers[name] = Batcher(session, name, signature, parameters)
-    return batchers
+    return {
+        name: Batcher(session, graph, name, parameters, paddings)
+        for name, signature in graph.signatures.items()
+        if is_row_wise(signature) and _call_of(graph, name) is not None
+    }
 
 
-def _is_list(info: meta_graph_pb2.TensorInfo) -> bool:
-    dimensions = info.tensor_shape.dim
-    return len(dimensions) == 2 and dimensions[1].size < 0
+def is_row_wise(signature: meta_graph_pb2.SignatureDef) -> bool:
+    """Whether all inputs and outputs declare a free first dimension.
+
+    Only then may strangers' rows stand below one another: the three values of an input
+    [3] are one question, and of an unknown rank nothing is known.
+    """
+    infos = [*signature.inputs.values(), *signature.outputs.values()]
+    names = [info.name for info in signature.inputs.values()]
+    return (
+        bool(names)
+        and len(set(names)) == len(names)
+        and all((sizes_of(info) or [0])[0] == -1 for info in infos)
+    )
 
 
-def _widened(array: np.ndarray) -> np.ndarray:
-    wide = np.zeros((len(array), LIST_WIDTH), array.dtype)
-    if array.dtype == object:
-        wide.fill(b"")
-    wide[:, : array.shape[1]] = array
-    return wide
-
-
-def _calls_of(
-    graph: tf.Graph, signature: meta_graph_pb2.SignatureDef
-) -> set[tf.Operation]:
-    return {graph.get_tensor_by_name(i.name).op for i in signature.outputs.values()}
-
-
-def _is_one_call(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef) -> bool:
-    calls = _calls_of(graph, signature)
-    kinds = {call.type for call in calls}
-    return len(calls) == 1 and kinds <= {"PartitionedCall", "StatefulPartitionedCall"}
+def _call_of(graph: Graph, name: str) -> tf.Operation | None:
+    """The call of one function that makes all outputs; None of another graph (TF1)."""
+    calls = {graph.fetch(name, alias).op for alias in graph.signatures[name].outputs}
+    call = calls.pop()
+    is_call = call.type in ("PartitionedCall", "StatefulPartitionedCall")
+    return call if is_call and not calls else None
 
 
 def _batched(
-    graph: tf.Graph,
-    name: str,
-    call: tf.Operation,
-    signature: meta_graph_pb2.SignatureDef,
-    parameters: BatchingParameters,
-) -> tuple[dict[str, tf.Tensor], Any]:
-    """New placeholders by alias, and the call's outputs for batches of them."""
-    alias_of = {info.name: alias for alias, info in signature.inputs.items()}
-    inputs = [tensor for tensor in call.inputs if tensor.name in alias_of]
-    feeds = {
-        alias_of[tensor.name]: tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
-        for tensor in inputs
-    }
+    graph: Graph, name: str, parameters: BatchingParameters
+) -> dict[str, tf.Tensor]:
+    """Outputs by alias, for batches of what is fed."""
+    call: Any = _call_of(graph, name)
+    signature = graph.signatures[name]
+    feeds = {graph.feed(name, alias).ref() for alias in signature.inputs}
+    inputs = [tensor for tensor in call.inputs if tensor.ref() in feeds]
     results = tf.raw_ops.BatchFunction(
-        in_tensors=[feeds[alias_of[tensor.name]] for tensor in inputs],
+        in_tensors=inputs,
         captured_tensors=list(call.inputs)[len(inputs) :],
         f=call.get_attr("f"),
         num_batch_threads=parameters.num_batch_threads,
@@ -165,4 +190,7 @@ def _batched(
         shared_name=f"batch_{name}",
         Tout=[tensor.dtype for tensor in call.outputs],
     )
-    return feeds, results
+    return {
+        alias: results[graph.fetch(name, alias).value_index]
+        for alias in signature.outputs
+    }

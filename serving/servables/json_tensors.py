@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.status import invalid_argument
-
-BASE64_KEY = "b64"
-BYTES_SUFFIX = "_bytes"
-MAX_DEPTH = 16
-"""Deepest nesting of a tensor in JSON."""
-
-_INT_RANGE = {
-    types_pb2.DT_INT32: ("int_val", 31),
-    types_pb2.DT_INT64: ("int64_val", 63),
-}
-_FLOAT_FIELD = {types_pb2.DT_FLOAT: "float_val", types_pb2.DT_DOUBLE: "double_val"}
+from serving.servables import json_values
+from serving.servables.padding import Padding
+from serving.servables.tensors import sizes_of
+from serving.status import StatusError, invalid_argument
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -38,7 +26,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body.decode("utf-8"))
+        document = json.loads(body.decode("utf-8"), parse_float=_finite)
     except RecursionError as error:
         raise invalid_argument("JSON Parse error: nested too deep") from error
     except ValueError as error:
@@ -48,6 +36,16 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(document.get("signature_name", ""), str):
         raise invalid_argument("'signature_name' key must be a string value.")
     return document
+
+
+def _finite(text: str) -> float:
+    """A number with a fraction or an exponent; infinity is written otherwise."""
+    value = float(text)
+    if math.isinf(value):
+        raise invalid_argument(
+            "JSON Parse error: Number too big to be stored in double."
+        )
+    return value
 
 
 def _reason(error: ValueError) -> str:
@@ -63,8 +61,15 @@ def fill_inputs(
     document: dict[str, Any],
     signature: meta_graph_pb2.SignatureDef,
     request: predict_pb2.PredictRequest,
+    paddings: Mapping[str, Padding] | None = None,
 ) -> bool:
     """Fills the request's inputs from the document.
+
+    Args:
+        document: as `parse` returns it.
+        signature: whose inputs are wanted.
+        request: gets them.
+        paddings: how rows of an input may be lengthened, for the error texts.
 
     Returns:
         Whether the document is in row format.
@@ -77,162 +82,165 @@ def fill_inputs(
             "Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist"
         )
+    columns = {
+        name: _Column(name, info, (paddings or {}).get(name))
+        for name, info in signature.inputs.items()
+    }
     if "instances" in document:
-        columns = _columns(document["instances"], signature)
+        _add_rows(columns, document["instances"])
     elif "inputs" in document:
-        columns = _named(document["inputs"], signature)
+        _add_columns(columns, document["inputs"])
     else:
         raise invalid_argument("Missing 'inputs' or 'instances' key")
-    for name, value in columns.items():
-        request.inputs[name].CopyFrom(_to_proto(name, value, signature.inputs[name]))
+    for name, column in columns.items():
+        column.write(request.inputs[name])
     return "instances" in document
 
 
-def _columns(
-    instances: Any, signature: meta_graph_pb2.SignatureDef
-) -> dict[str, list[Any]]:
-    """Turns rows into one list for each input."""
+class _Column:
+    """Values of one input, as they are read."""
+
+    def __init__(
+        self, name: str, info: meta_graph_pb2.TensorInfo, padding: Padding | None
+    ) -> None:
+        self._name, self._info, self._padding = name, info, padding
+        self._leaves: list[Any] = []
+        self._shape: list[int] | None = None
+        self._num_rows: int | None = None
+
+    def set(self, value: Any) -> None:
+        """Takes the whole input."""
+        try:
+            self._shape = json_values.shape_of(value)
+            self._leaves = json_values.leaves_of(value, self._shape)
+        except StatusError as error:
+            raise self._explained(error.message, sizes_of(self._info)) from error
+
+    def add(self, row: int, value: Any, key: str) -> None:
+        """Takes a row, of the shape of the first.
+
+        Args:
+            row: its number.
+            value: scalar or nested lists.
+            key: for error texts, where rows have names.
+        """
+        try:
+            shape = json_values.shape_of(value)
+            leaves = json_values.leaves_of(value, shape)
+            if self._shape is None:
+                self._shape = shape
+            elif shape != self._shape:
+                raise _shapes_differ(self._shape, shape)
+        except StatusError as error:
+            wanted = sizes_of(self._info)
+            text = f"{_element(row, key)}. Error: INVALID_ARGUMENT: {error.message}"
+            raise self._explained(text, wanted and wanted[1:], "A row of ") from error
+        self._leaves += leaves
+        self._num_rows = row + 1
+
+    def write(self, proto: Any) -> None:
+        """Fills the input of a request."""
+        shape = self._shape or []
+        if self._num_rows is not None:
+            shape = [self._num_rows, *shape]
+        try:
+            json_values.to_proto(self._leaves, shape, self._info.dtype, proto)
+        except StatusError as error:
+            text = f"input {self._name}: {error.message}"
+            raise StatusError(error.code, text) from error
+
+    def _explained(
+        self, text: str, wanted: list[int] | None, subject: str = ""
+    ) -> StatusError:
+        """The error, with what the model wants where that is known."""
+        if wanted is not None:
+            sizes = str(wanted).replace("-1", "any")
+            text += f". {subject}{self._name} has the shape {sizes} here"
+        if self._padding is not None:
+            text += f"; shorter ones are {self._padding}"
+        return invalid_argument(text)
+
+
+def _shapes_differ(expected: list[int], received: list[int]) -> StatusError:
+    size, other = math.prod(expected), math.prod(received)
+    if size != other:
+        return invalid_argument(f"Expecting tensor size: {size} but got: {other}")
+    first, second = (str(shape).replace(" ", "") for shape in (expected, received))
+    return invalid_argument(f"Expecting shape {first} but got: {second}")
+
+
+def _element(row: int, key: str = "") -> str:
+    named = f" key: {key}" if key else ""
+    return f"Failed to process element: {row}{named} of 'instances' list"
+
+
+def _add_rows(columns: dict[str, _Column], instances: Any) -> None:
     if not isinstance(instances, list):
         raise invalid_argument("Expecting 'instances' to be an list/array")
     if not instances:
         raise invalid_argument("No values in 'instances' array")
-    names = sorted(signature.inputs)
-    if not _is_object(instances[0]):
-        if len(names) > 1:
-            raise invalid_argument(
-                "instances is a plain list, but expecting list of objects as multiple "
-                "input tensors required as per tensorinfo_map"
-            )
+    if _is_object(instances[0]):
         for number, row in enumerate(instances):
-            if _is_object(row):
-                raise invalid_argument(
-                    f"Expecting value/list but got object at item {number} "
-                    "of input list"
-                )
-        return {names[0]: instances}
+            _add_named_row(columns, number, row)
+        return
+    if len(columns) > 1:
+        raise invalid_argument(
+            "instances is a plain list, but expecting list of objects as multiple "
+            "input tensors required as per tensorinfo_map"
+        )
+    (column,) = columns.values() or (_no_inputs(),)
     for number, row in enumerate(instances):
-        if not _is_object(row):
+        if _is_object(row):
             raise invalid_argument(
-                f"Expecting object but got list at item {number} of input list"
+                f"Expecting value/list but got object at item {number} of input list"
             )
-        if sorted(row) != names:
-            raise invalid_argument(
-                f"Failed to process element: {number} of 'instances' list. JSON object "
-                f"keys must be equal to: {','.join(names)}"
-            )
-    return {name: [row[name] for row in instances] for name in names}
+        column.add(number, row, "")
 
 
-def _named(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, Any]:
-    names = sorted(signature.inputs)
-    if not _is_object(inputs):
-        if len(names) > 1:
+def _add_named_row(columns: dict[str, _Column], number: int, row: Any) -> None:
+    if not _is_object(row):
+        raise invalid_argument(
+            f"Expecting object but got list at item {number} of input list"
+        )
+    for name, value in row.items():
+        if name not in columns:
             raise invalid_argument(
-                "inputs is a plain value/list, but expecting an object as multiple "
-                "input tensors required as per tensorinfo_map"
+                f"{_element(number, name)}. Error: INVALID_ARGUMENT: "
+                f"JSON object: does not have named input: {name}"
             )
-        return {names[0]: inputs}
-    for name in names:
-        if name not in inputs:
-            raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-    return {name: inputs[name] for name in names}
+        columns[name].add(number, value, name)
+    if len(row) < len(columns):
+        raise invalid_argument(
+            f"{_element(number)}. JSON object keys must be equal to: "
+            f"{','.join(sorted(columns))}"
+        )
+
+
+def _add_columns(columns: dict[str, _Column], inputs: Any) -> None:
+    if _is_object(inputs):
+        for name in sorted(columns):
+            if name not in inputs:
+                raise invalid_argument(
+                    f"Missing named input: {name} in 'inputs' object."
+                )
+            columns[name].set(inputs[name])
+        return
+    if len(columns) > 1:
+        raise invalid_argument(
+            "inputs is a plain value/list, but expecting an object as multiple "
+            "input tensors required as per tensorinfo_map"
+        )
+    (column,) = columns.values() or (_no_inputs(),)
+    column.set(inputs)
+
+
+def _no_inputs() -> NoReturn:
+    raise invalid_argument("Failed to get input map for the signature: it has no input")
 
 
 def _is_object(value: Any) -> bool:
     """True for a JSON object that is not an encoded string."""
-    return isinstance(value, dict) and not _is_base64(value)
-
-
-def _is_base64(value: dict[str, Any]) -> bool:
-    return list(value) == [BASE64_KEY] and isinstance(value[BASE64_KEY], str)
-
-
-def _to_proto(
-    name: str, value: Any, info: meta_graph_pb2.TensorInfo
-) -> tensor_pb2.TensorProto:
-    proto = tensor_pb2.TensorProto(dtype=info.dtype)
-    shape = _shape(value)
-    for size in shape:
-        proto.tensor_shape.dim.add(size=size)
-    leaves = [value]
-    for level, size in enumerate(shape):
-        for element in leaves:
-            if not isinstance(element, list) or len(element) != size:
-                raise invalid_argument(
-                    f"input {name}: Encountered list at unexpected size at level: "
-                    f"{level} expected size: {size}"
-                )
-        leaves = [leaf for element in leaves for leaf in element]
-    _append(name, proto, leaves)
-    return proto
-
-
-def _shape(value: Any) -> list[int]:
-    """Sizes along the first elements, as the first row decides the shape."""
-    shape: list[int] = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        if len(shape) > MAX_DEPTH:
-            raise invalid_argument(f"lists may be nested {MAX_DEPTH} deep at most")
-        if not value:
-            break
-        value = value[0]
-    return shape
-
-
-def _append(name: str, proto: tensor_pb2.TensorProto, leaves: list[Any]) -> None:
-    if proto.dtype == types_pb2.DT_STRING and set(map(type, leaves)) == {str}:
-        # A million items must not take a second.
-        with contextlib.suppress(UnicodeEncodeError):
-            proto.string_val.extend([leaf.encode() for leaf in leaves])
-            return
-    for leaf in leaves:
-        if isinstance(leaf, list):
-            raise invalid_argument(
-                f"input {name}: Encountered list at unexpected level"
-            )
-        if proto.dtype == types_pb2.DT_STRING:
-            proto.string_val.append(_to_bytes(name, leaf))
-        elif proto.dtype == types_pb2.DT_BOOL and isinstance(leaf, bool):
-            proto.bool_val.append(leaf)
-        elif proto.dtype in _INT_RANGE and type(leaf) is int:
-            field, bits = _INT_RANGE[proto.dtype]
-            if not -(2**bits) <= leaf < 2**bits:
-                raise _type_error(name, leaf, proto.dtype)
-            getattr(proto, field).append(leaf)
-        elif proto.dtype in _FLOAT_FIELD and type(leaf) in (int, float):
-            getattr(proto, _FLOAT_FIELD[proto.dtype]).append(_to_float(name, leaf))
-        else:
-            raise _type_error(name, leaf, proto.dtype)
-
-
-def _to_float(name: str, leaf: float) -> float:
-    try:
-        return float(leaf)
-    except OverflowError as error:
-        raise invalid_argument(f"input {name}: number out of range") from error
-
-
-def _to_bytes(name: str, leaf: Any) -> bytes:
-    if isinstance(leaf, str):
-        try:
-            return leaf.encode()
-        except UnicodeEncodeError as error:
-            raise invalid_argument(f"input {name}: lone surrogate in string") from error
-    if isinstance(leaf, dict) and _is_base64(leaf):
-        try:
-            return base64.b64decode(leaf[BASE64_KEY], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise invalid_argument("Unable to base64 decode") from error
-    raise _type_error(name, leaf, types_pb2.DT_STRING)
-
-
-def _type_error(name: str, leaf: Any, dtype: int) -> Exception:
-    expected = types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
-    return invalid_argument(
-        f"input {name}: JSON Value of Type: {type(leaf).__name__} is not of expected "
-        f"type: {expected}"
-    )
+    return isinstance(value, dict) and not json_values.is_base64(value)
 
 
 def to_document(
@@ -246,43 +254,32 @@ def to_document(
     Raises:
         StatusError: INVALID_ARGUMENT if rows are asked for and outputs differ in them.
     """
-    arrays = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
-    values = {name: _to_json(name, array) for name, array in sorted(arrays.items())}
-    single = next(iter(values.values())) if len(values) == 1 else None
+    arrays = {
+        name: tf.make_ndarray(proto) for name, proto in sorted(response.outputs.items())
+    }
+    if is_row_format:
+        _check_rows({name: array.shape for name, array in arrays.items()})
+    values = {name: json_values.to_json(name, array) for name, array in arrays.items()}
+    key = "predictions" if is_row_format else "outputs"
+    if len(values) == 1:
+        return {key: next(iter(values.values()))}
     if not is_row_format:
-        return {"outputs": values if single is None else single}
-    sizes = {array.shape[:1] for array in arrays.values()}
-    if len(sizes) != 1 or () in sizes:
-        raise invalid_argument(
-            "Tensors must share the same 0th dimension in row format"
-        )
-    if single is not None:
-        return {"predictions": single}
-    rows = [
-        dict(zip(values, row, strict=True))
-        for row in zip(*values.values(), strict=True)
-    ]
-    return {"predictions": rows}
+        return {key: values}
+    rows = zip(*values.values(), strict=True)
+    return {key: [dict(zip(values, row, strict=True)) for row in rows]}
 
 
-def _to_json(name: str, array: np.ndarray) -> Any:
-    if array.dtype == np.float32:
-        # Through the shortest decimal, so that 0.2 does not become 0.20000000298.
-        return array.astype("U32").astype(np.float64).tolist()
-    if array.dtype != object:
-        return array.tolist()
-    encode = _encoded if name.endswith(BYTES_SUFFIX) else _text
-    flat = [encode(item) for item in array.ravel().tolist()]
-    if math.prod(array.shape) == 0:
-        return array.tolist()
-    result = np.empty(len(flat), object)
-    result[:] = flat
-    return result.reshape(array.shape).tolist()
-
-
-def _text(item: bytes) -> str:
-    return item.decode("utf-8", "replace")
-
-
-def _encoded(item: bytes) -> dict[str, str]:
-    return {BASE64_KEY: base64.b64encode(item).decode()}
+def _check_rows(shapes: dict[str, tuple[int, ...]]) -> None:
+    expected = -1
+    for name, shape in shapes.items():
+        if not shape:
+            raise invalid_argument(
+                f"Tensor name: {name} has no shape information: a scalar has no rows, "
+                "ask for it by 'inputs'"
+            )
+        if expected not in (-1, shape[0]):
+            raise invalid_argument(
+                f"Tensor name: {name} has inconsistent batch size: {shape[0]} "
+                f"expecting: {expected}"
+            )
+        expected = shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 from grpc import StatusCode
-from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving import limits, metrics
 from serving.servables import custom_ops, signatures, tensors, version_files
 from serving.servables.batching import Batcher, batchers_of
+from serving.servables.graphs import Graph
+from serving.servables.padding import paddings_of
 from serving.status import StatusError, code_of, invalid_argument
 
 if TYPE_CHECKING:
     from serving.config_files import BatchingParameters
+
+_TRACEBACK = re.compile(r"^Graph execution error:.*\nNode: [^\n]*\n", re.DOTALL)
 
 
 class Servable:
@@ -30,6 +34,7 @@ class Servable:
     Attributes:
         version: its number.
         signatures: signature definitions by name.
+        paddings: how rows of an input may be lengthened.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Servable:
         version_files.verify_digests(path)
         version_files.verify_weights(path)
         custom_ops.load(version_files.manifest_of(path))
+        self.paddings = paddings_of(path)
         self._session = tf.compat.v1.Session(
             graph=tf.Graph(),
             config=tf.compat.v1.ConfigProto(
@@ -69,15 +75,13 @@ class Servable:
             ),
         )
         try:
-            meta_graph = tf.compat.v1.saved_model.loader.load(
-                self._session, [tf.saved_model.SERVING], str(path)
-            )
-            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
-                meta_graph.signature_def
-            )
+            self._graph = Graph(self._session, path)
+            self.signatures = self._graph.signatures
             self._batchers: Mapping[str, Batcher] = {}
             if batching is not None:
-                self._batchers = batchers_of(self._session, self.signatures, batching)
+                self._batchers = batchers_of(
+                    self._session, self._graph, batching, self.paddings
+                )
             self._warm_up(path)
         except Exception as error:
             self._session.close()
@@ -161,7 +165,7 @@ class Servable:
             if values is None:
                 values = list(self._callable(name, outputs)(*arrays))
         except tf.errors.OpError as error:
-            raise StatusError(code_of(error.error_code), error.message) from error
+            raise StatusError(code_of(error.error_code), _text_of(error)) from error
         except UnicodeDecodeError as error:
             # TensorFlow quoted bytes of the request in its message.
             raise invalid_argument("the input cannot be parsed") from error
@@ -173,12 +177,23 @@ class Servable:
         key = (name, outputs)
         # Two threads may make the same one: harmless, the later stays.
         if key not in self._callables:
-            signature = self.signatures[name]
+            try:
+                fetches = [self._graph.fetch(name, alias) for alias in outputs]
+            except KeyError as error:
+                raise StatusError(
+                    StatusCode.FAILED_PRECONDITION,
+                    f'Serving signature key "{name}" answers no tensors.',
+                ) from error
+            aliases = sorted(self.signatures[name].inputs)
             self._callables[key] = self._session.make_callable(
-                [signature.outputs[alias].name for alias in outputs],
-                [signature.inputs[alias].name for alias in sorted(signature.inputs)],
+                fetches, [self._graph.feed(name, alias) for alias in aliases]
             )
         return self._callables[key]
+
+
+def _text_of(error: tf.errors.OpError) -> str:
+    """What TensorFlow's operation said, without the server's own lines of code."""
+    return _TRACEBACK.sub("", error.message)
 
 
 def _load_error(path: Path, error: Exception) -> StatusError:

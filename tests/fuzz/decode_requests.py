@@ -82,6 +82,7 @@ class Decoder(servable.Servable):
     def __init__(self) -> None:
         self.version, self._model_name = 3, "demo"
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
+        self.paddings = {}
 
     def _run(self, name, outputs, arrays):
         rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)
@@ -168,7 +169,7 @@ def seeds() -> list[bytes]:
     exclude = np.asarray([[b"", b"item-2"]], object)
     request.inputs["exclude"].CopyFrom(tf.make_tensor_proto(exclude))
     row = {"history": [""] * LENGTH, "k": 1, "exclude": [{"b64": "aXRlbS0x"}]}
-    numbers = {"a": [1.5, 1e999], "b": [[1, 2]], "c": 3, "d": [[True]]}
+    numbers = {"a": [1.5, 1e30], "b": [[1, 2]], "c": 3, "d": [[True]]}
     bodies = [
         {"instances": [[""] * LENGTH]},
         {"signature_name": "recommend", "instances": [row, row]},

@@ -69,9 +69,7 @@ def command(*flags: object) -> list[str]:
 
 def start_embedded(name: str, base_path: Path, log: Path, *flags: object) -> Server:
     """Starts `serving.server` for one model on free ports."""
-    return start_own(
-        log, "--model_name", name, "--model_base_path", base_path, *flags
-    )
+    return start_own(log, "--model_name", name, "--model_base_path", base_path, *flags)
 
 
 def start_own(log: Path, *flags: object) -> Server:

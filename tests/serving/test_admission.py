@@ -7,7 +7,7 @@ import grpc
 
 from serving.frontends import admission
 from tests.serving import processes
-from tests.serving.test_client_suite import HISTORY, predict_request
+from tests.serving.export_requests import HISTORY, predict_request
 
 
 def test_bucket_fills_at_its_rate():

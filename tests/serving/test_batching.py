@@ -12,7 +12,7 @@ from serving.config_files import BatchingParameters
 from serving.servables.servable import Servable
 from serving.servables.version_files import warmup_requests
 from serving.status import StatusError
-from tests.serving.test_client_suite import HISTORY, predict_request
+from tests.serving.export_requests import HISTORY, predict_request
 
 PARAMETERS = BatchingParameters(
     max_batch_size=32,

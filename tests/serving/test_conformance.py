@@ -1,22 +1,16 @@
-"""What TF Serving's own acceptance tests ask for, beyond the client's suite."""
+"""Reloading, health, metrics, and what is off by default, on the export."""
 
-import json
 import time
 
-import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from tensorflow_serving.apis import (
-    classification_pb2,
-    inference_pb2,
     model_management_pb2,
-    prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
 from tests.serving import inside, processes
-from tests.serving.test_client_suite import HISTORY, predict_request, status_of
+from tests.serving.export_requests import HISTORY, predict_request, status_of
 
 ALL = "model_version_policy { all {} }"
 LABELLED = f'{ALL} version_labels {{ key: "stable" value: 1 }}'
@@ -67,76 +61,6 @@ def asked(server, version=None, label=None):
         request.model_spec.version_label = label
     response = server.prediction.Predict(request, timeout=30)
     return response.model_spec.version.value
-
-
-def test_version_and_label_are_chosen_by_the_request(server):
-    assert asked(server) == 5
-    assert [asked(server, version=v) for v in (1, 2, 5)] == [1, 2, 5]
-    assert asked(server, label="stable") == 1
-    body = {"instances": [HISTORY]}
-    for path in ("labels/stable", "versions/2"):
-        status, answer = server.http("POST", f"/v1/models/demo/{path}:predict", body)
-        assert status == 200, answer
-        status, answer = server.http("GET", f"/v1/models/demo/{path}")
-        version = {"labels/stable": "1", "versions/2": "2"}[path]
-        (entry,) = answer["model_version_status"]
-        assert (entry["version"], entry["state"]) == (version, "AVAILABLE")
-        status, answer = server.http("GET", f"/v1/models/demo/{path}/metadata")
-        assert answer["model_spec"]["version"] == version
-    code, text = status_of(lambda: asked(server, label="canary"))
-    assert code.name == "INVALID_ARGUMENT"
-    assert text == "Unrecognized servable version label: canary"
-
-
-def spec_of(request, signature=""):
-    request.model_spec.name = "demo"
-    request.model_spec.signature_name = signature
-    return request
-
-
-WAS = "Was: tensorflow/serving/predict"
-EXPECTED = "Expected {0} signature method_name to be tensorflow/serving/{1}. " + WAS
-
-
-@pytest.mark.parametrize(
-    ("method", "request_class", "noun"),
-    [
-        ("Classify", classification_pb2.ClassificationRequest, "classification"),
-        ("Regress", regression_pb2.RegressionRequest, "regression"),
-    ],
-)
-def test_classify_and_regress_are_refused_as_tensorflow_serving_does(
-    server, method, request_class, noun
-):
-    call = getattr(server.prediction, method)
-    expected = EXPECTED.format(noun, method.lower())
-    received = status_of(lambda: call(spec_of(request_class()), timeout=30))
-    assert (received[0].name, received[1]) == ("INVALID_ARGUMENT", expected)
-    request = spec_of(request_class(), "nope")
-    code, text = status_of(lambda: call(request, timeout=30))
-    assert code.name == "INVALID_ARGUMENT"
-    assert text == "No signature was found with the name: nope"
-    request.model_spec.name = "nope"
-    assert status_of(lambda: call(request, timeout=30))[0].name == "NOT_FOUND"
-    path = f"/v1/models/demo:{method.lower()}"
-    status, answer = server.http("POST", path, {"examples": [{}]})
-    assert (status, answer) == (400, {"error": expected})
-    status, _ = server.http("POST", path.replace("demo", "nope"), {"examples": [{}]})
-    assert status == 404
-
-
-def test_multi_inference_is_refused(server):
-    request = inference_pb2.MultiInferenceRequest()
-    call = server.prediction.MultiInference
-    assert status_of(lambda: call(request, timeout=30))[0].name == "INVALID_ARGUMENT"
-    task = spec_of(request.tasks.add())
-    task.method_name = "tensorflow/serving/classify"
-    code, text = status_of(lambda: call(request, timeout=30))
-    assert (code.name, text[-len(WAS) :]) == ("INVALID_ARGUMENT", WAS)
-    task.method_name = "tensorflow/serving/predict"
-    code, text = status_of(lambda: call(request, timeout=30))
-    assert code.name == "UNIMPLEMENTED"
-    assert text == "Unsupported signature method_name: tensorflow/serving/predict"
 
 
 def test_health_service_says_serving(server):
@@ -192,28 +116,6 @@ def test_names_of_unknown_models_make_no_metric(server):
     request = predict_request(name="made-up", history=[HISTORY])
     status_of(lambda: server.prediction.Predict(request, timeout=30))
     assert not any("made-up" in str(labels) for _, labels in metric_values(server))
-
-
-def test_message_limit_is_a_channel_argument(server):
-    request = predict_request(history=[["x" * 20_000] * len(HISTORY)])
-    code, text = status_of(lambda: server.prediction.Predict(request, timeout=30))
-    assert code.name == "RESOURCE_EXHAUSTED" and "100000" in text
-
-
-def test_unix_socket_answers(server, base):
-    with grpc.insecure_channel(f"unix:{base.with_name('socket')}") as channel:
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        response = stub.Predict(predict_request(history=[HISTORY]), timeout=30)
-    assert response.model_spec.version.value == 5
-
-
-def test_deadline_is_kept(server):
-    request = predict_request(history=[HISTORY] * 500)
-    start = time.monotonic()
-    code, _ = status_of(lambda: server.prediction.Predict(request, timeout=0.001))
-    assert code.name == "DEADLINE_EXCEEDED"
-    assert time.monotonic() - start < 1
-    assert asked(server) == 5
 
 
 def reload(server, *models):
@@ -300,23 +202,6 @@ def test_what_changes_or_tells_is_off_by_default(plain):
     assert status == 400
 
 
-def test_bytes_are_base64_in_both_formats(plain):
-    import base64
-
-    item = {"b64": base64.b64encode(b"item-3").decode()}
-    history = [*HISTORY[:-2], item, "item-9"]
-    path = "/v1/models/demo:predict"
-    answers = [
-        plain.http("POST", path, body)[1]
-        for body in ({"instances": [history]}, {"inputs": [history]})
-    ]
-    plain_text = plain.http("POST", path, {"instances": [HISTORY]})[1]
-    assert answers[0] == plain_text
-    assert answers[1]["outputs"]["item_ids"] == [
-        row["item_ids"] for row in plain_text["predictions"]
-    ]
-
-
 def test_rest_silence_is_limited(base):
     import socket
 
@@ -328,16 +213,3 @@ def test_rest_silence_is_limited(base):
             start = time.monotonic()
             assert connection.recv(1000) == b""
             assert 0.2 < time.monotonic() - start < 5
-
-
-def test_status_document_is_tensorflow_servings(plain):
-    _, document = plain.http("GET", "/v1/models/demo")
-    assert json.loads(json.dumps(document)) == {
-        "model_version_status": [
-            {
-                "version": "5",
-                "state": "AVAILABLE",
-                "status": {"error_code": "OK", "error_message": ""},
-            }
-        ]
-    }

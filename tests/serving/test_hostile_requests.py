@@ -11,7 +11,7 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from tests.s4rec_tf.export.standin import MAX_K, MAX_LENGTH
-from tests.serving.test_client_suite import (
+from tests.serving.export_requests import (
     HISTORY,
     good_answer_is_right,
     predict_request,

@@ -14,7 +14,7 @@ from serving.frontends.api import ModelApi
 from serving.server import parse_args, serve
 from serving.status import StatusError
 from tests.serving import processes
-from tests.serving.test_client_suite import HISTORY, predict_request
+from tests.serving.export_requests import HISTORY, predict_request
 
 AVAILABLE, END = 30, 50
 FAST = (

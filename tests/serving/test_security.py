@@ -19,7 +19,7 @@ from serving.flags import parse_args
 from serving.frontends import security
 from serving.status import StatusError
 from tests.serving import inside
-from tests.serving.test_client_suite import HISTORY, predict_request, status_of
+from tests.serving.export_requests import HISTORY, predict_request, status_of
 
 TOKEN = "a-token-of-some-length"
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import kserve, triton
 from serving.triton import repository
 from tests.s4rec_tf.export.standin import MAX_LENGTH
-from tests.serving.test_client_suite import golden
+from tests.serving.export_requests import golden
 
 pytestmark = pytest.mark.triton
 

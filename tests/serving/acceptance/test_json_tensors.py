@@ -13,7 +13,11 @@ ANSWERS = {
     # Name: model, body, answer.
     "row of numbers": ("identity_int32", "[[1,2],[3,4],[5,6]]", None),
     "rows of lists of lists": ("identity_int32", "[[[1,2],[3,4]],[[5,6],[7,8]]]", None),
-    "integers among decimals": ("identity_float", "[1, 2.0, 3, 5.003]", "[1,2,3,5.003]"),
+    "integers among decimals": (
+        "identity_float",
+        "[1, 2.0, 3, 5.003]",
+        "[1.0,2.0,3.0,5.003]",
+    ),
     "integers for doubles": ("identity_double", "[1, 0.662, 0]", "[1.0,0.662,0.0]"),
     "not finite": (
         *("identity_float", "[NaN, Infinity, -Infinity, 3]"),
@@ -21,8 +25,11 @@ ANSWERS = {
     ),
     "shortest decimals": ("identity_float", "[0.2, 3e-05, 9e+06, 555557.5]", None),
     "decimals of a half": ("identity_half", "[0.5, 1, -2.25]", "[0.5,1.0,-2.25]"),
-    "largest whole float": ("identity_float", "[16777215, -16777215]", None),
-    "largest whole double": ("identity_double", "[9007199254740991]", None),
+    "largest whole float": (
+        *("identity_float", "[16777215, -16777215]"),
+        "[16777215.0, -16777215.0]",
+    ),
+    "largest whole double": ("identity_double", "[9007199254740991.0]", None),
     "truths": ("identity_bool", "[[true],[false]]", None),
     "text": ("identity_string", '["a", "", "\\u00e9", "a\\u0000b"]', None),
     "base64": (
@@ -95,7 +102,11 @@ REFUSED = {
     "cut short": ("identity_int32", '{"instances": [1', "JSON Parse error: "),
     "two documents": ("identity_int32", '{"instances": [1]} {}', "JSON Parse error: "),
     "a list": ("identity_int32", "[1]", "Is not object"),
-    "neither key": ("identity_int32", '{"x": [1]}', "Missing 'inputs' or 'instances' key"),
+    "neither key": (
+        "identity_int32",
+        '{"x": [1]}',
+        "Missing 'inputs' or 'instances' key",
+    ),
     "both keys": (
         *("identity_int32", '{"instances": [1], "inputs": [1]}'),
         "Not formatted correctly expecting only one of 'inputs' or 'instances'",
@@ -217,7 +228,11 @@ REFUSED = {
         *("identity_float", '{"instances": [-1e400]}'),
         "Number too big to be stored in double",
     ),
-    "beyond floats": ("identity_float", '{"instances": [1e39]}', "without loss of precision"),
+    "beyond floats": (
+        "identity_float",
+        '{"instances": [1e39]}',
+        "without loss of precision",
+    ),
     "whole, beyond floats": (
         *("identity_float", '{"instances": [16777217]}'),
         "to float without loss of precision",
@@ -240,7 +255,11 @@ REFUSED = {
         *("identity_int32", '{"instances": [{"x": 1, "z": 1}]}'),
         "",
     ),
-    "invalid UTF-8": ("identity_string", b'{"instances": ["\xff"]}', "JSON Parse error: "),
+    "invalid UTF-8": (
+        "identity_string",
+        b'{"instances": ["\xff"]}',
+        "JSON Parse error: ",
+    ),
     "half of a surrogate pair": ("identity_string", '{"instances": ["\\ud800"]}', ""),
 }
 

@@ -106,10 +106,10 @@ def test_predict_by_version_and_label(server):
 def test_predict_by_version_and_label_rest(server):
     for path, version in {"/versions/2": "2", "/labels/stable": "1"}.items():
         assert predictions(server, "versions", {"instances": [2]}, path) == [3.0]
-        status, document = server.http("GET", f"/v1/models/versions{path}")
+        _, document = server.http("GET", f"/v1/models/versions{path}")
         (entry,) = document["model_version_status"]
         assert (entry["version"], entry["state"]) == (version, "AVAILABLE")
-        status, document = server.http("GET", f"/v1/models/versions{path}/metadata")
+        _, document = server.http("GET", f"/v1/models/versions{path}/metadata")
         assert document["model_spec"]["version"] == version
     assert rest(server, "versions", {"instances": [2]}, "/versions/7")[0] == 404
     assert rest(server, "versions", {"instances": [2]}, "/labels/canary")[0] == 400

@@ -26,16 +26,18 @@ def test_predict_uds(server):
 
 
 def test_grpc_channel_arguments(server):
-    fits = np.zeros(MESSAGE_LIMIT // 8, np.float32)
-    assert len(predict(server, "half_plus_two", x=fits)["y"]) == len(fits)
-    larger = request_of("half_plus_two", x=np.zeros(MESSAGE_LIMIT, np.float32))
+    fits = np.zeros([1, MESSAGE_LIMIT // 8], np.float32)
+    assert predict(server, "half_plus_two", x=fits)["y"].shape == fits.shape
+    larger = request_of("half_plus_two", x=np.zeros([1, MESSAGE_LIMIT], np.float32))
     code, text = refusal(server.prediction.Predict, larger, timeout=TIMEOUT)
     assert code == "RESOURCE_EXHAUSTED" and str(MESSAGE_LIMIT) in text
 
 
 def test_deadline_is_kept(server):
     """Also where the model has answered: nothing is sent after the deadline."""
-    request = request_of("half_plus_two", x=np.zeros(MESSAGE_LIMIT // 8, np.float32))
+    request = request_of(
+        "half_plus_two", x=np.zeros([1, MESSAGE_LIMIT // 8], np.float32)
+    )
     code, _ = refusal(server.prediction.Predict, request, timeout=1e-4)
     assert code == "DEADLINE_EXCEEDED"
     assert predict(server, "half_plus_two", x=floats(2))["y"] == [3.0]

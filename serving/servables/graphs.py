@@ -1,0 +1,166 @@
+"""A SavedModel's graph in a session, open to inputs of any shape.
+
+TF Serving feeds what it is sent, and lets the operations judge the shape. Python's
+session compares with the fed tensor's shape first. So every input is a placeholder
+without a shape: where the graph has a placeholder, instead of that; where it has an
+operation (TF1 graphs over tf.Example), before a copy of what follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+Signatures = Mapping[str, meta_graph_pb2.SignatureDef]
+Tensors = dict[str, tf.Tensor]
+_SAVED_MODEL = "saved_model.pb"
+_PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
+
+
+class Graph:
+    """The tensors that signatures name.
+
+    Attributes:
+        signatures: definitions by name.
+    """
+
+    def __init__(
+        self,
+        session: tf.compat.v1.Session,
+        path: Path,
+        tags: Sequence[str] = (tf.saved_model.SERVING,),
+    ) -> None:
+        """Loads into the session.
+
+        Args:
+            session: with an empty graph.
+            path: of the version.
+            tags: those of the graph to load.
+        """
+        self._graph = session.graph
+        with self._graph.as_default():
+            opened = {
+                name: tf.compat.v1.placeholder(dtype)
+                for name, dtype in _declared_placeholders(path, tags).items()
+            }
+        meta_graph = tf.compat.v1.saved_model.loader.load(
+            session, list(tags), str(path), input_map=opened
+        )
+        self.signatures: Signatures = dict(meta_graph.signature_def)
+        self._feeds: dict[str, Tensors] = {}
+        self._fetches: dict[str, Tensors] = {}
+        with self._graph.as_default():
+            for name in self.signatures:
+                self._open(name, opened)
+
+    def feed(self, signature: str, alias: str) -> tf.Tensor:
+        """The placeholder of an input."""
+        return self._feeds[signature][alias]
+
+    def fetch(self, signature: str, alias: str) -> tf.Tensor:
+        """The tensor of an output.
+
+        Raises:
+            KeyError: if the signature names no tensor, as that which initializes.
+        """
+        return self._fetches[signature][alias]
+
+    def _open(self, name: str, opened: Tensors) -> None:
+        signature = self.signatures[name]
+        inside = {
+            info.name: tf.compat.v1.placeholder(info.dtype)
+            for info in signature.inputs.values()
+            if info.name not in opened
+        }
+        feeds = {**opened, **inside}
+        self._feeds[name] = {
+            alias: feeds[info.name] for alias, info in signature.inputs.items()
+        }
+        ends = {
+            alias: feeds[info.name]
+            if info.name in feeds
+            else self._graph.get_tensor_by_name(info.name)
+            for alias, info in signature.outputs.items()
+            # An operation's name has no colon.
+            if ":" in info.name
+        }
+        if inside:
+            ends = _after(self._graph, inside, ends)
+        self._fetches[name] = ends
+
+
+def _declared_placeholders(path: Path, tags: Sequence[str]) -> dict[str, int]:
+    """Dtypes of the inputs that are placeholders, by the tensor's name."""
+    file = path / _SAVED_MODEL
+    if not file.is_file():
+        # The loader says what is missing.
+        return {}
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    found = {}
+    for meta_graph in model.meta_graphs:
+        if set(meta_graph.meta_info_def.tags) == set(tags):
+            kinds = {node.name: node.op for node in meta_graph.graph_def.node}
+            for info in _inputs_of(meta_graph.signature_def.values()):
+                if kinds.get(info.name.partition(":")[0]) in _PLACEHOLDERS:
+                    found[info.name] = info.dtype
+    return found
+
+
+def _inputs_of(
+    signatures: Iterable[meta_graph_pb2.SignatureDef],
+) -> Iterable[meta_graph_pb2.TensorInfo]:
+    for signature in signatures:
+        yield from signature.inputs.values()
+
+
+def _after(graph: tf.Graph, starts: Tensors, ends: Tensors) -> Tensors:
+    """The ends, as a copy of the operations between makes them.
+
+    Args:
+        graph: that of all tensors.
+        starts: what stands for tensors of the graph, by their names.
+        ends: tensors of the graph.
+    """
+    path = _between([graph.get_tensor_by_name(name) for name in starts], ends.values())
+    part = tf.compat.v1.GraphDef(versions=graph.graph_def_versions)
+    sources: dict[str, tf.Tensor | tf.Operation] = {}
+    for op in path:
+        node = part.node.add()
+        node.CopyFrom(op.node_def)
+        # What it should lie beside may not be copied.
+        node.attr.pop("_class", None)
+        for tensor in op.inputs:
+            if tensor.name in starts or tensor.op not in path:
+                sources[tensor.name] = starts.get(tensor.name, tensor)
+        sources.update({f"^{c.name}": c for c in op.control_inputs if c not in path})
+    copied = [alias for alias, tensor in ends.items() if tensor.op in path]
+    results = tf.import_graph_def(
+        part,
+        input_map=sources,
+        return_elements=[ends[alias].name for alias in copied],
+    )
+    return {**ends, **dict(zip(copied, results, strict=True))}
+
+
+def _between(
+    starts: Iterable[tf.Tensor], ends: Iterable[tf.Tensor]
+) -> set[tf.Operation]:
+    """The operations that depend on a start and on which an end depends."""
+    after: set[tf.Operation] = set()
+    waiting = [op for start in starts for op in start.consumers()]
+    while waiting:
+        op = waiting.pop()
+        if op not in after:
+            after.add(op)
+            waiting += [user for output in op.outputs for user in output.consumers()]
+    before: set[tf.Operation] = set()
+    waiting = [end.op for end in ends]
+    while waiting:
+        op = waiting.pop()
+        if op in after and op not in before:
+            before.add(op)
+            waiting += [tensor.op for tensor in op.inputs]
+    return before
