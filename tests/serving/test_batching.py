@@ -1,5 +1,7 @@
 """Requests joined by TensorFlow's scheduler answer as each alone does."""
 
+import dataclasses
+import shutil
 from concurrent import futures
 
 import numpy as np
@@ -9,9 +11,12 @@ from grpc import StatusCode
 
 from serving import config_files, metrics
 from serving.config_files import BatchingParameters
+from serving.servables import padding
+from serving.servables.padding import Padding
 from serving.servables.servable import Servable
 from serving.servables.version_files import warmup_requests
 from serving.status import StatusError
+from tests.serving.acceptance import models
 from tests.serving.export_requests import HISTORY, predict_request
 
 PARAMETERS = BatchingParameters(
@@ -129,6 +134,73 @@ def test_wide_lists_and_no_rows_go_alone(alone, batched):
     same(batched.predict(none), alone.predict(none))
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_input_is_widened_as_its_padding_says(side):
+    rows = np.array([[b"a", b"b"]], object)
+    wide = Padding(side, "").widen(rows).tolist()[0]
+    blanks = [b""] * 62
+    assert wide == ([b"a", b"b", *blanks] if side == "right" else [*blanks, b"a", b"b"])
+    assert Padding(side, 0).widen(np.ones([1, 65], np.int32)) is None
+
+
+def test_first_values_fill_free_dimensions_alone():
+    array = np.arange(1, 13, dtype=np.float32).reshape([2, 2, 3])
+    wide = padding.repeat_first(array, [-1, -1, 3])
+    assert wide.shape == (2, 64, 3)
+    assert wide[:, :2].tolist() == array.tolist()
+    assert (wide[:, 2:] == 1).all()
+    assert padding.repeat_first(np.ones([1, 65, 3]), [-1, -1, 3]) is None
+    assert padding.repeat_first(np.ones([1, 0, 3]), [-1, -1, 3]) is None
+
+
+@pytest.mark.parametrize("pads_all", [True, False])
+def test_strangers_inputs_are_padded_by_the_flag_alone(tmp_path, pads_all):
+    """A model that answers how wide its input came."""
+
+    def answer(x):
+        return {"width": tf.fill([tf.shape(x)[0]], tf.shape(x)[1])}
+
+    specs = [models.spec([None, None])]
+    models.save(tmp_path / "1", serving_default=(answer, specs))
+    parameters = dataclasses.replace(PARAMETERS, pad_variable_length_inputs=pads_all)
+    servable = Servable(tmp_path / "1", "demo", parameters)
+    request = predict_request(name="demo", x=np.ones([1, 3], np.float32))
+    width = tf.make_ndarray(servable.predict(request).outputs["width"]).tolist()
+    assert width == [64 if pads_all else 3]
+    servable.retire()
+
+
+def test_the_exports_padding_changes_no_answer(alone, served_export):
+    assert set(alone.paddings) == {"history", "exclude", "allow"}
+    history, exclude, allow = ["item-3", "item-9"], ["item-1"], ["item-2", "item-5"]
+    short = predict_request(
+        "recommend_among", history=[history], k=[5], exclude=[exclude], allow=[allow]
+    )
+    long = predict_request(
+        "recommend_among",
+        history=[[""] * 6 + history],
+        k=[5],
+        exclude=[exclude + [""] * 9],
+        allow=[allow + [""] * 4],
+    )
+    same(alone.predict(long), alone.predict(short))
+
+
+def test_an_export_without_the_statement_answers_as_before(
+    alone, served_export, tmp_path
+):
+    """One of before it was written: joined by equal shapes alone."""
+    shutil.copytree(served_export.version, tmp_path / "1")
+    servable = Servable(tmp_path / "1", "demo", PARAMETERS)
+    assert servable.paddings == {}
+    requests = [recommend(number) for number in range(32)]
+    with futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(servable.predict, requests))
+    for request, answer in zip(requests, answers, strict=True):
+        same(answer, alone.predict(request))
+    servable.retire()
+
+
 def test_more_rows_than_a_batch_are_refused_in_tensorflow_servings_words(batched):
     with pytest.raises(StatusError) as caught:
         batched.predict(predict_request(history=[HISTORY] * 33))
@@ -152,6 +224,7 @@ def test_parameters_are_read_as_tensorflow_serving_reads_them(tmp_path):
         max_enqueued_batches=7,
         num_batch_threads=3,
         allowed_batch_sizes=(8, 64),
+        pad_variable_length_inputs=True,
     )
 
 

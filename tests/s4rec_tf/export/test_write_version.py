@@ -43,6 +43,12 @@ def test_layout_and_digests(exported):
     assert manifest["format_version"] == 1
     assert manifest["model"] == "demo"
     assert manifest["version"] == 1
+    blank = {"side": "right", "value": ""}
+    assert manifest["padding"] == {
+        "history": {"side": "left", "value": ""},
+        "exclude": blank,
+        "allow": blank,
+    }
     assert manifest["dataset_fingerprint"] == exported.dataset.fingerprint()
     assert set(manifest["files"]) == files
     assert set(manifest["meta_files"]) == {"model_card.md", "golden_requests.jsonl"}
