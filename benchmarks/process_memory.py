@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.5
 _NEAR_THE_PEAK = 0.97
-_EXACT_EVERY_SECONDS = 1.0
+_EXACT_EVERY_SECONDS = 2.0
 """The exact sum reads every page's entry, and holds the process up meanwhile."""
 
 
