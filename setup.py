@@ -38,6 +38,8 @@ SERVE = [
     SERVING_API,
     "grpcio>=1.62,<2",  # the gRPC server and client
     "uvloop>=0.22,<0.24",  # the server's event loop: a call costs a quarter less
+    "aiohttp>=3.14,<4",  # the REST port; 3.14 bounds headers and pipelined requests
+    "prometheus-client>=0.20,<1",  # the server's metrics
     "grpcio-health-checking>=1.62,<1.63",  # grpc.health.v1; newer needs protobuf 5
 ]
 # The approximate index; the last line of ScaNN whose operations fit TensorFlow 2.16.
@@ -49,7 +51,6 @@ FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 DEV = [
     JAX,  # the models are held to give the same on both backends
     "pytest>=9,<10",
-    "prometheus-client>=0.20,<1",  # reads the server's metrics in tests
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "pytest-timeout>=2.4,<3",  # a test that hangs fails and shows where
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations

@@ -48,6 +48,9 @@ SPLITS = ("train", "valid", "test")
 
 MANIFEST_NAME = "MANIFEST.json"
 
+MAX_VERSION = 2**63 - 1
+"""Highest number of a served version."""
+
 SERVING_HISTORY = "history"
 """Name of the serving input: raw item ids, string [B, L], left-padded with ""."""
 
@@ -235,6 +238,18 @@ class DatasetDir:
             if name.startswith(SPLITS) or name == self.item_vocab.name
         ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def version_number(name: str) -> int | None:
+    """The version that a folder's name stands for; None if no server looks at it.
+
+    As in TF Serving: `00012` is 12, and a version is an int64.
+    """
+    digits = name.lstrip("0") or "0"
+    if not (name.isascii() and name.isdigit()) or len(digits) > len(str(MAX_VERSION)):
+        return None
+    number = int(digits)
+    return number if number <= MAX_VERSION else None
 
 
 def sha256_of_file(path: Path) -> str:

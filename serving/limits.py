@@ -18,3 +18,12 @@ MAX_WARMUP_RECORDS = 1000
 """More are a load error, as in TF Serving."""
 
 DEFAULT_SIGNATURE = "serving_default"
+
+MAX_REST_CONNECTIONS = 4096
+"""Connections of the REST port at a time; more are closed."""
+
+MAX_BODIES_BYTES = 16 * MAX_REQUEST_BYTES
+"""Bodies of REST requests that are held at a time."""
+
+RELOAD_SECONDS = 60.0
+"""How long HandleReloadConfigRequest waits for what it asks for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import gc
 import logging
@@ -13,20 +14,19 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from grpc import StatusCode
-
-from serving.flags import parse_args
+from serving.flags import meaningless, parse_args
 from serving.status import StatusError
-from serving.versions.manager import NoBasePath
+from serving.versions.manager import versions_on_disk
 
 if TYPE_CHECKING:
+    from serving.frontends.ports import Ports
     from serving.versions.manager import VersionManager
     from serving.versions.models import ModelEntry, Models
 
 DRAIN_SECONDS = 20.0
-"""How long requests in work may go on after SIGTERM; Kubernetes kills after 30."""
+"""How long requests in flight may go on after SIGTERM; Kubernetes kills after 30."""
 
 _CONNECTIONS = 65536
 
@@ -37,62 +37,82 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     """Loads, listens, and serves until `stop` is set; then drains.
 
     Raises:
-        StatusError: if a file of settings is wrong, nothing can be served or a port
-            cannot be had.
-        NoBasePath: if a base path is missing at the start.
+        StatusError: if a file of settings is wrong, a base path is missing, nothing can
+            be served or a port cannot be had.
     """
-    from serving.versions.manager import versions_on_disk
-    from serving.versions.models import ConfigFile, Models, entries_of
+    from serving.frontends import addresses
+    from serving.versions.models import Models
 
-    # A wrong path fails the command before TensorFlow is imported.
-    if args.model_base_path is not None:
-        versions_on_disk(args.model_base_path)
-    grpc_options, rest_options = _port_options(args)
-    from serving.frontends import grpc_service, rest_service
-    from serving.frontends.api import ModelApi
-
-    models = Models(_new_manager(args))
-    # What is imported stays: looking through it for garbage at each swap would hold up
-    # requests for half a second.
-    gc.collect()
-    gc.freeze()
-    try:
-        models.replace(_entries(args), stop)
+    for line in meaningless(args):
+        log.warning("%s", line)
+    # What is wrong here fails the command before TensorFlow is imported.
+    entries = _entries(args)
+    for entry in entries:
+        versions_on_disk(entry.base_path)
+    addresses.check(args.host, args.port, "gRPC")
+    addresses.check(args.host, args.rest_api_port, "REST")
+    with contextlib.ExitStack() as stack:
+        models = Models(_new_manager(args))
+        ports = _ports(args, models, entries, stop, stack)
+        # What is imported stays: looking through it for garbage at each swap would
+        # hold up requests for half a second.
+        gc.collect()
+        gc.freeze()
+        stack.callback(models.stop)
+        models.replace(entries, stop)
         if stop.is_set():
             return
-
-        def reload(config: Any) -> None:
-            try:
-                models.replace(entries_of(config), stop)
-            except NoBasePath as error:
-                raise StatusError(StatusCode.INVALID_ARGUMENT, str(error)) from error
-
-        may_reload = args.enable_reload_config_requests
-        api = ModelApi(models, args.max_batch_size, reload if may_reload else None)
-        rest = rest_service.RestServer(
-            api, args.host, args.rest_api_port, rest_service.RestOptions(**rest_options)
-        )
-        grpc_server = grpc_service.GrpcServer(
-            api, grpc_service.GrpcOptions(**grpc_options)
-        )
-        grpc_port = grpc_server.start(args.host, args.port)
-        rest_port = rest.start()
-        if args.model_config_file and args.model_config_file_poll_wait_seconds:
-            seconds = float(args.model_config_file_poll_wait_seconds)
-            file = ConfigFile(models, args.model_config_file, seconds)
-            threading.Thread(target=file.watch, args=[stop], daemon=True).start()
-        print(
-            f"serving: grpc={args.host}:{grpc_port} rest={args.host}:{rest_port} "
-            + _described(models),
-            flush=True,
-        )
+        _watch_config(args, models, stop)
+        numbers = ports.start(args.host, args.port, args.rest_api_port)
+        print(_ready_line(args.host, numbers, models), flush=True)
         stop.wait()
         log.info("draining")
-        drained = grpc_server.stop(DRAIN_SECONDS)
-        rest.drain(DRAIN_SECONDS)
-        drained.result()
-    finally:
-        models.stop()
+        ports.stop(DRAIN_SECONDS)
+
+
+def _ports(
+    args: argparse.Namespace,
+    models: Models,
+    entries: Sequence[ModelEntry],
+    stop: threading.Event,
+    stack: contextlib.ExitStack,
+) -> Ports:
+    """Both ports, which do not listen yet, with the files that flags name read."""
+    from serving import config_files as files
+    from serving.frontends.admission import Admission
+    from serving.frontends.api import ModelApi
+    from serving.frontends.grpc_port import GrpcOptions, GrpcPort
+    from serving.frontends.http_port import HttpOptions, HttpPort
+    from serving.frontends.ports import Ports
+    from serving.versions.reloads import Reloads
+
+    roots = args.reload_root or [entry.base_path.parent for entry in entries]
+    reloads = Reloads(models, roots, stop)
+    stack.callback(reloads.close)
+    reload = reloads.serve if args.enable_reload_config_requests else None
+    api = ModelApi(models, args.max_batch_size, reload)
+    admission = Admission(
+        threads=args.grpc_max_threads,
+        max_concurrent=args.max_concurrent_requests,
+        max_per_second=args.max_requests_per_second,
+        tokens=files.read_tokens(args.token_file) if args.token_file else (),
+    )
+    stack.callback(admission.close)
+    ssl, monitoring = args.ssl_config_file, args.monitoring_config_file
+    grpc_options = GrpcOptions(
+        ssl_config=files.read_ssl(ssl) if ssl else None,
+        is_health_offered=args.enable_grpc_healthcheck_service,
+        channel_arguments=tuple(args.grpc_channel_arguments),
+        socket_path=args.grpc_socket_path,
+    )
+    http_options = HttpOptions(
+        metrics_path=files.read_metrics_path(monitoring) if monitoring else None,
+        timeout_seconds=args.rest_api_timeout_in_ms / 1000,
+        allows_origins=args.rest_api_enable_cors_support,
+    )
+    return Ports(
+        GrpcPort(api, admission, grpc_options), HttpPort(api, admission, http_options)
+    )
 
 
 def _entries(args: argparse.Namespace) -> list[ModelEntry]:
@@ -104,36 +124,27 @@ def _entries(args: argparse.Namespace) -> list[ModelEntry]:
     return entries_of(config_files.read_models(args.model_config_file))
 
 
-def _described(models: Models) -> str:
-    managers = [(name, models.find(name)) for name in models.names()]
-    versions = [str(m.serving_version) for _, m in managers if m is not None]
-    return f"model={','.join(models.names())} version={','.join(versions)}"
+def _watch_config(
+    args: argparse.Namespace, models: Models, stop: threading.Event
+) -> None:
+    from serving.versions.models import ConfigFile
+
+    seconds = float(args.model_config_file_poll_wait_seconds)
+    if args.model_config_file and seconds:
+        file = ConfigFile(models, args.model_config_file, seconds)
+        threading.Thread(target=file.watch, args=[stop], daemon=True).start()
 
 
-def _port_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the gRPC and the REST port, with the files that flags name read."""
-    from serving import config_files as files
+def _ready_line(host: str, numbers: tuple[int, int], models: Models) -> str:
+    from serving.frontends.addresses import url_host
 
-    tokens = files.read_tokens(args.token_file) if args.token_file else ()
-    for_grpc = {
-        "ssl_config": files.read_ssl(args.ssl_config_file)
-        if args.ssl_config_file
-        else None,
-        "tokens": tokens,
-        "is_health_offered": args.enable_grpc_healthcheck_service,
-        "channel_arguments": tuple(args.grpc_channel_arguments),
-        "socket_path": args.grpc_socket_path,
-        "threads": args.grpc_max_threads,
-        "max_concurrent": args.max_concurrent_requests,
-        "max_per_second": args.max_requests_per_second,
-    }
-    monitoring = args.monitoring_config_file
-    for_rest = {
-        "tokens": tokens,
-        "metrics_path": files.read_metrics_path(monitoring) if monitoring else None,
-        "timeout_seconds": args.rest_api_timeout_in_ms / 1000,
-    }
-    return for_grpc, for_rest
+    managers = [models.find(name) for name in models.names()]
+    versions = ",".join(str(m.serving_version) for m in managers if m is not None)
+    grpc_address, rest_address = (f"{url_host(host)}:{number}" for number in numbers)
+    return (
+        f"serving: grpc={grpc_address} rest={rest_address} "
+        f"model={','.join(models.names())} version={versions}"
+    )
 
 
 def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManager]:
@@ -198,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         serve(args, stop)
-    except (StatusError, NoBasePath) as error:
+    except StatusError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     return 0

@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "serving.client": set(),
     "serving.triton": set(),
     "serving.servables": {"serving", "s4rec_tf.spec"},
-    "serving.versions": {"serving", "serving.servables"},
+    "serving.versions": {"serving", "serving.servables", "s4rec_tf.spec"},
     "serving.frontends": {"serving", "serving.servables", "serving.versions"},
     "serving": SERVING,
     "pipelines": {"beam_jobs", *SERVING, *DRIVERS},

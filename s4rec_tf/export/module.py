@@ -166,7 +166,7 @@ class ServableRecommender(tf.Module):
         # Slope and intercept of a score's logit, see `calibration.fit`.
         self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
-        self._track_tables(item_vocab)
+        self._track_tables(item_vocab, len(popularity))
         self.row_of_user: Any = None
         if user_ids is not None:
             self._track_users(user_ids, model.index_of_users(user_ids))
@@ -184,17 +184,24 @@ class ServableRecommender(tf.Module):
             counts[rows].astype(np.float32), trainable=False, name="popularity"
         )
 
-    def _track_tables(self, item_vocab: Path) -> None:
+    def _track_tables(self, item_vocab: Path, size: int) -> None:
         whole, number = (
             tf.lookup.TextFileIndex.WHOLE_LINE,
             tf.lookup.TextFileIndex.LINE_NUMBER,
         )
         path = str(item_vocab)
+        # A server that finds fewer lines refuses the version.
         self.line_of_item = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(path, tf.string, whole, tf.int64, number), -1
+            tf.lookup.TextFileInitializer(
+                path, tf.string, whole, tf.int64, number, vocab_size=size
+            ),
+            -1,
         )
         self.item_of_line = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(path, tf.int64, number, tf.string, whole), ""
+            tf.lookup.TextFileInitializer(
+                path, tf.int64, number, tf.string, whole, vocab_size=size
+            ),
+            "",
         )
 
     def _track_users(self, user_ids: np.ndarray, rows: np.ndarray) -> None:

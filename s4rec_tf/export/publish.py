@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from s4rec_tf import spec
 from s4rec_tf.export import protocol
 
 LOCK_NAME = ".lock"
@@ -77,7 +78,10 @@ def next_number(export_dir: Path) -> int:
     """One more than the highest version ever begun there.
 
     A number in `.meta` counts too: a number is never used twice, even if its version
-    was deleted or never became visible.
+    was deleted or never became visible. A name that no server looks at does not count.
+
+    Raises:
+        ExportError: if no number is left.
     """
     folders = (export_dir, export_dir / protocol.META_FOLDER)
     names = [
@@ -86,8 +90,14 @@ def next_number(export_dir: Path) -> int:
         if folder.is_dir()
         for entry in folder.iterdir()
     ]
-    numbers = [int(name) for name in names if name.isascii() and name.isdigit()]
-    return max(numbers, default=0) + 1
+    numbers = [spec.version_number(name) for name in names]
+    highest = max((number for number in numbers if number is not None), default=0)
+    if highest == spec.MAX_VERSION:
+        raise protocol.ExportError(
+            f"a version must be at most {spec.MAX_VERSION}, which is taken in "
+            f"{export_dir}: remove that folder and its entry in {protocol.META_FOLDER}"
+        )
+    return highest + 1
 
 
 def _publish(staging: Staging) -> None:

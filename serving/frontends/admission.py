@@ -1,16 +1,18 @@
-"""Sheds what is beyond a server's capacity at once, before a request is decoded."""
+"""Which calls are taken on, and where they run: the same for both ports."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent import futures
 from typing import Any
 
-import grpc
-from grpc import aio
+from grpc import StatusCode
 
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
+from serving.frontends.security import Tokens
+from serving.status import StatusError
 
 _BURST_SECONDS = 0.02
 _LEAST_BURST = 10
@@ -50,23 +52,69 @@ class RateLimit:
             return True
 
 
-class ShedInterceptor(aio.ServerInterceptor):
-    """Answers RESOURCE_EXHAUSTED to Predict calls beyond a rate."""
+class Admission:
+    """Tokens, the bounds on calls, and the threads that answer them."""
 
-    def __init__(self, limit: RateLimit) -> None:
-        """Takes the rate's bucket."""
-        self._limit = limit
-        self._refuse = grpc.unary_unary_rpc_method_handler(_refuse)
+    def __init__(
+        self,
+        threads: int,
+        max_concurrent: int,
+        max_per_second: float | None = None,
+        tokens: Sequence[str] = (),
+    ) -> None:
+        """Takes the bounds.
 
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """See `grpc.aio.ServerInterceptor`."""
-        if details.method == PREDICT and not self._limit.take():
-            return self._refuse
-        return await continuation(details)
+        Args:
+            threads: calls that are worked on at a time.
+            max_concurrent: calls in flight.
+            max_per_second: Predict calls; None for any number.
+            tokens: of which a call must bring one; none for any call.
+        """
+        self._threads = futures.ThreadPoolExecutor(threads, "call")
+        self._max_concurrent = max_concurrent
+        self._rate = None if max_per_second is None else RateLimit(max_per_second)
+        self._tokens = Tokens(tokens)
+        self._in_flight = 0
 
+    def authorize(self, headers: Sequence[str]) -> None:
+        """Checks the Authorization headers of a call.
 
-async def _refuse(request: bytes, context: Any) -> None:
-    await context.abort(
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "more requests a second than --max_requests_per_second: try later",
-    )
+        Raises:
+            StatusError: UNAUTHENTICATED.
+        """
+        self._tokens.check(headers)
+
+    def take(self) -> None:
+        """Takes a Predict call's permit.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED beyond the rate.
+        """
+        if self._rate is not None and not self._rate.take():
+            raise StatusError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                "too many requests a second (--max_requests_per_second): retry later",
+            )
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls a function in a thread; it is not run if the caller goes before.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED if too many calls are in flight; what the
+                function raises.
+        """
+        if self._in_flight >= self._max_concurrent:
+            raise StatusError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                "too many concurrent requests (--max_concurrent_requests): retry later",
+            )
+        self._in_flight += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, function, *args)
+        finally:
+            self._in_flight -= 1
+
+    def close(self) -> None:
+        """Takes no more calls."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

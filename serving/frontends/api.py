@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grpc import StatusCode
@@ -25,7 +25,7 @@ SIGNATURE_DEF = "signature_def"
 CLASSIFY, REGRESS = "classify", "regress"
 _NOUNS = {CLASSIFY: "classification", REGRESS: "regression"}
 
-Reload = Callable[[Any], None]
+Reload = Callable[[Any], Awaitable[None]]
 
 
 class ModelApi:
@@ -40,7 +40,7 @@ class ModelApi:
     ) -> None:
         """Takes the models, the most rows of a request, and what reloads a config.
 
-        `reload` gets a ModelServerConfig and raises StatusError; None refuses it.
+        `reload` serves a ModelServerConfig or raises StatusError; None refuses it.
         """
         self.models = models
         self._max_batch_rows = max_batch_rows
@@ -73,6 +73,16 @@ class ModelApi:
         """
         manager, version = self._find(_model_spec(request))
         return manager.lease(version)
+
+    def check(self, spec: model_pb2.ModelSpec) -> None:
+        """Checks that what a spec names answers now, before more is read.
+
+        Raises:
+            StatusError: with TF Serving's codes.
+        """
+        manager, version = self._find(spec)
+        with manager.lease(version):
+            pass
 
     def answer(
         self, servable: Servable, request: predict_pb2.PredictRequest
@@ -184,7 +194,7 @@ class ModelApi:
             )
         self.refuse(method, task)
 
-    def reload(
+    async def reload(
         self, request: model_management_pb2.ReloadConfigRequest
     ) -> model_management_pb2.ReloadConfigResponse:
         """Serves the models of another configuration.
@@ -197,7 +207,7 @@ class ModelApi:
             raise StatusError(
                 StatusCode.UNIMPLEMENTED, "HandleReloadConfigRequest is not enabled"
             )
-        self._reload(request.config)
+        await self._reload(request.config)
         return model_management_pb2.ReloadConfigResponse()
 
     def _find(self, spec: model_pb2.ModelSpec) -> tuple[VersionManager, int | None]:

@@ -1,20 +1,12 @@
-"""`PredictionService` and `ModelService`: what gRPC hands in, as calls of `ModelApi`.
-
-Messages come and go as bytes: one that is no message is refused like any other fault.
-"""
+"""`PredictionService` and `ModelService`: messages of gRPC as calls of `ModelApi`."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import traceback
 from collections.abc import Awaitable, Callable
-from concurrent import futures
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
-from grpc import StatusCode
+from grpc import aio
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -26,110 +18,96 @@ from tensorflow_serving.apis import (
 )
 
 from serving.frontends import api as model_api
+from serving.frontends.admission import Admission
 from serving.frontends.api import ModelApi
+from serving.frontends.faults import status_of
 from serving.status import StatusError
-
-log = logging.getLogger(__name__)
 
 _PREDICTION, _MODEL = (
     f"tensorflow.serving.{name}" for name in ("PredictionService", "ModelService")
 )
-
-_TOO_MANY = StatusError(
-    StatusCode.RESOURCE_EXHAUSTED,
-    "more calls than --max_concurrent_requests are in work or wait: try later",
-)
-
-Answer = Callable[[Any], Awaitable[bytes]]
+_PREDICT = f"/{_PREDICTION}/Predict"
+_HEALTH = "/grpc.health.v1.Health/"
 
 
-def log_internal(error: Exception) -> None:
-    """Logs where an unexpected error arose; its text might quote a history."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s at %s:%s", type(error).__name__, frame.filename, frame.lineno)
+class Gate(aio.ServerInterceptor):
+    """Refuses calls before their message is read; health probes pass."""
+
+    def __init__(self, admission: Admission) -> None:
+        """Takes who decides."""
+        self._admission = admission
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """The handler of a call, or one that refuses it."""
+        method = handler_call_details.method
+        try:
+            if not method.startswith(_HEALTH):
+                metadata = handler_call_details.invocation_metadata or ()
+                headers = [str(v) for name, v in metadata if name == "authorization"]
+                self._admission.authorize(headers)
+            if method == _PREDICT:
+                self._admission.take()
+        except StatusError as error:
+            return _refusal(error)
+        return await continuation(handler_call_details)
 
 
-class Calls:
-    """The methods of both services.
+def _refusal(error: StatusError) -> grpc.RpcMethodHandler:
+    # A stream of requests that is not read: the message stays where it is.
+    async def refuse(requests: Any, context: Any) -> None:
+        await context.abort(error.code, error.message)
 
-    Attributes:
-        handlers: of gRPC's event loop, a service each.
-    """
-
-    def __init__(
-        self, api: ModelApi, threads: futures.Executor, max_concurrent: int
-    ) -> None:
-        """Takes what answers, where it may block, and how many calls it works on.
-
-        gRPC's own limit ends those beyond it as if their callers had cancelled them.
-        """
-        self._api = api
-        self._threads = threads
-        self._max_concurrent = max_concurrent
-        self._in_work = 0
-        prediction = {
-            "Predict": self._blocking(predict_pb2.PredictRequest, api.predict),
-            "GetModelMetadata": self._blocking(
-                get_model_metadata_pb2.GetModelMetadataRequest, api.metadata
-            ),
-            "Classify": self._blocking(
-                classification_pb2.ClassificationRequest,
-                lambda request: api.refuse(model_api.CLASSIFY, request),
-            ),
-            "Regress": self._blocking(
-                regression_pb2.RegressionRequest,
-                lambda request: api.refuse(model_api.REGRESS, request),
-            ),
-            "MultiInference": self._blocking(
-                inference_pb2.MultiInferenceRequest, api.refuse_inference
-            ),
-        }
-        model = {
-            "GetModelStatus": self._blocking(
-                get_model_status_pb2.GetModelStatusRequest, api.status
-            ),
-            "HandleReloadConfigRequest": self._blocking(
-                model_management_pb2.ReloadConfigRequest, api.reload
-            ),
-        }
-        self.handlers = [
-            grpc.method_handlers_generic_handler(_PREDICTION, prediction),
-            grpc.method_handlers_generic_handler(_MODEL, model),
-        ]
-
-    def _blocking(self, kind: Any, call: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
-        def serialized(request: Any) -> bytes:
-            return bytes(call(request).SerializeToString())
-
-        async def answer(request: Any) -> bytes:
-            # Those that still wait for a thread when their caller goes are not run.
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, serialized, request)
-
-        return self._handler(kind, answer)
-
-    def _handler(self, kind: Any, answer: Answer) -> grpc.RpcMethodHandler:
-        async def handle(data: bytes, context: Any) -> bytes:
-            status = _TOO_MANY
-            if self._in_work < self._max_concurrent:
-                self._in_work += 1
-                try:
-                    return await answer(kind.FromString(data))
-                except Exception as error:
-                    status = _status(error, kind)
-                finally:
-                    self._in_work -= 1
-            await context.abort(status.code, status.message)
-            raise AssertionError("abort always raises")
-
-        return grpc.unary_unary_rpc_method_handler(handle)
+    return grpc.stream_unary_rpc_method_handler(refuse)
 
 
-def _status(error: Exception, kind: Any) -> StatusError:
-    if isinstance(error, StatusError):
-        return error
-    if isinstance(error, DecodeError):
-        name = kind.DESCRIPTOR.full_name
-        return StatusError(StatusCode.INTERNAL, f"the request is no {name}")
-    log_internal(error)
-    return StatusError(StatusCode.INTERNAL, f"internal: {type(error).__name__}")
+def handlers(api: ModelApi, admission: Admission) -> list[grpc.GenericRpcHandler]:
+    """The methods of both services, for gRPC's event loop."""
+
+    def blocking(kind: Any, call: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+        def answer(data: bytes) -> bytes:
+            return bytes(call(kind.FromString(data)).SerializeToString())
+
+        return _handler(lambda data: admission.run(answer, data))
+
+    async def reload(data: bytes) -> bytes:
+        request = model_management_pb2.ReloadConfigRequest.FromString(data)
+        response = await api.reload(request)
+        return bytes(response.SerializeToString())
+
+    prediction = {
+        "Predict": blocking(predict_pb2.PredictRequest, api.predict),
+        "GetModelMetadata": blocking(
+            get_model_metadata_pb2.GetModelMetadataRequest, api.metadata
+        ),
+        "Classify": blocking(
+            classification_pb2.ClassificationRequest,
+            lambda request: api.refuse(model_api.CLASSIFY, request),
+        ),
+        "Regress": blocking(
+            regression_pb2.RegressionRequest,
+            lambda request: api.refuse(model_api.REGRESS, request),
+        ),
+        "MultiInference": blocking(
+            inference_pb2.MultiInferenceRequest, api.refuse_inference
+        ),
+    }
+    status = blocking(get_model_status_pb2.GetModelStatusRequest, api.status)
+    model = {"GetModelStatus": status, "HandleReloadConfigRequest": _handler(reload)}
+    return [
+        grpc.method_handlers_generic_handler(_PREDICTION, prediction),
+        grpc.method_handlers_generic_handler(_MODEL, model),
+    ]
+
+
+def _handler(answer: Callable[[bytes], Awaitable[bytes]]) -> grpc.RpcMethodHandler:
+    async def handle(data: bytes, context: Any) -> bytes:
+        try:
+            return await answer(data)
+        except Exception as error:
+            status = status_of(error)
+        await context.abort(status.code, status.message)
+        raise AssertionError("abort always raises")
+
+    return grpc.unary_unary_rpc_method_handler(handle)

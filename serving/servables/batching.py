@@ -95,7 +95,7 @@ class Batcher:
             if joinable is None:
                 return None
             ready.append(joinable)
-        metrics.BATCH_INPUT.observe(count, self._name)
+        metrics.BATCH_INPUT.labels(self._name).observe(count)
         try:
             values = self._run(*ready)
         except tf.errors.UnavailableError as error:

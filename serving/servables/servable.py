@@ -146,7 +146,7 @@ class Servable:
             start = time.perf_counter()
             response = self.predict(request)
             micros = 1e6 * (time.perf_counter() - start)
-            metrics.WARMUP_LATENCY.observe(micros, str(path), "OK")
+            metrics.WARMUP_LATENCY.labels(str(path), "OK").observe(micros)
             for alias, proto in response.outputs.items():
                 if not all(map(math.isfinite, (*proto.float_val, *proto.double_val))):
                     raise StatusError(
@@ -170,7 +170,8 @@ class Servable:
             # TensorFlow quoted bytes of the request in its message.
             raise invalid_argument("the input cannot be parsed") from error
         micros = 1e6 * (time.perf_counter() - start)
-        metrics.RUNTIME_LATENCY.observe(micros, self._model_name, "Predict", "TF1")
+        latency = metrics.RUNTIME_LATENCY.labels(self._model_name, "Predict", "TF1")
+        latency.observe(micros)
         return values
 
     def _callable(self, name: str, outputs: tuple[str, ...]) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from grpc import StatusCode
 
+from s4rec_tf import spec
 from serving import metrics
 from serving.status import StatusError
-from serving.versions.states import Failure, Policy, State, Status
+from serving.versions.states import Failure, Identity, Policy, State, Status
 
 if TYPE_CHECKING:
     from serving.servables.servable import Servable
@@ -29,8 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class NoBasePath(Exception):
+class NoBasePath(StatusError):
     """The base path does not exist."""
+
+    def __init__(self, message: str) -> None:
+        """Takes the text."""
+        super().__init__(StatusCode.INVALID_ARGUMENT, message)
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
@@ -45,11 +51,8 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
         raise NoBasePath(
             f"Could not find base path {base_path}: {error.strerror}"
         ) from error
-    return {
-        int(entry.name): entry
-        for entry in entries
-        if entry.name.isascii() and entry.name.isdigit() and len(entry.name) < 20
-    }
+    numbers = {entry: spec.version_number(entry.name) for entry in entries}
+    return {number: entry for entry, number in numbers.items() if number is not None}
 
 
 class VersionManager:
@@ -79,8 +82,8 @@ class VersionManager:
             model_name: the name that requests must use.
             base_path: BASE/NAME.
             load: makes a servable of a version's folder; raises `StatusError`.
-            poll_seconds: pause between two looks at the base path.
-            max_retries: further loads of a version after a failed one.
+            poll_seconds: pause between two looks at the base path; 0 for one look.
+            max_retries: further loads of a version after a failed one; -1: any.
             retry_seconds: least pause between two loads of a failing version.
             policy: which versions are wanted; the newest by default.
             labels: versions by label.
@@ -99,6 +102,7 @@ class VersionManager:
         self._polling = threading.Lock()
         self._statuses: dict[int, Status] = {}
         self._failures: dict[int, Failure] = {}
+        self._identities: dict[int, Identity] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._watch, name="versions", daemon=True
@@ -130,13 +134,11 @@ class VersionManager:
         with self._polling:
             self._poll()
 
-    def hopeless(self) -> str | None:
+    def terminal_failure(self) -> str | None:
         """Why nothing is or will be served without new files; None otherwise."""
         if self._served or not self._failures:
             return None
-        if any(
-            failure.loads <= self._max_retries for failure in self._failures.values()
-        ):
+        if any(self._is_left_to_try(failure) for failure in self._failures.values()):
             return None
         version = max(self._failures)
         return f"version {version}: {self._statuses[version].message}"
@@ -197,7 +199,7 @@ class VersionManager:
     def _poll(self) -> None:
         on_disk = versions_on_disk(self.base_path)
         if not on_disk:
-            self._warn(f"No versions of {self.model_name} found under {self.base_path}")
+            self._warn(_no_versions(self.model_name, self.base_path))
         policy = self.policy
         kept: set[int] = set()
         for version in sorted(on_disk, reverse=True):
@@ -205,17 +207,21 @@ class VersionManager:
                 break
             if policy.only is not None and version not in policy.only:
                 continue
-            if version in self._served or (
+            if self._is_current(version, on_disk[version]) or (
                 self._may_load(version, on_disk[version])
                 and self._try_load(version, on_disk[version])
             ):
                 kept.add(version)
-        # Rather an unwanted version than none.
+            elif version in self._served:
+                # What was replaced by something that cannot be loaded answers on.
+                kept.add(version)
+        # Never unload the last version.
         if kept:
             self._retire_all_but(kept)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._poll_seconds):
+        # As in TF Serving: without a pause there is but one look.
+        while self._poll_seconds > 0 and not self._stop.wait(self._poll_seconds):
             try:
                 self.poll()
             except NoBasePath as error:
@@ -229,30 +235,45 @@ class VersionManager:
             log.warning("%s", message)
         self._warned = message
 
+    def _is_current(self, version: int, path: Path) -> bool:
+        """Whether what is served is what lies there."""
+        if version not in self._served:
+            return False
+        return self._identities.get(version) == _identity(path)
+
     def _may_load(self, version: int, path: Path) -> bool:
         failure = self._failures.get(version)
         if failure is None or failure.identity != _identity(path):
             return True
-        return (
-            failure.loads <= self._max_retries and time.monotonic() >= failure.retry_at
-        )
+        return self._is_left_to_try(failure) and time.monotonic() >= failure.retry_at
+
+    def _is_left_to_try(self, failure: Failure) -> bool:
+        return self._max_retries < 0 or failure.loads <= self._max_retries
 
     def _try_load(self, version: int, path: Path) -> bool:
         identity = _identity(path)
-        self._set(version, Status(State.LOADING))
+        is_replaced = version in self._served
+        if is_replaced:
+            log.warning("version %d of %s was replaced", version, self.model_name)
+        else:
+            self._set(version, Status(State.LOADING))
         log.info("loading version %d of %s", version, self.model_name)
         try:
             servable = self._load(path)
         except StatusError as error:
-            metrics.LOAD_ATTEMPTS.add(str(path), "fail")
+            metrics.LOAD_ATTEMPTS.labels(str(path), "fail").inc()
             self._note_failure(version, identity, error)
             return False
-        metrics.LOAD_ATTEMPTS.add(str(path), "success")
+        metrics.LOAD_ATTEMPTS.labels(str(path), "success").inc()
         self._warned = ""
         self._failures.pop(version, None)
         with self._lock:
+            old = self._served.get(version)
             self._served = {**self._served, version: servable}
             self._statuses[version] = Status(State.AVAILABLE)
+        self._identities[version] = identity
+        if old is not None:
+            old.retire()
         log.info("version %d of %s is available", version, self.model_name)
         return True
 
@@ -270,14 +291,15 @@ class VersionManager:
             gc.collect()
 
     def _note_failure(
-        self, version: int, identity: tuple[int, int], error: StatusError
+        self, version: int, identity: Identity, error: StatusError
     ) -> None:
         before = self._failures.get(version)
         loads = 1 + (before.loads if before and before.identity == identity else 0)
         retry_at = time.monotonic() + self._retry_seconds
         self._failures[version] = Failure(identity, loads, retry_at)
-        self._set(version, Status(State.END, error.code, error.message))
-        metrics.REJECTED.add(self.model_name, str(version), error.code.name)
+        if version not in self._served:
+            self._set(version, Status(State.END, error.code, error.message))
+        metrics.REJECTED.labels(self.model_name, str(version), error.code.name).inc()
         log.error(
             "version %d of %s cannot be loaded (load %d of %d): %s",
             version,
@@ -306,9 +328,22 @@ class _Lease(contextlib.AbstractContextManager["Servable"]):
         self._servable.release()
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return (0, 0)
-    return (stat.st_ino, stat.st_mtime_ns)
+def _identity(path: Path) -> Identity:
+    """What changes when any file of a version does."""
+    found = []
+    for folder, _, names in os.walk(path):
+        for name in ("", *names):
+            with contextlib.suppress(OSError):
+                stat = os.stat(os.path.join(folder, name))
+                found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return frozenset(found)
+
+
+def _no_versions(model_name: str, base_path: Path) -> str:
+    message = f"No versions of {model_name} found under {base_path}"
+    if (base_path / "saved_model.pb").is_file():
+        return (
+            f"{message}, which holds a saved_model.pb itself: it must lie one level "
+            f"deeper, as {base_path.name}/1/saved_model.pb"
+        )
+    return message

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from grpc import StatusCode
 
+from serving import limits
 from serving.status import StatusError, invalid_argument
-from serving.versions.manager import NoBasePath, VersionManager, versions_on_disk
+from serving.versions.manager import VersionManager, versions_on_disk
 from serving.versions.states import Policy
 
 log = logging.getLogger(__name__)
@@ -105,21 +108,28 @@ class Models:
             for manager in self._managers.values():
                 manager.stop()
 
-    def replace(self, entries: Sequence[ModelEntry], stop: threading.Event) -> None:
+    def replace(
+        self,
+        entries: Sequence[ModelEntry],
+        stop: threading.Event,
+        seconds: float | None = None,
+    ) -> None:
         """Serves these models and no others, and waits until each answers.
 
         Models that stay keep what is loaded. Where one of the new ones cannot be
-        served the others are, and the error tells of it.
+        served the others are, and the error names it.
 
         Args:
             entries: all models.
             stop: ends the wait.
+            seconds: for the whole wait; None for any time.
 
         Raises:
             NoBasePath: if a base path is missing; nothing has changed then.
             StatusError: UNAVAILABLE if nothing of a model can be loaded,
-                FAILED_PRECONDITION if a label stands for a version that is not
-                available; all else has changed then.
+                DEADLINE_EXCEEDED if nothing is loaded in time, FAILED_PRECONDITION if a
+                label stands for a version that is not available; all else has changed
+                then.
         """
         for entry in entries:
             versions_on_disk(entry.base_path)
@@ -131,10 +141,13 @@ class Models:
             for name, manager in before.items():
                 if managers.get(name) is not manager:
                     manager.stop()
-            for manager in managers.values():
-                _wait_until_available(manager, stop)
-            for entry in entries:
-                _set_labels(managers[entry.name], entry.labels)
+            deadline = math.inf if seconds is None else time.monotonic() + seconds
+            errors = [
+                _settle(managers[entry.name], entry, stop, deadline)
+                for entry in entries
+            ]
+        for error in filter(None, errors):
+            raise error
 
     def _prepared(
         self, entry: ModelEntry, old: VersionManager | None
@@ -150,13 +163,33 @@ class Models:
         return manager
 
 
-def _wait_until_available(manager: VersionManager, stop: threading.Event) -> None:
+def _settle(
+    manager: VersionManager, entry: ModelEntry, stop: threading.Event, deadline: float
+) -> StatusError | None:
+    """Waits for a version and sets the labels; the error of what is wrong."""
+    try:
+        _wait_until_available(manager, stop, deadline)
+        _set_labels(manager, entry.labels)
+    except StatusError as error:
+        return error
+    return None
+
+
+def _wait_until_available(
+    manager: VersionManager, stop: threading.Event, deadline: float
+) -> None:
     while manager.serving_version is None and not stop.is_set():
-        reason = manager.hopeless()
+        reason = manager.terminal_failure()
         if reason:
             raise StatusError(
                 StatusCode.UNAVAILABLE,
                 f"no version of {manager.model_name} can be loaded: {reason}",
+            )
+        if time.monotonic() > deadline:
+            raise StatusError(
+                StatusCode.DEADLINE_EXCEEDED,
+                f"no version of {manager.model_name} is available yet under "
+                f"{manager.base_path}: it is served when one is",
             )
         stop.wait(_WAIT_SECONDS)
 
@@ -194,7 +227,8 @@ class ConfigFile:
                     continue
                 self._content = content
                 config = config_files.parse_models(content.decode("utf-8"), self._path)
-                self._models.replace(entries_of(config), stop)
+                seconds = limits.RELOAD_SECONDS
+                self._models.replace(entries_of(config), stop, seconds)
                 log.info("%s was read again: %s", self._path, self._models.names())
-            except (OSError, UnicodeDecodeError, StatusError, NoBasePath) as error:
+            except (OSError, UnicodeDecodeError, StatusError) as error:
                 log.error("%s: %s", self._path, error)

@@ -27,11 +27,15 @@ class Status:
     message: str = ""
 
 
+Identity = frozenset[tuple[int, int, int]]
+"""Inode, size and time of all that lies in a version's folder."""
+
+
 @dataclasses.dataclass
 class Failure:
-    """Failed loads of one folder; another inode or time is another folder."""
+    """Failed loads of one folder with these files."""
 
-    identity: tuple[int, int]
+    identity: Identity
     loads: int
     retry_at: float
 

@@ -33,7 +33,7 @@ from tensorflow_serving.apis import (
 
 with atheris.instrument_imports(include=["serving"]):
     from serving.frontends import api as model_api
-    from serving.frontends import rest_service
+    from serving.frontends import rest_api
     from serving.servables import servable
 
 LENGTH, MAX_K = 8, 4
@@ -126,7 +126,7 @@ class OneModel:
 
 
 API = model_api.ModelApi(OneModel(), 1024)
-REST = rest_service.RestApi(API)
+REST = rest_api.RestApi(API)
 PATHS = (
     "/v1/models/demo:predict",
     "/v1/models/demo/versions/3:predict",
@@ -148,9 +148,9 @@ def answer(data: bytes) -> None:
     if kind == 0:
         API.predict(predict_pb2.PredictRequest.FromString(body)).SerializeToString()
     elif kind in (1, 2):
-        json.dumps(REST.post(PATHS[door[0] // 6 % len(PATHS)], body))
+        REST.post(rest_api.Target("POST", PATHS[door[0] // 6 % len(PATHS)]), body)
     elif kind == 3:
-        json.dumps(REST.get(body.decode("latin-1")))
+        REST.get(rest_api.Target("GET", body.decode("latin-1")))
     elif kind == 4:
         request = get_model_metadata_pb2.GetModelMetadataRequest
         API.metadata(request.FromString(body))

@@ -95,8 +95,8 @@ def test_bad_version_never_answers(case, tmp_path, served_export, caplog):
         assert "finite" in status.message
     assert f"version 2 of {case} cannot be loaded" in caplog.text
     rejected = ":s4rec:serving:rejected_version_count"
-    labels = f'model_name="{case}",version="2",reason="{status.code.name}"'
-    assert f"{rejected}{{{labels}}} 1" in metrics.page().splitlines()
+    labels = f'model_name="{case}",reason="{status.code.name}",version="2"'
+    assert f"{rejected}{{{labels}}} 1.0" in metrics.page().splitlines()
     versions.stop()
 
 

@@ -70,7 +70,7 @@ def recommend(number):
 def batches_so_far():
     lines = metrics.page().splitlines()
     name = ':tensorflow:serving:batching_session:input_batch_size_count{signature="'
-    return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
 def test_lists_of_many_widths_at_a_time(alone, batched):

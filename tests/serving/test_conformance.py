@@ -48,6 +48,7 @@ def server(base, config, monitoring):
         "--enable_grpc_healthcheck_service",
         *("--grpc_socket_path", base.with_name("socket")),
         *("--grpc_channel_arguments", "grpc.max_receive_message_length=100000"),
+        *("--reload_root", base.parent.parent),
     ) as answering:
         yield answering
 
@@ -199,7 +200,7 @@ def test_what_changes_or_tells_is_off_by_default(plain):
     code, _ = status_of(lambda: check(health_pb2.HealthCheckRequest(), timeout=30))
     assert code.name == "UNIMPLEMENTED"
     status, _ = plain.http("GET", "/monitoring/prometheus/metrics")
-    assert status == 400
+    assert status == 404
 
 
 def test_rest_silence_is_limited(base):

@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-from concurrent import futures
 
 import pytest
 from grpc import StatusCode
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from serving.frontends.grpc_calls import Calls
+from serving.frontends.admission import Admission
+from serving.frontends.grpc_calls import handlers
 from serving.status import StatusError
 
 
@@ -44,13 +44,13 @@ class Api:
     metadata = refuse_inference = reload = None
 
 
-def handler(calls, method):
+def handler(api, admission, method):
     class Details:
         pass
 
     details = Details()
     details.method, details.invocation_metadata = method, ()
-    found = [h.service(details) for h in calls.handlers]
+    found = [h.service(details) for h in handlers(api, admission)]
     (chosen,) = (h for h in found if h is not None)
     return chosen.unary_unary
 
@@ -76,21 +76,20 @@ async def outcome(behavior, data):
 def test_calls_beyond_the_limit_are_shed_and_their_places_are_free_again():
     async def scenario():
         api = Api()
-        with futures.ThreadPoolExecutor(2) as threads:
-            predict = handler(Calls(api, threads, 2), PREDICT)
-            calls = [
-                asyncio.create_task(outcome(predict, named(name))) for name in ("a", "")
-            ]
-            await asyncio.sleep(0)
-            code, details = await outcome(predict, named("c"))
-            assert code is StatusCode.RESOURCE_EXHAUSTED
-            assert "--max_concurrent_requests" in details
-            api.may_answer.set()
-            assert await asyncio.gather(*calls) == [
-                named("a"),
-                (StatusCode.NOT_FOUND, "no such model"),
-            ]
-            assert await outcome(predict, named("d")) == named("d")
+        predict = handler(api, Admission(2, 2), PREDICT)
+        calls = [
+            asyncio.create_task(outcome(predict, named(name))) for name in ("a", "")
+        ]
+        await asyncio.sleep(0)
+        code, details = await outcome(predict, named("c"))
+        assert code is StatusCode.RESOURCE_EXHAUSTED
+        assert "--max_concurrent_requests" in details
+        api.may_answer.set()
+        assert await asyncio.gather(*calls) == [
+            named("a"),
+            (StatusCode.NOT_FOUND, "no such model"),
+        ]
+        assert await outcome(predict, named("d")) == named("d")
 
     asyncio.run(scenario())
 
@@ -98,21 +97,19 @@ def test_calls_beyond_the_limit_are_shed_and_their_places_are_free_again():
 @pytest.mark.parametrize("method", [PREDICT, STATUS])
 def test_bytes_that_are_no_message_are_named(method):
     async def scenario():
-        with futures.ThreadPoolExecutor(1) as threads:
-            behavior = handler(Calls(Api(), threads, 2), method)
-            code, details = await outcome(behavior, b"\xff")
+        behavior = handler(Api(), Admission(1, 2), method)
+        code, details = await outcome(behavior, b"\xff")
         assert code is StatusCode.INTERNAL
-        assert details.startswith("the request is no tensorflow.serving.")
+        assert details == "the request is no message of this call"
 
     asyncio.run(scenario())
 
 
 def test_a_bug_is_internal_and_quotes_nothing():
     async def scenario():
-        with futures.ThreadPoolExecutor(1) as threads:
-            behavior = handler(Calls(Api(), threads, 2), STATUS)
-            request = get_model_status_pb2.GetModelStatusRequest()
-            found = await outcome(behavior, request.SerializeToString())
+        behavior = handler(Api(), Admission(1, 2), STATUS)
+        request = get_model_status_pb2.GetModelStatusRequest()
+        found = await outcome(behavior, request.SerializeToString())
         assert found == (StatusCode.INTERNAL, "internal: KeyError")
 
     asyncio.run(scenario())

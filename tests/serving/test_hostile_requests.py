@@ -179,7 +179,7 @@ def test_body_beyond_the_limit_is_not_read(embedded, served_export):
 def test_length_that_is_none(embedded, length):
     headers = {"Content-Length": length}
     status, _ = embedded.http("POST", "/v1/models/demo:predict", b"{}", headers)
-    assert status == 411
+    assert status == 400
 
 
 @pytest.mark.parametrize(

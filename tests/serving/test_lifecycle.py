@@ -6,18 +6,20 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
-from serving.frontends import grpc_service, rest_service
-from serving.frontends.api import ModelApi
-from serving.server import parse_args, serve
+from serving.flags import parse_args
+from serving.server import serve
 from serving.status import StatusError
 from tests.serving import processes
 from tests.serving.export_requests import HISTORY, predict_request
 
 AVAILABLE, END = 30, 50
+ANY_PORT = ("--port", "0", "--rest_api_port", "0")
 FAST = (
+    *ANY_PORT,
     *("--file_system_poll_wait_seconds", "0.1"),
     *("--max_num_load_retries", "1"),
     *("--load_retry_interval_micros", "200000"),
@@ -217,15 +219,41 @@ def test_told_to_stop_while_it_waits_for_a_first_version(tmp_path):
     serve(parse_args(flags), stop)
 
 
-def test_port_in_use_is_named():
+@pytest.mark.parametrize("flag", ["--port", "--rest_api_port"])
+def test_port_in_use_is_named_before_anything_is_loaded(flag, tmp_path):
+    (tmp_path / "3").mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        flags = ["--model_base_path", str(tmp_path), *ANY_PORT, flag, str(port)]
         with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
-            grpc_service.GrpcServer(ModelApi(None, 1)).start("127.0.0.1", port)
-        with pytest.raises(StatusError, match=f"127.0.0.1:{port}"):
-            rest_service.RestServer(None, "127.0.0.1", port)
+            serve(parse_args(flags), threading.Event())
+
+
+def test_address_that_is_none_is_named_before_anything_is_loaded(tmp_path):
+    (tmp_path / "3").mkdir()
+    flags = ["--model_base_path", str(tmp_path), *ANY_PORT, "--host", "no.such.invalid"]
+    with pytest.raises(StatusError, match=r"cannot listen on no\.such\.invalid:0"):
+        serve(parse_args(flags), threading.Event())
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_ipv6_addresses_listen(host, served_export, tmp_path):
+    flags = ("--host", host)
+    server = processes.start_embedded(
+        "demo", served_export.export_dir, tmp_path / "log", *flags
+    )
+    expected = "[::]" if host == "::" else "[::1]"
+    try:
+        for address in (server.grpc_address, server.rest_address):
+            assert address.rsplit(":", 1)[0] == expected
+        port = server.rest_address.rsplit(":", 1)[1]
+        with urllib.request.urlopen(f"http://[::1]:{port}/v1/models/demo") as answer:
+            assert answer.status == 200
+        assert server.status("demo")[1].state == AVAILABLE
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
@@ -233,8 +261,8 @@ def test_port_in_use_is_named():
     [
         ("--port", "70000"),
         ("--max_batch_size", "0"),
-        ("--file_system_poll_wait_seconds", "0"),
-        ("--max_num_load_retries", "-1"),
+        ("--max_num_load_retries", "-2"),
+        ("--enable_batching", "perhaps"),
         ("--model_nam", "x"),
     ],
 )

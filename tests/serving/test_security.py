@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -141,6 +142,9 @@ def test_token_is_asked_for_on_both_ports(folder):
             )
             assert received[0].name == "UNAUTHENTICATED"
             assert TOKEN not in received[1]
+        twice = [("authorization", f"Bearer {TOKEN}")] * 2
+        refused = status_of(lambda: call(request, timeout=20, metadata=twice))
+        assert refused[0].name == "UNAUTHENTICATED"
         good = [("authorization", f"Bearer {TOKEN}")]
         assert call(request, timeout=20, metadata=good).outputs
         path = "/v1/models/demo:predict"
@@ -154,12 +158,24 @@ def test_token_is_asked_for_on_both_ports(folder):
         assert check(health_pb2.HealthCheckRequest(), timeout=20).status == 1
 
 
+def is_allowed(tokens, *headers):
+    try:
+        tokens.check(headers)
+    except StatusError as error:
+        assert error.code is grpc.StatusCode.UNAUTHENTICATED
+        return False
+    return True
+
+
 def test_tokens_are_compared_whole():
     tokens = security.Tokens([TOKEN])
-    assert tokens.allow(f"Bearer {TOKEN}")
-    wrong = (None, "", "Bearer", "Bearer ", TOKEN, f"Basic {TOKEN}", "Bearer é\udc80")
-    assert not any(tokens.allow(value) for value in wrong)
-    assert security.Tokens([]).allow(None)
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        assert is_allowed(tokens, f"{scheme} {TOKEN}")
+    wrong = ("", "Bearer", "Bearer ", TOKEN, f"Basic {TOKEN}", "Bearer é\udc80")
+    assert not any(is_allowed(tokens, value) for value in wrong)
+    assert not is_allowed(tokens)
+    assert not is_allowed(tokens, f"Bearer {TOKEN}", f"Bearer {TOKEN}")
+    assert is_allowed(security.Tokens([]))
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_retry_waits_its_interval(tmp_path, loader):
     for _ in range(5):
         versions.poll()
     assert loader.loaded == [1]
-    assert versions.hopeless() is None
+    assert versions.terminal_failure() is None
 
 
 def test_at_the_start_an_older_good_version_is_better_than_none(tmp_path, loader):
@@ -141,13 +141,13 @@ def test_repaired_folder_counts_as_new(tmp_path, loader):
     versions.poll()
     versions.poll()
     assert loader.loaded == [1]
-    assert versions.hopeless() == "version 1: 1 is broken"
+    assert versions.terminal_failure() == "version 1: 1 is broken"
     (tmp_path / "1").rename(tmp_path / "aside")
     add(tmp_path, 1)
     loader.broken = set()
     versions.poll()
     assert versions.serving_version == 1
-    assert versions.hopeless() is None
+    assert versions.terminal_failure() is None
 
 
 def test_deleting_the_newest_goes_back(tmp_path, loader):

@@ -152,7 +152,7 @@ def test_model_config_is_reloaded(kind, folder, tmp_path):
         "--model_config_file_poll_wait_seconds=1",
     ]
     if kind == "own":
-        flags.append("--enable_reload_config_requests")
+        flags += ["--enable_reload_config_requests", f"--reload_root={folder.root}"]
         server = processes.start_own(tmp_path / "log", *flags)
     else:
         server = processes.start_binary(tmp_path / "log", two[0], *flags)
