@@ -170,7 +170,12 @@ def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManag
             name,
             base_path,
             functools.partial(
-                Servable, model_name=name, batching=batching, threads=threads
+                Servable,
+                model_name=name,
+                batching=batching,
+                threads=threads,
+                tags=tuple(args.saved_model_tags.split(",")),
+                is_warmed_up=args.enable_model_warmup,
             ),
             poll_seconds=args.file_system_poll_wait_seconds,
             max_retries=args.max_num_load_retries,

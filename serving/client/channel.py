@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from pathlib import Path
 
 import grpc
 
 _MAX_RESPONSE_BYTES = 64 * 2**20
+_BACK_OFFS = ("initial", "min", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,21 @@ def read_security(
     )
 
 
+def is_local(target: str) -> bool:
+    """Whether a target is on this machine, where no proxy can reach it.
+
+    Args:
+        target: HOST:PORT, or `unix:PATH`.
+    """
+    if target.startswith("unix:"):
+        return True
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def connect(target: str, security: Security | None) -> grpc.Channel:
     """A channel that connects when it is first used.
 
@@ -55,7 +72,12 @@ def connect(target: str, security: Security | None) -> grpc.Channel:
         target: HOST:PORT of the gRPC port.
         security: None for a plain channel.
     """
-    options = [("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES)]
+    options = [
+        ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
+        # A server that comes back is found within a second or two.
+        *((f"grpc.{name}_reconnect_backoff_ms", 1000) for name in _BACK_OFFS),
+        ("grpc.enable_http_proxy", int(not is_local(target))),
+    ]
     if security is None:
         return grpc.insecure_channel(target, options=options)
     credentials = grpc.ssl_channel_credentials(security.ca, security.key, security.cert)

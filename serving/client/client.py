@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -14,6 +14,8 @@ from serving.client.messages import Explanation, QueryError, Recommendations
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 SIGNATURE_DEF = "signature_def"
+_SWAPS = 5
+"""Versions that may come and go within one question."""
 
 
 class Client:
@@ -51,20 +53,7 @@ class Client:
         Raises:
             QueryError: if the server cannot say or the model has no such signature.
         """
-        request = wire.MetadataRequest(metadata_field=[SIGNATURE_DEF])
-        request.model_spec.name = self._model_name
-        response = self._call(METADATA, request, wire.MetadataResponse)
-        definitions = wire.SignatureDefMap.FromString(
-            response.metadata[SIGNATURE_DEF].value
-        )
-        signature = definitions.signature_def.get(signature_name)
-        shape = signature.inputs["history"].tensor_shape.dim if signature else []
-        if len(shape) != 2 or shape[1].size < 1:
-            raise QueryError(
-                f"model {self._model_name} has no signature {signature_name} with a "
-                "history of fixed length: it is no export of s4rec_tf"
-            )
-        return int(shape[1].size)
+        return self._length_and_version(signature_name)[0]
 
     def recommend(
         self,
@@ -92,18 +81,17 @@ class Client:
         name = "recommend_with_history" if include_history else "recommend"
         if allow is not None:
             name = "recommend_among"
-        length = self.history_length(name)
-        if not include_history:
+
+        def fill(request: Any, length: int) -> None:
             # The model sees, and so excludes, only the last L.
-            exclude = [*history[:-length], *exclude]
-        request = self._request(name, "item_ids", "scores", "probabilities")
-        request.inputs["history"].CopyFrom(messages.padded(history, length))
-        messages.fill_lists(request, k, exclude)
-        if allow is not None:
-            request.inputs["allow"].CopyFrom(messages.strings([["", *allow]]))
-        return messages.to_recommendations(
-            self._call(PREDICT, request, wire.PredictResponse)
-        )
+            earlier = [] if include_history else history[:-length]
+            request.inputs["history"].CopyFrom(messages.padded(history, length))
+            messages.fill_lists(request, k, [*earlier, *exclude])
+            if allow is not None:
+                request.inputs["allow"].CopyFrom(messages.strings([["", *allow]]))
+
+        outputs = ("item_ids", "scores", "probabilities")
+        return messages.to_recommendations(self._ask_with_length(name, outputs, fill))
 
     def similar_items(
         self, item: str, k: int = 10, exclude: Sequence[str] = ()
@@ -131,11 +119,13 @@ class Client:
         Raises:
             QueryError: if the server does not answer.
         """
-        length = self.history_length("explain")
-        request = self._request("explain", "item_ids", "influences", "score")
-        request.inputs["history"].CopyFrom(messages.padded(history, length))
-        request.inputs["item"].CopyFrom(messages.strings([[item]], rank=1))
-        response = self._call(PREDICT, request, wire.PredictResponse)
+
+        def fill(request: Any, length: int) -> None:
+            request.inputs["history"].CopyFrom(messages.padded(history, length))
+            request.inputs["item"].CopyFrom(messages.strings([[item]], rank=1))
+
+        outputs = ("item_ids", "influences", "score")
+        response = self._ask_with_length("explain", outputs, fill)
         (score,) = messages.floats(response.outputs["score"])
         return Explanation(
             score=score,
@@ -143,6 +133,48 @@ class Client:
             is_fallback=messages.is_fallback_of(response),
             version=response.model_spec.version.value,
         )
+
+    def _length_and_version(self, signature_name: str) -> tuple[int, int]:
+        request = wire.MetadataRequest(metadata_field=[SIGNATURE_DEF])
+        request.model_spec.name = self._model_name
+        response = self._call(METADATA, request, wire.MetadataResponse)
+        definitions = wire.SignatureDefMap.FromString(
+            response.metadata[SIGNATURE_DEF].value
+        )
+        signature = definitions.signature_def.get(signature_name)
+        shape = signature.inputs["history"].tensor_shape.dim if signature else []
+        if len(shape) != 2 or shape[1].size < 1:
+            raise QueryError(
+                f"model {self._model_name} has no signature {signature_name} with a "
+                "history of fixed length: it is no export of s4rec_tf"
+            )
+        return int(shape[1].size), response.model_spec.version.value
+
+    def _ask_with_length(
+        self,
+        signature_name: str,
+        outputs: Sequence[str],
+        fill: Callable[[Any, int], None],
+    ) -> Any:
+        """Asks the version whose L was read; anew if it has gone meanwhile.
+
+        Args:
+            signature_name: whose history has the length L.
+            outputs: that are wanted.
+            fill: sets the inputs of a request for a length.
+        """
+        for _ in range(_SWAPS):
+            length, version = self._length_and_version(signature_name)
+            request = self._request(signature_name, *outputs)
+            request.model_spec.version.value = version
+            fill(request, length)
+            try:
+                return self._call(PREDICT, request, wire.PredictResponse)
+            except QueryError as error:
+                if error.code is not grpc.StatusCode.NOT_FOUND:
+                    raise
+                failure = error
+        raise failure
 
     def _request(self, signature_name: str, *outputs: str) -> Any:
         request = wire.PredictRequest()
@@ -160,9 +192,8 @@ class Client:
         try:
             return call(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            raise QueryError(
-                f"{self._target}: {error.code().name}: {error.details()}"
-            ) from error
+            message = f"{self._target}: {error.code().name}: {error.details()}"
+            raise QueryError(message, error.code()) from error
 
 
 def recommend(

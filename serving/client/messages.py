@@ -7,11 +7,22 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
+
 from serving.client import wire
 
 
 class QueryError(RuntimeError):
-    """A query that got no answer, or one that is not a recommender's."""
+    """A query that got no answer, or one that is not a recommender's.
+
+    Attributes:
+        code: the status, where a call has failed.
+    """
+
+    def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
+        """Takes the text and the status."""
+        super().__init__(message)
+        self.code = code
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ class Servable:
         model_name: str = "",
         batching: BatchingParameters | None = None,
         threads: tuple[int, int] = (0, 0),
+        tags: Sequence[str] = (tf.saved_model.SERVING,),
+        is_warmed_up: bool = True,
     ) -> None:
         """Checks the files, loads them, runs the warm-up records.
 
@@ -52,6 +54,8 @@ class Servable:
             batching: how requests are joined; None runs each alone.
             threads: of the session, inside an operation and between operations; 0 for
                 one a core.
+            tags: those of the graph to load.
+            is_warmed_up: whether warm-up records are run.
 
         Raises:
             StatusError: if any of the three fails, or a weight or a warm-up answer is
@@ -75,14 +79,15 @@ class Servable:
             ),
         )
         try:
-            self._graph = Graph(self._session, path)
+            self._graph = Graph(self._session, path, tags)
             self.signatures = self._graph.signatures
             self._batchers: Mapping[str, Batcher] = {}
             if batching is not None:
                 self._batchers = batchers_of(
                     self._session, self._graph, batching, self.paddings
                 )
-            self._warm_up(path)
+            if is_warmed_up:
+                self._warm_up(path)
         except Exception as error:
             self._session.close()
             raise _load_error(path, error) from error

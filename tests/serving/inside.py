@@ -15,9 +15,10 @@ FAST = ("--file_system_poll_wait_seconds", "0.1", "--max_num_load_retries", "0")
 
 
 @contextlib.contextmanager
-def server(*flags):
+def server(*flags, grpc_port=None):
     """Serves with these flags while the block lasts; yields `processes.Server`."""
-    grpc_port, rest_port = processes.free_port(), processes.free_port()
+    rest_port = processes.free_port()
+    grpc_port = grpc_port or processes.free_port()
     ports = ("--port", grpc_port, "--rest_api_port", rest_port)
     stop, failures = threading.Event(), []
     args = parse_args([str(flag) for flag in (*flags, *ports, *FAST)])

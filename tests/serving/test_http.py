@@ -9,9 +9,9 @@ import socket
 import time
 
 import pytest
-from tests.serving.export_requests import HISTORY
 
 from tests.serving import inside
+from tests.serving.export_requests import HISTORY
 
 MODEL = "/v1/models/demo"
 PREDICT = f"POST {MODEL}:predict HTTP/1.1\r\n"
