@@ -74,11 +74,11 @@ test-spark: setup ## whole data jobs on Apache Spark, fetched into .cache (needs
 	$(RUN) tests/beam_jobs/fetch_spark.py
 	$(RUN) -m pytest -m spark --timeout 3600 $(TESTS)
 
-test-tfserving: setup ## run the client suite against the binary TF_SERVING_BIN names
+test-tfserving: setup ## run the acceptance suite against the binary TF_SERVING_BIN names
 	@if [ ! -x "$$TF_SERVING_BIN" ]; then \
 		echo "TF_SERVING_BIN must name a tensorflow_model_server. Received: '$$TF_SERVING_BIN'" >&2; \
 		exit 2; fi
-	$(RUN) -m pytest -m tfserving $(TESTS)
+	$(RUN) -m pytest -m tfserving tests/serving/acceptance $(TESTS)
 
 test-triton: setup ## the export on NVIDIA Triton, in an environment of its own in .cache
 	$(RUN) -c 'from benchmarks.triton import triton_python; print(triton_python())'

@@ -1,4 +1,4 @@
-"""Answers in JSON; questions are in the client suite."""
+"""Answers in JSON; questions are in the acceptance suite."""
 
 import json
 
