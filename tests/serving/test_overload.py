@@ -1,0 +1,71 @@
+"""More calls at once than a server takes on: each has its answer or its status."""
+
+import collections
+import contextlib
+import threading
+
+import grpc
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from tests.serving import inside, processes
+from tests.serving.export_requests import HISTORY, predict_request
+
+CALLS, CONNECTIONS = 4000, 40
+
+
+@contextlib.contextmanager
+def connection(server, number):
+    """A connection of its own; channels of equal options would share one."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("number", number)]
+    with grpc.insecure_channel(server.grpc_address, options=options) as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+def test_calls_beyond_the_capacity_are_exhausted_and_never_cancelled(
+    served_export, tmp_path
+):
+    flags = ("--max_concurrent_requests", 50)
+    server = processes.start_embedded(
+        "demo", served_export.export_dir, tmp_path / "log", *flags
+    )
+    # Long enough in the model that calls come faster than they go.
+    request = predict_request(history=[HISTORY] * 100)
+    stack = contextlib.ExitStack()
+    codes, all_there = collections.Counter(), threading.Semaphore(0)
+
+    def note(call):
+        code = call.code()
+        codes[code.name if code else "OK"] += 1
+        all_there.release()
+
+    try:
+        server.prediction.Predict(request, timeout=60)
+        stubs = [stack.enter_context(connection(server, n)) for n in range(CONNECTIONS)]
+        for number in range(CALLS):
+            ask = stubs[number % CONNECTIONS].Predict.future
+            ask(request, timeout=120).add_done_callback(note)
+        for _ in range(CALLS):
+            assert all_there.acquire(timeout=150)
+    finally:
+        stack.close()
+        server.close()
+    assert set(codes) == {"OK", "RESOURCE_EXHAUSTED"}, codes
+    assert codes["OK"] >= 50
+
+
+def test_rest_is_shed_by_the_same_bounds(served_export):
+    flags = ("--model_name", "demo", "--model_base_path", served_export.export_dir)
+    with inside.server(*flags, "--max_requests_per_second", 0.01) as server:
+        body = {"instances": [HISTORY]}
+        answers = [
+            server.http("POST", "/v1/models/demo:predict", body) for _ in range(3)
+        ]
+        assert [status for status, _ in answers] == [200, 429, 429]
+        assert "--max_requests_per_second" in answers[1][1]["error"]
+        try:
+            server.prediction.Predict(predict_request(history=[HISTORY]), timeout=30)
+            code = None
+        except grpc.RpcError as error:
+            code = error.code()
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert server.http("GET", "/v1/models/demo")[0] == 200
