@@ -66,7 +66,14 @@ def half(folder):
     shutil.rmtree(folder / "assets")
 
 
+def short_vocabulary(folder):
+    """Lines that are still to come; no manifest says that they are missing."""
+    vocabulary = folder / "assets" / "item_vocab.txt"
+    vocabulary.write_bytes(vocabulary.read_bytes()[:100])
+
+
 BAD = {
+    "half a vocabulary": copied(short_vocabulary),
     "truncated": copied(truncate),
     "no graph": copied(remove_graph),
     "half copied": copied(half),

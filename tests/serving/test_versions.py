@@ -67,9 +67,9 @@ def test_versions_are_folders_with_numbers_as_names(tmp_path):
         ".meta",
         "\N{ARABIC-INDIC DIGIT ONE}",
     )
-    add(tmp_path, "9" * 30)
+    add(tmp_path, "9" * 30, "9" * 200, 2**63 - 1, 2**63)
     (tmp_path / "4").write_text("a file")
-    assert sorted(versions_on_disk(tmp_path)) == [1, 12]
+    assert sorted(versions_on_disk(tmp_path)) == [1, 12, 2**63 - 1]
 
 
 def test_missing_base_path_is_an_error_and_not_an_empty_one(tmp_path):
@@ -190,3 +190,97 @@ def test_stop_retires_what_is_served(tmp_path, loader):
     with pytest.raises(StatusError):
         with versions.lease():
             pass
+
+
+def test_model_one_level_too_deep_is_named(tmp_path, loader, caplog):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    versions = manager(tmp_path, loader)
+    versions.poll()
+    assert f"{tmp_path.name}/1/saved_model.pb" in caplog.text
+    add(tmp_path, 1)
+    versions.poll()
+    assert versions.serving_version == 1
+
+
+def replace(tmp_path, number):
+    """Puts another folder in the place of a version's."""
+    (tmp_path / str(number)).rename(tmp_path / "aside")
+    (tmp_path / str(number)).mkdir()
+    (tmp_path / str(number) / "saved_model.pb").write_bytes(b"another")
+
+
+def test_served_version_that_is_replaced_is_loaded(tmp_path, loader, caplog):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader)
+    versions.poll()
+    old = loader.servables[1]
+    replace(tmp_path, 1)
+    versions.poll()
+    versions.poll()
+    assert loader.loaded == [1, 1]
+    assert old.retired and not loader.servables[1].retired
+    assert "version 1 of demo was replaced" in caplog.text
+    assert versions.statuses()[1].state is State.AVAILABLE
+
+
+def test_base_path_that_is_a_link_to_another_is_loaded(tmp_path, loader):
+    for name in ("old", "new"):
+        (tmp_path / name / "1").mkdir(parents=True)
+    link = tmp_path / "current"
+    link.symlink_to("old")
+    versions = manager(link, loader)
+    versions.poll()
+    link.unlink()
+    link.symlink_to("new")
+    versions.poll()
+    assert loader.loaded == [1, 1]
+
+
+def test_what_is_replaced_by_something_broken_answers_on(tmp_path, loader):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader, max_retries=1)
+    versions.poll()
+    loader.broken = {1}
+    replace(tmp_path, 1)
+    for _ in range(5):
+        versions.poll()
+    assert loader.loaded == [1, 1, 1]
+    assert versions.available() == {1}
+    assert versions.statuses()[1].state is State.AVAILABLE
+    with versions.lease() as servable:
+        assert servable is loader.servables[1]
+
+
+def test_a_file_that_is_completed_counts_as_new(tmp_path, loader):
+    add(tmp_path, 1)
+    (tmp_path / "1" / "vocabulary").write_text("a\n")
+    loader.broken = {1}
+    versions = manager(tmp_path, loader, max_retries=0, retry_seconds=1000)
+    versions.poll()
+    versions.poll()
+    assert loader.loaded == [1]
+    loader.broken = set()
+    with (tmp_path / "1" / "vocabulary").open("a") as file:
+        file.write("b\n")
+    versions.poll()
+    assert versions.serving_version == 1
+
+
+def test_retries_without_end(tmp_path, loader):
+    add(tmp_path, 1)
+    loader.broken = {1}
+    versions = manager(tmp_path, loader, max_retries=-1)
+    for _ in range(20):
+        versions.poll()
+    assert loader.loaded == [1] * 20
+    assert versions.terminal_failure() is None
+
+
+def test_without_a_pause_there_is_one_look(tmp_path, loader):
+    add(tmp_path, 1)
+    versions = manager(tmp_path, loader, poll_seconds=0)
+    versions.poll()
+    versions.start()
+    add(tmp_path, 2)
+    versions.stop()
+    assert loader.loaded == [1]

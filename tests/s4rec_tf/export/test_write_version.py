@@ -254,3 +254,12 @@ def test_command_refuses_nonsense_with_one_line(tmp_path):
     assert done.returncode == 2 and "Received: 0" in done.stderr
     done = run_command("--dataset", tmp_path, *common, "--max", "3")
     assert done.returncode == 2 and "--max" in done.stderr
+
+
+def test_a_name_that_no_server_looks_at_is_no_number(tmp_path):
+    for name in ("92233720368547758080", "9" * 200, "x", "7"):
+        (tmp_path / name).mkdir()
+    assert publish.next_number(tmp_path) == 8
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(protocol.ExportError, match="at most 9223372036854775807"):
+        publish.next_number(tmp_path)
