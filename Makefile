@@ -13,6 +13,7 @@ OUTPUT ?= demo_output
 SET ?=
 TESTS ?=
 FUZZ_RUNS ?= 1000000
+PROTOS := serving/config.proto serving/client/wire.proto benchmarks/kserve.proto
 
 # What an outer environment says about Python must not reach ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX UV_PROJECT_ENVIRONMENT
@@ -28,7 +29,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -109,6 +110,9 @@ lint: setup ## ruff: rules and formatting
 
 types: setup ## mypy
 	$(RUN) -m mypy
+
+protos: setup ## compile the messages of .proto files
+	$(RUN) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. $(PROTOS)
 
 format: setup ## rewrite the code as `lint` wants it
 	$(RUN) -m ruff check --fix .

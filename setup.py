@@ -59,6 +59,7 @@ DEV = [
     "flask-cors>=5,<7",  # likewise
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
+    "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
     "kubernetes-validate>=1.34,<2",  # schemas of Kubernetes, for the manifests
     "check-jsonschema>=0.33,<1",  # the schema of compose files
     "promql-parser>=0.5,<1",  # the queries of dashboard and alerts

@@ -6,40 +6,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from serving.client import wire
+from benchmarks.kserve_pb2 import InferRequest
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-
-_CLASSES = wire.declare(
-    "s4rec.kserve",
-    {
-        "InputTensor": {
-            "name": (1, "string"),
-            "datatype": (2, "string"),
-            "shape": (3, "*int64"),
-        },
-        "RequestedOutput": {"name": (1, "string")},
-        "InferRequest": {
-            "model_name": (1, "string"),
-            "inputs": (5, "*InputTensor"),
-            "outputs": (6, "*RequestedOutput"),
-            "raw_input_contents": (7, "*bytes"),
-        },
-        "OutputTensor": {
-            "name": (1, "string"),
-            "datatype": (2, "string"),
-            "shape": (3, "*int64"),
-        },
-        "InferResponse": {
-            "model_name": (1, "string"),
-            "model_version": (2, "string"),
-            "outputs": (5, "*OutputTensor"),
-            "raw_output_contents": (6, "*bytes"),
-        },
-    },
-)
-InferRequest = _CLASSES["InferRequest"]
-InferResponse = _CLASSES["InferResponse"]
 
 _FORMATS = {"FP32": "<f", "INT32": "<i", "BOOL": "<?"}
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from benchmarks import kserve
-from serving.client import wire
+from serving.client import wire_pb2 as wire
 
 LENGTH = 50
 """L of the models' default settings."""

@@ -90,7 +90,8 @@ class Load:
 
     def __init__(self, channel: grpc.Channel, request: bytes, rate: float) -> None:
         """Takes the channel, the request's bytes and the requests a second."""
-        from serving.client import PREDICT, wire
+        from serving.client import PREDICT
+        from serving.client import wire_pb2 as wire
 
         self._call = channel.unary_unary(PREDICT)
         self._parse = wire.PredictResponse.FromString

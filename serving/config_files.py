@@ -1,8 +1,4 @@
-"""TF Serving's configuration files, in protobuf's text format.
-
-The wheel of tensorflow-serving-api holds no ssl, monitoring or batching configuration:
-those are declared here, with TF Serving's names and numbers.
-"""
+"""TF Serving's configuration files, in protobuf's text format."""
 
 from __future__ import annotations
 
@@ -14,35 +10,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving import metrics
-from serving.client import wire
+from serving import config_pb2, metrics
 from serving.status import StatusError, invalid_argument
-
-_INT64 = "google.protobuf.Int64Value"
-_CLASSES = wire.declare(
-    "s4rec.config",
-    {
-        "SSLConfig": {
-            "server_key": (1, "string"),
-            "server_cert": (2, "string"),
-            "custom_ca": (3, "string"),
-            "client_verify": (4, "bool"),
-        },
-        "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
-        "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig")},
-        "BatchingParameters": {
-            "max_batch_size": (1, _INT64),
-            "batch_timeout_micros": (2, _INT64),
-            "max_enqueued_batches": (3, _INT64),
-            "num_batch_threads": (4, _INT64),
-            "thread_pool_name": (5, "google.protobuf.StringValue"),
-            "allowed_batch_sizes": (6, "*int64"),
-            "pad_variable_length_inputs": (7, "bool"),
-            "enable_large_batch_splitting": (8, "google.protobuf.BoolValue"),
-            "max_execution_batch_size": (9, _INT64),
-        },
-    },
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +87,7 @@ def read_batching(path: Path) -> BatchingParameters:
     Raises:
         StatusError: INVALID_ARGUMENT, naming the file.
     """
-    message = _parse(_read(path), _CLASSES["BatchingParameters"](), path)
+    message = _parse(_read(path), config_pb2.BatchingParameters(), path)
     given = {
         field.name: getattr(message, field.name).value
         for field in dataclasses.fields(BatchingParameters)
@@ -140,7 +109,7 @@ def read_metrics_path(path: Path) -> str | None:
     Raises:
         StatusError: INVALID_ARGUMENT, naming the file.
     """
-    message = _parse(_read(path), _CLASSES["MonitoringConfig"](), path)
+    message = _parse(_read(path), config_pb2.MonitoringConfig(), path)
     if not message.prometheus_config.enable:
         return None
     return message.prometheus_config.path or metrics.DEFAULT_PATH
@@ -152,7 +121,7 @@ def read_ssl(path: Path) -> Any:
     Raises:
         StatusError: INVALID_ARGUMENT, naming the file.
     """
-    message = _parse(_read(path), _CLASSES["SSLConfig"](), path)
+    message = _parse(_read(path), config_pb2.SSLConfig(), path)
     if not message.server_key or not message.server_cert:
         raise invalid_argument(f"{path}: server_key and server_cert are needed")
     if message.client_verify and not message.custom_ca:

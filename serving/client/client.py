@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc
 
-from serving.client import channel, messages, wire
+from serving.client import channel, messages
+from serving.client import wire_pb2 as wire
 from serving.client.flags import DEFAULT_TIMEOUT_SECONDS
 from serving.client.messages import Explanation, QueryError, Recommendations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from serving.client import wire
+from serving.client import wire_pb2 as wire
 
 
 class QueryError(RuntimeError):

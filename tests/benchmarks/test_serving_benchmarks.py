@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import predict_pb2
 
-from benchmarks import item_space, kserve, requests, retrieval, serving
+from benchmarks import item_space, kserve, kserve_pb2, requests, retrieval, serving
 
 
 def test_truth_is_that_of_a_full_sort():
@@ -48,7 +48,7 @@ def test_request_is_tf_servings():
 
 
 def test_kserve_answer_is_read_by_its_types():
-    response = kserve.InferResponse()
+    response = kserve_pb2.InferResponse()
     for name, datatype, shape, content in (
         ("item_ids", "BYTES", [2, 1], struct.pack("<I1sI2s", 1, b"a", 2, b"bc")),
         ("scores", "FP32", [2, 2], struct.pack("<4f", 1, 2, 3, 0.5)),

@@ -72,7 +72,7 @@ class Swapping(client.Client):
         self.asked, self._gone, self.version = [], gone, 0
 
     def _call(self, method, request, response_class):
-        from serving.client import wire
+        from serving.client import wire_pb2 as wire
 
         if method != client.PREDICT:
             self.version += 1

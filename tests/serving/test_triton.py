@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 
-from benchmarks import kserve, triton
+from benchmarks import kserve, kserve_pb2, triton
 from serving.triton import repository
 from tests.s4rec_tf.export.standin import MAX_LENGTH
 from tests.serving.export_requests import golden
@@ -22,7 +22,7 @@ def infer(served_export, tmp_path_factory):
             call = channel.unary_unary(
                 kserve.INFER,
                 request_serializer=lambda request: request.SerializeToString(),
-                response_deserializer=kserve.InferResponse.FromString,
+                response_deserializer=kserve_pb2.InferResponse.FromString,
             )
 
             def ask(rows, name="demo"):

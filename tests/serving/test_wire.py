@@ -9,7 +9,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from serving import client
 from serving.client import __main__ as command
-from serving.client import messages, wire
+from serving.client import messages
+from serving.client import wire_pb2 as wire
 
 
 def test_request_reads_as_tensorflow_serving_reads_it():
