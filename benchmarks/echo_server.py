@@ -1,11 +1,13 @@
-"""The least that this gRPC library does for a call: answers bytes by other bytes.
+"""The least that the server's libraries do for a call: answers bytes by other bytes.
 
 `python -m benchmarks.echo_server KIND ANSWER_BYTES THREADS PORT`; several may share a
-port. KIND is `threads`, the library's usual server, or `loop`, that of its event loop.
+port. KIND is `threads`, gRPC's usual server, `loop`, that of its event loop, or `rest`,
+aiohttp's server.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from concurrent import futures
@@ -13,6 +15,7 @@ from typing import Any
 
 import grpc
 import uvloop
+from aiohttp import web
 from grpc import aio
 
 SERVICE, METHOD = "tensorflow.serving.PredictionService", "Predict"
@@ -48,6 +51,20 @@ async def serve_by_loop(answer: bytes, address: str) -> None:
     await server.wait_for_termination()
 
 
+async def serve_rest(answer: bytes, port: int) -> None:
+    """Serves posts to any path until it is ended, in one thread."""
+
+    async def echo(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        return web.Response(body=answer, content_type="application/json")
+
+    runner = web.ServerRunner(web.Server(echo))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    print("serving: echo", flush=True)
+    await asyncio.Event().wait()
+
+
 def main() -> None:
     """Serves as the command line says."""
     kind, sizes = sys.argv[1], map(int, sys.argv[2:])
@@ -55,6 +72,8 @@ def main() -> None:
     answer, address = b"x" * answer_bytes, f"127.0.0.1:{port}"
     if kind == "loop":
         uvloop.run(serve_by_loop(answer, address))
+    elif kind == "rest":
+        uvloop.run(serve_rest(answer, port))
     else:
         serve_by_threads(answer, threads, address)
 

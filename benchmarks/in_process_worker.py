@@ -1,4 +1,7 @@
-"""The process in which an export is called without a server, in batches."""
+"""The process in which an export is called without a server, in batches.
+
+Its batches ask what the servers are asked.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import child
-from benchmarks.requests import histories
+from benchmarks.requests import OUTPUTS, SIGNATURE, questions
 
-_OUTPUTS = ("item_ids", "scores", "is_fallback")
+_INPUTS = ("history", "k", "exclude")
+_EXCLUDE_WIDTH = 4
 
 
 def make_handlers() -> dict[str, child.Handler]:
@@ -22,25 +26,44 @@ def make_handlers() -> dict[str, child.Handler]:
     meta_graph = tf.compat.v1.saved_model.loader.load(
         session, [tf.saved_model.SERVING], sys.argv[1]
     )
-    signature = meta_graph.signature_def["serving_default"]
+    signature = meta_graph.signature_def[SIGNATURE]
     find = session.graph.get_tensor_by_name
     with session.graph.as_default():
         answer = session.make_callable(
-            [find(signature.outputs[name].name) for name in _OUTPUTS],
-            [find(signature.inputs["history"].name)],
+            [find(signature.outputs[name].name) for name in OUTPUTS],
+            [find(signature.inputs[name].name) for name in _INPUTS],
         )
 
     def measure(num_items: int, batch: int, seconds: float) -> dict[str, Any]:
-        rows = np.array(histories(num_items, batch), object)
-        answer(rows)
+        feeds = _feeds(num_items, batch)
+        answer(*feeds)
         taken: list[float] = []
+        cpu = time.process_time()
         while sum(taken) < seconds or len(taken) < 3:
             start = time.perf_counter()
-            answer(rows)
+            answer(*feeds)
             taken.append(time.perf_counter() - start)
-        return {"batch": batch, "rows_per_second": batch / float(np.median(taken))}
+        rows = batch * len(taken)
+        return {
+            "batch": batch,
+            "rows_per_second": batch / float(np.median(taken)),
+            "cpu_ms": 1e3 * (time.process_time() - cpu) / rows,
+        }
 
     return {"measure": measure}
+
+
+def _feeds(num_items: int, batch: int) -> list[np.ndarray]:
+    asked = questions(num_items, batch)
+    exclude = [
+        question.exclude + [""] * (_EXCLUDE_WIDTH - len(question.exclude))
+        for question in asked
+    ]
+    return [
+        np.array([question.history for question in asked], object),
+        np.array([question.k for question in asked], np.int32),
+        np.array(exclude, object),
+    ]
 
 
 if __name__ == "__main__":

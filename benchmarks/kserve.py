@@ -16,13 +16,29 @@ _FORMATS = {"FP32": "<f", "INT32": "<i", "BOOL": "<?"}
 def history_request(model_name: str, rows: Sequence[Sequence[str]]) -> Any:
     """Asks for answers to histories of one length."""
     request = InferRequest(model_name=model_name)
+    _add_strings(request, "history", rows)
+    return request
+
+
+def recommend_request(
+    model_name: str, history: Sequence[str], k: int, exclude: Sequence[str]
+) -> Any:
+    """Asks for the best k after one history, without what is excluded."""
+    request = InferRequest(model_name=model_name)
+    _add_strings(request, "history", [history])
+    request.inputs.add(name="k", datatype="INT32", shape=[1, 1])
+    request.raw_input_contents.append(struct.pack("<i", k))
+    _add_strings(request, "exclude", [["", *exclude]])
+    return request
+
+
+def _add_strings(request: Any, name: str, rows: Sequence[Sequence[str]]) -> None:
     shape = [len(rows), len(rows[0])]
-    request.inputs.add(name="history", datatype="BYTES", shape=shape)
+    request.inputs.add(name=name, datatype="BYTES", shape=shape)
     items = [item.encode() for row in rows for item in row]
     request.raw_input_contents.append(
         b"".join(struct.pack("<I", len(item)) + item for item in items)
     )
-    return request
 
 
 def outputs_of(response: Any) -> dict[str, list[list[Any]]]:

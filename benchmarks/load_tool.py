@@ -43,10 +43,11 @@ class Load:
 
     Attributes:
         target: HOST:PORT.
-        method: of gRPC, with its service.
+        method: of gRPC, with its service; over HTTP a path.
         payloads: folder of requests.
         seconds: of each measurement.
         connections: that calls take by turns.
+        is_http: whether requests are posted over HTTP/1.1.
     """
 
     target: str
@@ -54,6 +55,7 @@ class Load:
     payloads: Path
     seconds: float
     connections: int = 32
+    is_http: bool = False
 
     def offer(self, rate: float) -> dict[str, Any]:
         """Calls at Poisson times, so many a second on average; see `main.go`."""
@@ -75,6 +77,8 @@ class Load:
         command = [str(build())]
         for name, given in flags.items():
             command += [name, str(given)]
+        if self.is_http:
+            command.append("-http")
         report: dict[str, Any] = json.loads(_run(command))
         return report
 

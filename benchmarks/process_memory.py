@@ -1,7 +1,8 @@
-"""A command's time and the memory that all its processes hold together."""
+"""A command's time, and the memory and processor time of all its processes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -89,6 +90,18 @@ def family_bytes(pid: int) -> int:
         _bytes_of(Path(f"/proc/{member}/smaps_rollup"), "Pss:")
         for member in _family(pid)
     )
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Processor time that a process and its living descendants have taken."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    return sum(map(_cpu_ticks, _family(pid))) / ticks
+
+
+def _cpu_ticks(pid: int) -> int:
+    # The name before the last parenthesis may hold blanks.
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if fields else 0
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from benchmarks import triton
 from benchmarks.free_ports import free_port
-from benchmarks.process_memory import family_bytes
-from benchmarks.requests import NAME
+from benchmarks.process_memory import family_bytes, family_cpu_seconds
+from benchmarks.requests import NAME, OUTPUTS, SIGNATURE
 from serving.triton import repository
 
 _READY = "serving: "
@@ -27,26 +27,33 @@ class Served(NamedTuple):
     """A running server.
 
     Attributes:
-        target: HOST:PORT of gRPC.
-        pid: its process.
+        target: HOST:PORT.
+        pids: its processes.
+        rest_target: HOST:PORT of REST, where there is one besides.
     """
 
     target: str
-    pid: int
+    pids: tuple[int, ...]
+    rest_target: str = ""
 
     def memory_mib(self) -> int:
-        """Resident memory of the process and its descendants."""
-        return round(family_bytes(self.pid) / 2**20)
+        """Memory of the processes and their descendants."""
+        return round(sum(map(family_bytes, self.pids)) / 2**20)
+
+    def cpu_seconds(self) -> float:
+        """Processor time that they have taken so far."""
+        return sum(map(family_cpu_seconds, self.pids))
 
 
 @contextlib.contextmanager
 def embedded(export_dir: Path, flags: Sequence[str], log: Path) -> Iterator[Served]:
     """The project's own server."""
-    port = free_port()
+    port, rest_port = free_port(), free_port()
     command = [sys.executable, "-m", "serving.server", f"--model_name={NAME}"]
     command += [f"--model_base_path={export_dir}", f"--port={port}"]
-    with _processes([[*command, "--rest_api_port=0", *flags]], log) as pids:
-        yield Served(f"127.0.0.1:{port}", pids[0])
+    command += [f"--rest_api_port={rest_port}", *flags]
+    with _processes([command], log) as pids:
+        yield Served(f"127.0.0.1:{port}", pids, f"127.0.0.1:{rest_port}")
 
 
 @contextlib.contextmanager
@@ -58,19 +65,20 @@ def echo(
     command = [sys.executable, "-m", "benchmarks.echo_server", kind]
     command += [str(answer_bytes), str(threads), str(port)]
     with _processes([command] * count, log) as pids:
-        yield Served(f"127.0.0.1:{port}", pids[0])
+        yield Served(f"127.0.0.1:{port}", pids)
 
 
 @contextlib.contextmanager
 def on_triton(export_dir: Path, folder: Path) -> Iterator[Served]:
     """NVIDIA Triton over the same export."""
-    repository.write(folder / "repository", NAME, export_dir / "1")
-    with triton.running(folder / "repository", folder / "triton.log") as (target, pid):
-        yield Served(target, pid)
+    models = folder / "repository"
+    repository.write(models, NAME, export_dir / "1", SIGNATURE, outputs=OUTPUTS)
+    with triton.running(models, folder / "triton.log") as (target, pid):
+        yield Served(target, (pid,))
 
 
 @contextlib.contextmanager
-def _processes(commands: list[list[str]], log: Path) -> Iterator[list[int]]:
+def _processes(commands: list[list[str]], log: Path) -> Iterator[tuple[int, ...]]:
     with log.open("wb") as errors:
         started = [
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -83,7 +91,7 @@ def _processes(commands: list[list[str]], log: Path) -> Iterator[list[int]]:
                     text = log.read_text("utf-8", "replace")[-2000:]
                     raise ServerError(f"{process.args!r} does not serve:\n{text}")
             time.sleep(0.5)
-            yield [process.pid for process in started]
+            yield tuple(process.pid for process in started)
         finally:
             for process in started:
                 process.terminate()

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kserve, load_tool, requests, served
+from benchmarks import held_load, kserve, load_tool, requests, served, serving_page
 from benchmarks.child import Child, ChildError
+from benchmarks.held_load import Offered
 from benchmarks.load_tool import Load
 from benchmarks.peers import PeerError
 from benchmarks.reporting import machine, markdown_table, say
+from benchmarks.served import Served
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+REST = f"/v1/models/{requests.NAME}/versions/1:predict"
 SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Offered loads, over the rate that `_THREADS` calls at a time get."""
 
@@ -32,14 +36,13 @@ SERVER_FLAGS = (
     "--tensorflow_inter_op_parallelism=1",
     "--enable_batching",
 )
+IN_PROCESS_BATCHES = (1, 2, 4, 8, 16, 32, 64)
 _THREADS = 64
 ECHOES = {"echo": ("threads", 2), "echo_loop": ("loop", 1)}
 """Kind and processes of each echo service: as many as it answers most calls by."""
 
-_LARGEST_BATCH = 1024
-_HELD_SHARE = 0.97
 _CAPPED_SHARE = 0.1
-_COMPARED = ("echo", "server")
+_COMPARED = ("echo_loop", "server")
 _TURNS = 5
 
 
@@ -48,28 +51,52 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.serving",
         allow_abbrev=False,
-        description="Offers rising loads to the embedded server, to echo services of "
-        "the same gRPC library, and to NVIDIA Triton, on one machine shared with the "
-        "load generator. The last line of standard output is one JSON object; "
-        "docs/benchmarks.md explains it. About 12 minutes on two cores; needs Go.",
+        description="Offers rising loads to the embedded server over gRPC and REST, to "
+        "echo services of the same libraries, and to NVIDIA Triton, by turns, on one "
+        "machine shared with the load generator. The last line of standard output is "
+        "one JSON object; docs/benchmarks.md explains it. About 25 minutes on two "
+        "cores; needs Go.",
     )
     add = parser.add_argument
     add("--items", type=int, default=12_101, help="items of the export (12101)")
     add("--max_k", type=int, default=20, help="items of an answer (20)")
     add("--seconds", type=float, default=8.0, help="of each offered load (8)")
-    add("--max_p99_ms", type=float, default=100.0, help="of a load that is held (100)")
+    add("--passes", type=int, default=3, help="over all loads, of which medians (3)")
+    add("--max_p99_ms", type=float, default=50.0, help="of a load that is held (50)")
     add(
         "--server_flag", action="append", default=[], help="one more flag of the server"
     )
     add("--peer", choices=("triton", "none"), default="triton", help="default triton")
     add("--write", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args(argv)
-    if min(args.items / 100, args.seconds, args.max_k) < 1:
+    if min(args.items / 100, args.seconds, args.max_k, args.passes) < 1:
         parser.error(
-            "--items must be at least 100, --seconds and --max_k at least 1. "
-            f"Received: {args.items}, {args.seconds}, {args.max_k}"
+            "--items must be at least 100, --seconds, --max_k and --passes at least 1. "
+            f"Received: {args.items}, {args.seconds}, {args.max_k}, {args.passes}"
         )
     return args
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A server that is asked over one of its ports.
+
+    Attributes:
+        name: in the report.
+        load: calls to it.
+        cpu_seconds: tells the processor time that it has taken.
+    """
+
+    name: str
+    load: Load
+    cpu_seconds: Callable[[], float]
+
+    def offer(self, rate: float) -> Offered:
+        """Offers so many calls a second."""
+        say(f"{self.name}: {rate:.0f} a second")
+        before = self.cpu_seconds()
+        report = self.load.offer(rate)
+        return held_load.read(self.name, report, self.cpu_seconds() - before)
 
 
 class Benchmark:
@@ -83,7 +110,6 @@ class Benchmark:
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         self.args, self.folder = args, folder
         self.export_dir = folder / "models" / requests.NAME
-        self.predict, self.infer = requests.write(folder, args.items)
         self.flags = [
             *SERVER_FLAGS,
             f"--batching_parameters_file={BATCHING}",
@@ -93,6 +119,7 @@ class Benchmark:
 
     def run(self) -> dict[str, Any]:
         """The report."""
+        requests.write(self.folder, self.args.items, self.args.max_k)
         say(f"exporting a model of {self.args.items:,} items")
         module = [sys.executable, "-m", "benchmarks.serving_export"]
         subprocess.run(
@@ -102,207 +129,147 @@ class Benchmark:
             stderr=subprocess.DEVNULL,
         )
         in_process = self._in_process()
-        servers, compared = self._beside_each_other()
-        overload = self._overload(servers["server"]["held"]["answered_per_second"])
-        return self._report(in_process, servers, compared, overload)
-
-    def _in_process(self) -> dict[str, Any]:
-        say(f"in process, batches of {_LARGEST_BATCH}")
-        module = [sys.executable, "-m", "benchmarks.in_process_worker"]
-        with Child([*module, str(self.export_dir / "1")]) as worker:
-            found: dict[str, Any] = worker.ask(
-                "measure",
-                num_items=self.args.items,
-                batch=_LARGEST_BATCH,
-                seconds=self.args.seconds,
-            )
-            return found
-
-    def _beside_each_other(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """All servers by turns, and two of them at half the rate that the echo holds.
-
-        Each load is offered to one after the other before the next: what the machine
-        loses or gains in speed meanwhile, it does for all.
-        """
-        with contextlib.ExitStack() as running:
-            enter = running.enter_context
-            ours = enter(
-                served.embedded(self.export_dir, self.flags, self.folder / "log")
-            )
-            loads = {"server": self._load(ours.target)}
-            size = loads["server"].saturate(_THREADS)["answer_bytes"]
-            memory = ours.memory_mib()
-            for name, (kind, count) in ECHOES.items():
-                log = self.folder / f"{name}_log"
-                echo = enter(served.echo(kind, size, _THREADS, count, log))
-                loads[name] = self._load(echo.target)
-            if self.args.peer == "triton":
-                other = enter(served.on_triton(self.export_dir, self.folder))
-                loads["triton"] = Load(
-                    other.target, kserve.INFER, self.infer, self.args.seconds
-                )
-            servers = self._rising(loads)
-            half = servers["echo"]["held"]["answered_per_second"] / 2
-            compared = self._by_turns({name: loads[name] for name in _COMPARED}, half)
-            servers["server"]["memory_mib"] = [memory, ours.memory_mib()]
-        return servers, compared
-
-    def _by_turns(self, loads: dict[str, Load], rate: float) -> dict[str, Any]:
-        """One rate offered to each by turns, of which the turn of median p99 counts."""
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
-        for _ in range(_TURNS):
-            for name, load in loads.items():
-                say(f"{name}: {rate:.0f} a second")
-                rows[name].append(_row(name, load.offer(rate)))
-        by_p99 = {
-            name: sorted(found, key=lambda row: row["p99_ms"] or 1e9)
-            for name, found in rows.items()
+        found = self._beside_each_other()
+        overload = self._overload(found["servers"]["server"]["held"])
+        settings = {
+            name: getattr(self.args, name)
+            for name in ("items", "max_k", "seconds", "passes", "max_p99_ms")
         }
-        return {name: found[_TURNS // 2] for name, found in by_p99.items()}
-
-    def _overload(self, held: float) -> dict[str, Any]:
-        """A tenth of what was held as the capacity, and ten times that offered."""
-        cap = max(1.0, _CAPPED_SHARE * held)
-        flags = [*self.flags, f"--max_requests_per_second={cap:.1f}"]
-        say(f"capped at {cap:.0f} requests a second, offered {10 * cap:.0f}")
-        log = self.folder / "capped_log"
-        with served.embedded(self.export_dir, flags, log) as ours:
-            load = self._load(ours.target)
-            calm = load.offer(cap / 2)
-            memory = ours.memory_mib()
-            pressed = load.offer(10 * cap)
-            after = ours.memory_mib()
-        row = _row("capped, ten times its capacity", pressed)
         return {
-            "cap_per_second": round(cap, 1),
-            "calm": _row("capped, half of its capacity", calm),
-            "pressed": row,
-            "shed": row["shed"],
-            "failed": row["failed"],
-            "shed_p99_ms": pressed["refused_ms"].get("p99"),
-            "memory_mib": [memory, after],
-        }
-
-    def _load(self, target: str) -> Load:
-        return Load(target, PREDICT, self.predict, self.args.seconds)
-
-    def _rising(self, loads: dict[str, Load]) -> dict[str, Any]:
-        """Rising loads on each server, and the highest of them that it holds."""
-        most = {
-            name: load.saturate(_THREADS)["answered_per_second"]
-            for name, load in loads.items()
-        }
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
-        for share in SHARES:
-            for name, load in loads.items():
-                say(f"{name}: {share * most[name]:.0f} a second")
-                rows[name].append(_row(name, load.offer(share * most[name])))
-        found = {}
-        for name in loads:
-            held = [row for row in rows[name] if self._is_held(row)]
-            found[name] = {
-                "most_per_second": round(most[name], 1),
-                "held": held[-1] if held else rows[name][0],
-                "rows": rows[name],
-            }
-        return found
-
-    def _is_held(self, row: dict[str, Any]) -> bool:
-        answered = row["answered_per_second"] / row["offered_per_second"]
-        is_quick = (row["p99_ms"] or 1e9) <= self.args.max_p99_ms
-        is_whole = not row["failed"] and not row["shed"]
-        return answered >= _HELD_SHARE and is_quick and is_whole
-
-    def _report(
-        self,
-        in_process: dict[str, Any],
-        servers: dict[str, Any],
-        compared: dict[str, Any],
-        overload: dict[str, Any],
-    ) -> dict[str, Any]:
-        server, peer = servers["server"], servers.get("triton")
-        held = server["held"]
-        rate = held["answered_per_second"]
-        return {
-            "requests_per_second": rate,
-            "p50_ms": held["p50_ms"],
-            "p99_ms": held["p99_ms"],
-            "failed": sum(row["failed"] for row in server["rows"]) + overload["failed"],
-            "vs_echo": round(rate / servers["echo"]["held"]["answered_per_second"], 3),
-            "vs_echo_loop": round(
-                rate / servers["echo_loop"]["held"]["answered_per_second"], 3
-            ),
-            "p99_vs_echo": round(
-                (compared["server"]["p99_ms"] or 1e9) / compared["echo"]["p99_ms"], 2
-            ),
-            "vs_in_process": round(rate / in_process["rows_per_second"], 3),
-            "vs_triton": peer and round(rate / peer["held"]["answered_per_second"], 3),
-            "rows": [
-                *(row for name in servers for row in servers[name]["rows"]),
-                *compared.values(),
-                overload["calm"],
-                overload["pressed"],
-            ],
-            "server": server,
+            **serving_page.headline(found["servers"], found["compared"], in_process),
+            **found,
             "overload": overload,
             "in_process": in_process,
             "flags": self.flags,
-            "settings": {
-                name: getattr(self.args, name) for name in ("items", "max_k", "seconds")
-            },
+            "settings": settings,
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
         }
 
+    def _in_process(self) -> list[dict[str, Any]]:
+        module = [sys.executable, "-m", "benchmarks.in_process_worker"]
+        with Child([*module, str(self.export_dir / "1")]) as worker:
+            found = []
+            for batch in IN_PROCESS_BATCHES:
+                say(f"in process, batches of {batch}")
+                found.append(
+                    worker.ask(
+                        "measure",
+                        num_items=self.args.items,
+                        batch=batch,
+                        seconds=self.args.seconds / len(IN_PROCESS_BATCHES),
+                    )
+                )
+            return found
 
-COLUMNS = (
-    *("server", "offered_per_second", "answered_per_second"),
-    *("p50_ms", "p99_ms", "p999_ms", "shed", "failed"),
-)
+    def _beside_each_other(self) -> dict[str, Any]:
+        """All servers by turns; then two at half the rate that the server holds."""
+        with contextlib.ExitStack() as running:
+            log = self.folder / "log"
+            ours = running.enter_context(
+                served.embedded(self.export_dir, self.flags, log)
+            )
+            targets = self._targets(running, ours)
+            memory = ours.memory_mib()
+            servers = self.rising(targets)
+            held = servers["server"]["held"]
+            half = (held or servers["server"]["rows"][0])["answered_per_second"] / 2
+            compared = self.by_turns({name: targets[name] for name in _COMPARED}, half)
+            memory_mib = [memory, ours.memory_mib()]
+        return {"servers": servers, "compared": compared, "memory_mib": memory_mib}
 
+    def _targets(
+        self, running: contextlib.ExitStack, ours: Served
+    ) -> Mapping[str, Target]:
+        targets = {
+            "server": self._target("server", ours),
+            "server_rest": self._target("server_rest", ours, is_http=True),
+        }
+        sizes = {
+            name: target.load.saturate(_THREADS)["answer_bytes"]
+            for name, target in targets.items()
+        }
+        echoes = {name: (*kind, sizes["server"]) for name, kind in ECHOES.items()}
+        echoes["echo_rest"] = ("rest", 1, sizes["server_rest"])
+        for name, (kind, count, size) in echoes.items():
+            log = self.folder / f"{name}_log"
+            echo = running.enter_context(served.echo(kind, size, _THREADS, count, log))
+            targets[name] = self._target(name, echo, is_http=kind == "rest")
+        if self.args.peer == "triton":
+            other = running.enter_context(
+                served.on_triton(self.export_dir, self.folder)
+            )
+            infer = self.folder / "infer"
+            load = Load(other.target, kserve.INFER, infer, self.args.seconds)
+            targets["triton"] = Target("triton", load, other.cpu_seconds)
+        return targets
 
-def _row(name: str, report: dict[str, Any]) -> dict[str, Any]:
-    """An offered load as it is reported."""
-    times, others = report["ok_ms"], dict(report["codes"])
-    others.pop("OK", None)
-    shed = others.pop("ResourceExhausted", 0)
-    return {
-        "server": name,
-        "offered_per_second": round(report["offered_per_second"], 1),
-        "answered_per_second": round(report["answered_per_second"], 1),
-        "p50_ms": times.get("p50"),
-        "p99_ms": times.get("p99"),
-        "p999_ms": times.get("p99.9"),
-        "shed": shed,
-        "failed": sum(others.values()),
-    }
+    def _target(self, name: str, server: Served, is_http: bool = False) -> Target:
+        load = Load(
+            (server.rest_target or server.target) if is_http else server.target,
+            REST if is_http else PREDICT,
+            self.folder / ("rest" if is_http else "predict"),
+            self.args.seconds,
+            is_http=is_http,
+        )
+        return Target(name, load, server.cpu_seconds)
 
+    def rising(self, targets: Mapping[str, Target]) -> dict[str, Any]:
+        """Rising loads on each server, and the highest of them that it holds.
 
-def page(report: dict[str, Any]) -> str:
-    """The result as a page of Markdown."""
-    where, settings = report["machine"], report["settings"]
-    ratios = (
-        *("requests_per_second", "p50_ms", "p99_ms", "failed"),
-        *("vs_echo", "p99_vs_echo", "vs_echo_loop", "vs_in_process", "vs_triton"),
-    )
-    overload = report["overload"]
-    flags = [flag.replace(str(BATCHING), BATCHING.name) for flag in report["flags"]]
-    return (
-        "# Serving under load\n\n"
-        f"`python -m benchmarks.serving`, {report['date']}, {where['processor']}, "
-        f"{where['cores']} cores shared with the load generator, {settings['items']:,} "
-        f"items, one history a request, {settings['max_k']} items an answer, "
-        f"{settings['seconds']:g} seconds a load. Flags "
-        f"of the server: `{' '.join(flags)}`. What the columns are: "
-        "[benchmarks.md](../benchmarks.md#serving).\n\n"
-        + markdown_table([report], ratios)
-        + "\n\n"
-        + markdown_table(report["rows"], COLUMNS)
-        + f"\n\nOf what was offered to the capped server, {overload['shed']:,} calls "
-        f"were shed, p99 {overload['shed_p99_ms']} ms. Memory in MiB "
-        f"before and after the loads: {report['server']['memory_mib']}; before and "
-        f"after the overload: {overload['memory_mib']}.\n"
-    )
+        Each share is offered to one after the other before the next, and all of that
+        `--passes` times: what the machine loses or gains in speed meanwhile, it does
+        for all.
+        """
+        most = {
+            name: target.load.saturate(_THREADS)["answered_per_second"]
+            for name, target in targets.items()
+        }
+        passes: dict[tuple[str, float], list[Offered]] = {}
+        for _ in range(self.args.passes):
+            for share in SHARES:
+                for name, target in targets.items():
+                    offered = target.offer(share * most[name])
+                    passes.setdefault((name, share), []).append(offered)
+        found = {}
+        for name in targets:
+            rows = [held_load.median(passes[name, share]) for share in SHARES]
+            held = held_load.highest_held(rows, self.args.max_p99_ms)
+            found[name] = {
+                "most_per_second": round(most[name], 1),
+                "held": held and dataclasses.asdict(held),
+                "rows": list(map(dataclasses.asdict, rows)),
+            }
+        return found
+
+    def by_turns(self, targets: Mapping[str, Target], rate: float) -> dict[str, Any]:
+        """One rate offered to each by turns; medians."""
+        rows: dict[str, list[Offered]] = {name: [] for name in targets}
+        for _ in range(_TURNS):
+            for name, target in targets.items():
+                rows[name].append(target.offer(rate))
+        return {
+            name: dataclasses.asdict(held_load.median(found))
+            for name, found in rows.items()
+        }
+
+    def _overload(self, held: dict[str, Any] | None) -> dict[str, Any]:
+        """A tenth of what was held as the capacity, and ten times that offered."""
+        cap = max(1.0, _CAPPED_SHARE * held["answered_per_second"] if held else 1.0)
+        flags = [*self.flags, f"--max_requests_per_second={cap:.1f}"]
+        log = self.folder / "capped_log"
+        with served.embedded(self.export_dir, flags, log) as ours:
+            target = self._target("capped", ours)
+            calm = target.offer(cap / 2)
+            memory = ours.memory_mib()
+            pressed = target.offer(10 * cap)
+            memory_mib = [memory, ours.memory_mib()]
+        return {
+            "cap_per_second": round(cap, 1),
+            "calm": dataclasses.asdict(calm),
+            "pressed": dataclasses.asdict(pressed),
+            "memory_mib": memory_mib,
+        }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -321,8 +288,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ) as error:
         sys.exit(f"serving: error: {error}")
     if args.write:
-        args.write.write_text(page(report), "utf-8")
-    print(markdown_table(report["rows"], COLUMNS))
+        args.write.write_text(serving_page.page(report), "utf-8")
+    print(markdown_table(serving_page.all_rows(report), serving_page.COLUMNS))
     print(json.dumps(report))
 
 

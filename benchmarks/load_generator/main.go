@@ -1,5 +1,5 @@
-// Calls one gRPC method with given bytes and tells how long answers took, as one JSON
-// line.
+// Calls one gRPC method, or posts to one path over HTTP, with given bytes and tells how
+// long answers took, as one JSON line.
 //
 // Open loop (-rate): calls start at the times of a Poisson process, however long the
 // earlier ones take, and a call's time counts from when it should have started, so that
@@ -8,12 +8,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -49,11 +52,53 @@ type report struct {
 	AnswerLen int                `json:"answer_bytes"`
 	OK        map[string]float64 `json:"ok_ms"`
 	Refused   map[string]float64 `json:"refused_ms"`
+	// With those of the warm-up: what the server's processor time is divided by.
+	AnsweredInAll int `json:"answered_in_all"`
+}
+
+// sender answers one request; the code is a name of gRPC's.
+type sender func(ctx context.Context, number int, request []byte) (int, string)
+
+func overGRPC(channels []*grpc.ClientConn, method string) sender {
+	return func(ctx context.Context, number int, request []byte) (int, string) {
+		var answer []byte
+		channel := channels[number%len(channels)]
+		err := channel.Invoke(ctx, method, &request, &answer)
+		return len(answer), status.Code(err).String()
+	}
+}
+
+func overHTTP(url string, connections int) sender {
+	client := &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections,
+	}}
+	return func(ctx context.Context, _ int, request []byte) (int, string) {
+		post, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(request))
+		if err != nil {
+			return 0, "Internal"
+		}
+		post.Header.Set("Content-Type", "application/json")
+		response, err := client.Do(post)
+		if err != nil {
+			return 0, "Unavailable"
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		if err != nil {
+			return 0, "Unavailable"
+		}
+		switch response.StatusCode {
+		case 200:
+			return len(answer), "OK"
+		case 429:
+			return 0, "ResourceExhausted"
+		}
+		return 0, fmt.Sprintf("HTTP %d", response.StatusCode)
+	}
 }
 
 type generator struct {
-	method   string
-	channels []*grpc.ClientConn
+	send     sender
 	payloads [][]byte
 	timeout  time.Duration
 	next     atomic.Int64
@@ -65,17 +110,15 @@ type generator struct {
 func (g *generator) call(due time.Time) {
 	number := int(g.next.Add(1))
 	request := g.payloads[number%len(g.payloads)]
-	var answer []byte
 	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 	defer cancel()
-	channel := g.channels[number%len(g.channels)]
-	err := channel.Invoke(ctx, g.method, &request, &answer)
+	length, code := g.send(ctx, number, request)
 	ms := float64(time.Since(due)) / float64(time.Millisecond)
-	if err == nil {
-		g.length.Store(int64(len(answer)))
+	if code == "OK" {
+		g.length.Store(int64(length))
 	}
 	g.mutex.Lock()
-	g.calls = append(g.calls, call{ms, status.Code(err).String()})
+	g.calls = append(g.calls, call{ms, code})
 	g.mutex.Unlock()
 }
 
@@ -125,7 +168,7 @@ func (g *generator) report(offered float64, seconds float64) report {
 	}
 	return report{
 		offered, float64(len(ok)) / seconds, seconds, codes, int(g.length.Load()),
-		percentiles(ok), percentiles(refused),
+		percentiles(ok), percentiles(refused), len(ok),
 	}
 }
 
@@ -161,7 +204,8 @@ func readPayloads(folder string) ([][]byte, error) {
 
 func run() error {
 	target := flag.String("target", "", "HOST:PORT")
-	method := flag.String("method", "", "/package.Service/Method")
+	method := flag.String("method", "", "/package.Service/Method, or a path of HTTP")
+	isHTTP := flag.Bool("http", false, "post over HTTP/1.1")
 	folder := flag.String("payloads", "", "folder of *.bin, requests sent by turns")
 	rate := flag.Float64("rate", 0, "calls a second, open loop")
 	workers := flag.Int("workers", 0, "calls at a time, closed loop, instead of -rate")
@@ -189,9 +233,13 @@ func run() error {
 		defer channel.Close()
 		channels = append(channels, channel)
 	}
+	send := overGRPC(channels, *method)
+	if *isHTTP {
+		send = overHTTP("http://"+*target+*method, *connections)
+	}
 	load := func(seconds float64, seed int64) report {
 		g := &generator{
-			method: *method, channels: channels, payloads: payloads, timeout: *timeout,
+			send: send, payloads: payloads, timeout: *timeout,
 		}
 		start := time.Now()
 		offered := 0.0
@@ -202,8 +250,10 @@ func run() error {
 		}
 		return g.report(offered, time.Since(start).Seconds())
 	}
-	load(*warmUp, *seed+1)
-	return json.NewEncoder(os.Stdout).Encode(load(*seconds, *seed))
+	before := load(*warmUp, *seed+1)
+	found := load(*seconds, *seed)
+	found.AnsweredInAll += before.AnsweredInAll
+	return json.NewEncoder(os.Stdout).Encode(found)
 }
 
 func main() {

@@ -1,13 +1,27 @@
 """The benchmarks of serving: their inputs, and what they make of measurements."""
 
+import dataclasses
 import json
+import os
 import struct
+import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from benchmarks import item_space, kserve, kserve_pb2, requests, retrieval, serving
+from benchmarks import (
+    held_load,
+    item_space,
+    kserve,
+    kserve_pb2,
+    process_memory,
+    requests,
+    retrieval,
+    serving,
+    serving_page,
+)
 
 
 def test_truth_is_that_of_a_full_sort():
@@ -38,13 +52,50 @@ def test_histories_are_as_long_as_those_of_beauty():
     assert all(row == sorted(row, key=bool) for row in rows)
 
 
-def test_request_is_tf_servings():
-    (history,) = requests.histories(100, 1)
-    request = predict_pb2.PredictRequest.FromString(requests.predict(history))
+QUESTION = requests.Question(["", "item-3"], 7, ["item-1", "item-2"])
+
+
+def test_requests_ask_what_the_client_asks():
+    request = predict_pb2.PredictRequest.FromString(requests.predict(QUESTION))
     assert request.model_spec.name == "bench"
-    tensor = request.inputs["history"]
-    assert [dim.size for dim in tensor.tensor_shape.dim] == [1, 50]
-    assert [item.decode() for item in tensor.string_val] == history
+    assert request.model_spec.signature_name == "recommend"
+    inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+    assert {name: array.tolist() for name, array in inputs.items()} == {
+        "history": [[b"", b"item-3"]],
+        "k": [7],
+        # Led by "", as the client's are.
+        "exclude": [[b"", b"item-1", b"item-2"]],
+    }
+    assert json.loads(requests.rest(QUESTION)) == {
+        "signature_name": "recommend",
+        "instances": [
+            {
+                "history": ["", "item-3"],
+                "k": 7,
+                "exclude": ["", "item-1", "item-2"],
+            }
+        ],
+    }
+
+
+def test_kserve_request_asks_the_same():
+    request = kserve_pb2.InferRequest.FromString(requests.infer(QUESTION))
+    assert [(i.name, i.datatype, list(i.shape)) for i in request.inputs] == [
+        ("history", "BYTES", [1, 2]),
+        ("k", "INT32", [1, 1]),
+        ("exclude", "BYTES", [1, 3]),
+    ]
+    history, k, exclude = request.raw_input_contents
+    assert history == b"\0\0\0\0" + b"\6\0\0\0item-3"
+    assert k == b"\7\0\0\0"
+    assert exclude.endswith(b"\6\0\0\0item-1\6\0\0\0item-2")
+
+
+def test_questions_exclude_up_to_three_items():
+    asked = requests.questions(1000, 400, max_k=5)
+    assert {len(question.exclude) for question in asked} == {0, 1, 2, 3}
+    assert {question.k for question in asked} == {5}
+    assert [question.history for question in asked] == requests.histories(1000, 400)
 
 
 def test_kserve_answer_is_read_by_its_types():
@@ -67,14 +118,89 @@ def measured(offered, answered, p99, **codes):
     return {
         "offered_per_second": offered,
         "answered_per_second": answered,
+        "answered_in_all": 1000,
         "codes": {"OK": 100, **codes},
         "ok_ms": {"p50": 1.0, "p99": p99, "p99.9": p99},
         "refused_ms": {},
     }
 
 
+def load(offered, answered, p99, **codes):
+    return held_load.read("server", measured(offered, answered, p99, **codes), 2.5)
+
+
+RISING = [
+    load(442.1, 441.9, 15.2),
+    load(710, 709.0, 30.3),
+    load(889.5, 870.2, 879.5),
+    load(1068.4, 1037.4, 374.0),
+    load(1246.1, 1243.4, 69.8),
+    load(1428.9, 1423.1, 345.3),
+]
+"""Loads of a run of 2026-11-22, of which the fifth looked well by chance."""
+
+
+def test_held_is_the_highest_load_below_the_first_that_fails():
+    held = held_load.highest_held(RISING, 100.0)
+    assert held.answered_per_second == 709.0
+    assert held_load.highest_held(RISING, 30.0).answered_per_second == 441.9
+    assert held_load.highest_held(RISING[:2], 50.0) == RISING[1]
+
+
+def test_nothing_is_held_where_the_lowest_load_fails():
+    assert held_load.highest_held(RISING, 15.0) is None
+    assert held_load.highest_held(RISING[2:], 50.0) is None
+
+
+@pytest.mark.parametrize(
+    ("report", "held"),
+    [
+        (measured(100, 98, 50), True),
+        (measured(100, 96, 50), False),
+        (measured(100, 100, 50.1), False),
+        (measured(100, 100, None), False),
+        (measured(100, 100, 50, Unavailable=1), False),
+        (measured(100, 100, 50, ResourceExhausted=1), False),
+    ],
+)
+def test_what_a_held_load_is(report, held):
+    assert held_load.read("server", report, 0.0).is_held(50.0) is held
+
+
+def test_a_load_is_read_with_its_processor_time():
+    report = measured(
+        100.04, 99.96, 20.0, ResourceExhausted=3, Unavailable=1, Unknown=1
+    )
+    assert held_load.read("server", report, 2.5) == held_load.Offered(
+        server="server",
+        offered_per_second=100.0,
+        answered_per_second=100.0,
+        p50_ms=1.0,
+        p99_ms=20.0,
+        p999_ms=20.0,
+        shed=3,
+        failed=2,
+        cpu_ms=2.5,
+    )
+    none = {**measured(100, 0, None), "answered_in_all": 0, "ok_ms": {}}
+    assert held_load.read("server", none, 1.0).cpu_ms is None
+
+
+def test_of_several_passes_the_median_counts_and_every_failure():
+    passes = [
+        load(100, 100, 20.0),
+        load(102, 99, 90.0, Unavailable=2),
+        load(101, 101, 30.0, ResourceExhausted=1),
+    ]
+    found = held_load.median(passes)
+    assert (found.offered_per_second, found.answered_per_second) == (101, 100)
+    assert (found.p99_ms, found.failed, found.shed) == (30.0, 2, 1)
+    endless = held_load.median([load(9, 0, None), load(9, 0, None), load(9, 9, 5.0)])
+    assert endless.p99_ms is None
+
+
 class FakeLoad:
-    """A server that holds four fifths of its most, of which none fails."""
+    """A server that holds four fifths of its most."""
 
     def __init__(self, most, offered):
         self.most, self.offered = most, offered
@@ -88,14 +214,23 @@ class FakeLoad:
         return measured(rate, min(rate, limit), 20.0 if rate <= limit else 500.0)
 
 
-def test_highest_load_that_is_held_by_servers_that_take_turns(tmp_path):
-    args, offered = serving.parse_args(["--items", "100"]), []
-    loads = {"server": FakeLoad(1000.0, offered), "echo": FakeLoad(2000.0, offered)}
-    found = serving.Benchmark(args, tmp_path)._rising(loads)
+def fake(name, *load):
+    return serving.Target(name, FakeLoad(*load), lambda: 0.0)
+
+
+def test_servers_take_turns_at_rising_loads_in_every_pass(tmp_path):
+    args = serving.parse_args(["--items", "100", "--passes", "2"])
+    offered = []
+    targets = {
+        "server": fake("server", 1000.0, offered),
+        "echo": fake("echo", 2000.0, offered),
+    }
+    found = serving.Benchmark(args, tmp_path).rising(targets)
     assert found["server"]["held"]["offered_per_second"] == 800
     assert found["echo"]["held"]["offered_per_second"] == 1600
     rates = [250, 500, 400, 800, 500, 1000, 600, 1200, 700, 1400, 800, 1600]
-    assert offered == [*rates, 900, 1800, 1000, 2000]
+    assert offered == [*rates, 900, 1800, 1000, 2000] * 2
+    assert [len(found[name]["rows"]) for name in found] == [8, 8]
 
 
 def test_of_turns_at_one_rate_the_median_counts(tmp_path):
@@ -107,28 +242,51 @@ def test_of_turns_at_one_rate_the_median_counts(tmp_path):
             return measured(rate, rate, self.p99.pop(0))
 
     args = serving.parse_args(["--items", "100"])
-    loads = {"echo": Unsteady(5, 4, 90, 6, 5), "server": Unsteady(9, 50, 12, 11, 80)}
-    found = serving.Benchmark(args, tmp_path)._by_turns(loads, 100.0)
+    targets = {
+        name: serving.Target(name, Unsteady(*p99), lambda: 0.0)
+        for name, p99 in {
+            "echo_loop": (5, 4, 90, 6, 5),
+            "server": (9, 50, 12, 11, 80),
+        }.items()
+    }
+    found = serving.Benchmark(args, tmp_path).by_turns(targets, 100.0)
     assert {name: row["p99_ms"] for name, row in found.items()} == {
-        "echo": 5,
+        "echo_loop": 5,
         "server": 12,
     }
 
 
-@pytest.mark.parametrize(
-    ("report", "held"),
-    [
-        (measured(100, 98, 50), True),
-        (measured(100, 96, 50), False),
-        (measured(100, 100, 101), False),
-        (measured(100, 100, 50, Unavailable=1), False),
-        (measured(100, 100, 50, ResourceExhausted=1), False),
-    ],
-)
-def test_what_a_held_load_is(tmp_path, report, held):
-    args = serving.parse_args(["--items", "100"])
-    row = serving._row("server", report)
-    assert serving.Benchmark(args, tmp_path)._is_held(row) is held
+def test_headline_compares_what_is_held():
+    rows = [dataclasses.asdict(RISING[1])]
+    servers = {
+        "server": {"held": rows[0], "rows": rows},
+        "triton": {"held": {"answered_per_second": 606.0}, "rows": []},
+    }
+    compared = {"server": {"p99_ms": 12.0}, "echo_loop": {"p99_ms": 5.0}}
+    in_process = [{"batch": 1, "cpu_ms": 2.0}, {"batch": 8, "cpu_ms": 1.0}]
+    found = serving_page.headline(servers, compared, in_process)
+    assert found == {
+        "requests_per_second": 709.0,
+        "p50_ms": 1.0,
+        "p99_ms": 30.3,
+        "failed": 0,
+        "vs_triton": 1.17,
+        "p99_vs_echo": 2.4,
+        "cpu_vs_in_process": {"1": 1.25, "8": 2.5},
+    }
+    servers["server"]["held"] = None
+    found = serving_page.headline(servers, compared, in_process)
+    assert (found["requests_per_second"], found["vs_triton"]) == (None, None)
+
+
+def test_processor_time_of_a_family():
+    before = process_memory.family_cpu_seconds(os.getpid())
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    taken = process_memory.family_cpu_seconds(os.getpid()) - before
+    assert 0.25 <= taken < 3
+    assert process_memory.family_cpu_seconds(2**22 + 1) == 0
 
 
 @pytest.mark.parametrize("command", [retrieval, serving])
