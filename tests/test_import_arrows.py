@@ -66,7 +66,9 @@ MAY_IMPORT = {
     "serving.triton": set(),
     "serving.servables": {"serving", "s4rec_tf.spec"},
     "serving.versions": {"serving", "serving.servables", "s4rec_tf.spec"},
-    "serving.frontends": {"serving", "serving.servables", "serving.versions"},
+    "serving.frontends": {
+        *("serving", "serving.servables", "serving.versions", "s4rec_tf.spec")
+    },
     "serving": SERVING,
     "pipelines": {"beam_jobs", *SERVING, *DRIVERS},
     "benchmarks": {

@@ -15,11 +15,13 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def check_framing(request: web.BaseRequest) -> None:
-    """Refuses a request whose end a proxy might see elsewhere.
+    """Refuses a request whose end a proxy might see elsewhere, and other versions.
 
     Raises:
         HttpError: 400.
     """
+    if request.version > (1, 1):
+        raise HttpError(400, "Malformed HTTP request: the version must be 1.0 or 1.1")
     codings = request.headers.getall("Transfer-Encoding", [])
     is_chunked = [coding.lower() for coding in codings] == ["chunked"]
     is_single = "Content-Length" not in request.headers and request.version >= (1, 1)

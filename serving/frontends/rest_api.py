@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from s4rec_tf import spec
 from serving import limits
 from serving.frontends.api import SIGNATURE_DEF, ModelApi
 from serving.servables import json_tensors
@@ -29,7 +30,6 @@ _MODEL = (
 )
 _POST = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
-_MAX_VERSION = 2**63 - 1
 # Names of protobuf 4, which TensorFlow 2.16 is bound to; the stubs know newer ones.
 _JSON_OPTIONS: dict[str, Any] = {
     "preserving_proto_field_name": True,
@@ -130,17 +130,17 @@ def _utf8(text: str) -> str:
 
 
 def _spec_of(match: re.Match[str]) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
+    model = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
     if match["version"]:
-        version = int(match["version"][:20])
-        if version > _MAX_VERSION:
+        version = spec.version_number(match["version"])
+        if version is None:
             raise invalid_argument(
                 f"Failed to convert version: {match['version'][:20]} to numeric."
             )
-        spec.version.value = version
+        model.version.value = version
     elif match["label"]:
-        spec.version_label = urllib.parse.unquote(match["label"])
-    return spec
+        model.version_label = urllib.parse.unquote(match["label"])
+    return model
 
 
 def _dumped(document: dict[str, Any]) -> bytes:
