@@ -84,6 +84,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_version_never_answers(case, tmp_path, served_export, caplog):
+    caplog.set_level("WARNING")
     base = tmp_path / "demo"
     inside.link_versions(served_export.version, base, 1)
     versions = VersionManager(case, base, Servable, max_retries=0)

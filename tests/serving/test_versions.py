@@ -193,6 +193,7 @@ def test_stop_retires_what_is_served(tmp_path, loader):
 
 
 def test_model_one_level_too_deep_is_named(tmp_path, loader, caplog):
+    caplog.set_level("WARNING")
     (tmp_path / "saved_model.pb").write_bytes(b"")
     versions = manager(tmp_path, loader)
     versions.poll()
@@ -210,6 +211,7 @@ def replace(tmp_path, number):
 
 
 def test_served_version_that_is_replaced_is_loaded(tmp_path, loader, caplog):
+    caplog.set_level("WARNING")
     add(tmp_path, 1)
     versions = manager(tmp_path, loader)
     versions.poll()
