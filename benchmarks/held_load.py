@@ -13,7 +13,7 @@ HELD_SHARE = 0.97
 
 @dataclasses.dataclass(frozen=True)
 class Offered:
-    """What a server made of one offered load.
+    """Result of one offered load.
 
     Attributes:
         server: its name.

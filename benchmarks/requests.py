@@ -20,7 +20,7 @@ LENGTH = 50
 NAME = "bench"
 SIGNATURE = "recommend"
 OUTPUTS = ("item_ids", "scores", "probabilities", "is_fallback")
-"""What the client reads of an answer."""
+"""Outputs that the client reads."""
 
 _VERSION = 1
 _MEAN_FURTHER_ITEMS = 4
@@ -28,7 +28,7 @@ _MOST_EXCLUDED = 3
 
 
 class Question(NamedTuple):
-    """What one request asks.
+    """Inputs of one request.
 
     Attributes:
         history: left-padded raw item ids.

@@ -1,4 +1,4 @@
-"""What the serving benchmark reports, in figures and as a page."""
+"""Report of the serving benchmark, in figures and as a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def headline(
     compared: dict[str, Any],
     in_process: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """What is asked for first: the rate that is held, and how it compares.
+    """Headline figures: the rate that is held, and how it compares.
 
     Args:
         servers: `most_per_second`, `held` and `rows` by name.

@@ -149,7 +149,7 @@ def _numbers_entry(name: str, numbers: list[int]) -> bytes:
 
 @functools.lru_cache(maxsize=1 << 12)
 def _before_numbers(name: str, num_bytes: int) -> bytes:
-    """What stands before a list of numbers, which depends on its size alone."""
+    """Bytes before a list of numbers; they depend on its size alone."""
     numbers = _field(_FIRST, bytes(num_bytes)) if num_bytes else b""
     entry = _entry(name, _field(_THIRD, numbers))
     return entry[: len(entry) - num_bytes]

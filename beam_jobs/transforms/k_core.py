@@ -91,7 +91,7 @@ class KCore(beam.PTransform):
             left = left | f"DropBelow{number}" >> beam.FlatMap(
                 filter_block, items, self.k
             ).with_output_types(bytes)
-        # Rounds may leave one worker with most blocks, and the dear work is to come.
+        # Rounds may leave one worker with most blocks, and the costly stages follow.
         routed = (
             left
             | "SpreadBlocks" >> beam.Reshuffle()

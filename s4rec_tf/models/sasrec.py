@@ -168,7 +168,7 @@ class SASRec(SequenceRecommender):
         self.encoder.build()
 
     def make_encoder(self) -> keras.layers.Layer:
-        """What makes states of item vectors; see `encode_packed`."""
+        """Encoder from item vectors to states; see `encode_packed`."""
         chosen = self.settings
         sizes = (chosen.max_length, chosen.dim, chosen.num_layers, chosen.num_heads)
         rate = None if chosen.attention_dropout == -1 else chosen.attention_dropout

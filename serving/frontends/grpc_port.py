@@ -56,7 +56,7 @@ class GrpcPort:
     def __init__(
         self, api: ModelApi, admission: Admission, options: GrpcOptions
     ) -> None:
-        """Takes what answers, what it takes on, and how the port is offered."""
+        """Keeps the API, the admission of calls and the port's options."""
         self._api, self._admission, self._options = api, admission, options
 
     async def start(self, host: str, port: int) -> int:

@@ -14,7 +14,7 @@ from serving.frontends.http_port import HttpPort
 
 
 class Ports:
-    """What a server listens on, from `start` to `stop`."""
+    """Both ports of a server, from `start` to `stop`."""
 
     def __init__(self, grpc_port: GrpcPort, http_port: HttpPort) -> None:
         """Takes the ports, which do not listen yet."""
