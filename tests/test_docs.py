@@ -77,3 +77,18 @@ def test_ci_runs_the_test_command_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert commands == ["make test"]
     assert re.search(r"\bmake test\b", script)
+
+
+def test_the_picture_of_the_architecture_names_every_folder():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    picture = text.split("```")[1]
+    packages = ("beam_jobs", "s4rec_tf", "serving", "pipelines", "benchmarks")
+    folders = {
+        folder.name
+        for package in packages
+        for folder in (ROOT / package).rglob("*")
+        if folder.is_dir() and any(folder.glob("[!.]*.*")) and folder.name[0] != "_"
+    }
+    assert {
+        name for name in (*packages, *folders) if f"{name}/" not in picture
+    } == set()
