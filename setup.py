@@ -17,6 +17,7 @@ BEAM = [
     "google-crc32c>=1.5,<2",  # checksums of TFRecords, written without TensorFlow
     "pyarrow>=10,<11",  # Parquet input; TFDV holds it to 10
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
+    "requests>=2.32,<3",  # downloads of public logs, through proxies too
 ]
 KERAS = "keras>=3.13.1,<4"  # the models; 3.13.1 closes the known loader holes
 SCIPY = "scipy>=1.13,<2"  # K-means; neighbours in the report's maps
@@ -68,6 +69,7 @@ DEV = [
     "mypy>=2.4,<3",
     "types-protobuf>=4.24,<8",
     "types-pyyaml>=6,<7",
+    "types-requests>=2.32,<3",
 ]
 
 setup(
@@ -96,6 +98,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
+            "s4rec-fetch=beam_jobs.fetch.__main__:main",
             "s4rec-prepare=beam_jobs.prepare_dataset:main",
             "s4rec-train=s4rec_tf.train.__main__:main",
             "s4rec-evaluate=s4rec_tf.evaluate:main",

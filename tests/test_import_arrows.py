@@ -119,6 +119,7 @@ WITHOUT_TENSORFLOW = (
 )
 COMMANDS = (
     "beam_jobs.prepare_dataset",
+    "beam_jobs.fetch",
     "beam_jobs.show",
     "benchmarks.retrieval",
     "benchmarks.serving",

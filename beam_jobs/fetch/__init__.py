@@ -1,0 +1,1 @@
+"""Public logs by name, from their publishers' addresses; no Beam, no TensorFlow."""
