@@ -19,8 +19,9 @@ from beam_jobs.options import parse_args as parse_prepare
 
 ROOT = Path(__file__).parents[3]
 NAME = "reviews_Beauty_5.json.gz"
+TIMES = range(880_000_000, 880_000_009)
 RATINGS = "".join(
-    f"{user}\t{item}\t5\t{880_000_000 + user}\n" for user in range(9) for item in range(7)
+    f"{time % 9}\t{item}\t5\t{time}\n" for time in TIMES for item in range(7)
 )
 
 
@@ -243,4 +244,4 @@ def test_printed_command_makes_a_dataset(tmp_path):
     subprocess.run(command, check=True, timeout=300, env=environment)
     manifest = json.loads((tmp_path / "data/ml-100k/MANIFEST.json").read_text())
     counts = manifest["counts"]
-    assert (counts["users"], counts["items"], counts["interactions"]) == (9, 7, 63)
+    assert (counts["users"], counts["items"], counts["actions"]) == (9, 7, 63)
