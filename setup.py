@@ -101,7 +101,7 @@ setup(
             "s4rec-fetch=beam_jobs.fetch.__main__:main",
             "s4rec-prepare=beam_jobs.prepare_dataset:main",
             "s4rec-train=s4rec_tf.train.__main__:main",
-            "s4rec-evaluate=s4rec_tf.evaluate:main",
+            "s4rec-evaluate=s4rec_tf.evaluate.__main__:main",
             "s4rec-export=s4rec_tf.export.__main__:main",
             "s4rec-serve=serving.server:main",
             "s4rec-query=serving.client.__main__:main",

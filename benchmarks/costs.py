@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks import flops
 from s4rec_tf import spec
-from s4rec_tf.config import ExperimentConfig
 from s4rec_tf.data.samples import Samples
+from s4rec_tf.runs.config import ExperimentConfig
 
 
 @dataclasses.dataclass(frozen=True)

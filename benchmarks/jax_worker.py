@@ -14,13 +14,14 @@ from benchmarks import child, jax_device, shapes
 from benchmarks.costs import Task
 from benchmarks.flags import add_model
 from benchmarks.stopwatch import time_runs
-from s4rec_tf import config as configuration
-from s4rec_tf import encoding, spec
+from s4rec_tf import spec
 from s4rec_tf.data import array_file
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.train import jax_loop
-from s4rec_tf.train.runs import build_for_training
+from s4rec_tf.ranking import encoding
+from s4rec_tf.runs import config as configuration
+from s4rec_tf.train.jax import loop
+from s4rec_tf.train.setup import build_for_training
 
 _COUNTED_BATCHES = 40
 
@@ -44,7 +45,7 @@ class Training:
     ) -> None:
         self.config, self.sequences, self.clock = config, sequences, clock
         self.model = build_for_training(config, info, sequences)
-        self.trainer = jax_loop.EpochTrainer(config, sequences, self.model)
+        self.trainer = loop.EpochTrainer(config, sequences, self.model)
         samples = training_samples(
             sequences, config.data.samples, self.model.max_length
         )
@@ -76,7 +77,7 @@ class Training:
         Returns:
             steps, rows, pairs and seconds after the warm-up, and the median step.
         """
-        longest = min(jax_loop.STEPS_A_DISPATCH, self.trainer.steps)
+        longest = min(loop.STEPS_A_DISPATCH, self.trainer.steps)
         return self.task.counts(
             time_runs(self._run, warm_up, seconds, max_steps, longest)
         )

@@ -29,20 +29,21 @@ def write_export(
     Returns:
         The folder with the model's versions.
     """
-    from s4rec_tf import config, spec, testing
+    from benchmarks import small_datasets
+    from s4rec_tf import spec
     from s4rec_tf.export import write
     from s4rec_tf.retrieval.kinds import IndexKind
-    from s4rec_tf.train import runs
+    from s4rec_tf.runs import config, restore
 
-    sequences = testing.markov_sequences(_USERS, num_items)
+    sequences = small_datasets.markov_sequences(_USERS, num_items)
     # An item without an action is retired, and would not be answered.
     sequences += [list(part) for part in _parts(num_items)]
-    path = testing.write_dataset(folder / "dataset", sequences, num_items)
+    path = small_datasets.write_dataset(folder / "dataset", sequences, num_items)
     dataset = spec.DatasetDir(path)
     settings = config.resolve("sasrec")
     export_dir = folder / "models" / NAME
     write.write_version(
-        runs.build_model(settings, dataset.info()),
+        restore.build_model(settings, dataset.info()),
         dataset,
         export_dir,
         max_k=max_k,

@@ -67,7 +67,8 @@ def make_version(root: Path, num_items: int) -> Path:
     import keras
     import numpy as np
 
-    from s4rec_tf import spec, testing
+    from benchmarks import small_datasets
+    from s4rec_tf import spec
     from s4rec_tf.export import write
     from s4rec_tf.models import sasrec
 
@@ -76,7 +77,7 @@ def make_version(root: Path, num_items: int) -> Path:
     sequences = generator.integers(1, num_items + 1, (200, 12)).tolist()
     sequences.append(list(range(1, num_items + 1)))
     dataset = spec.DatasetDir(
-        testing.write_dataset(root / "dataset", sequences, num_items)
+        small_datasets.write_dataset(root / "dataset", sequences, num_items)
     )
     model = sasrec.SASRec(sasrec.SASRecSettings(), num_items)
     counts = generator.integers(1, 100, num_items)

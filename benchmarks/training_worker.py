@@ -18,11 +18,11 @@ from benchmarks import child, shapes
 from benchmarks.costs import Task
 from benchmarks.flags import add_model
 from benchmarks.stopwatch import Stopwatch, best_seconds
-from s4rec_tf import config as configuration
 from s4rec_tf import spec
 from s4rec_tf.data import batches, records
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.train import loop
+from s4rec_tf.runs import config as configuration
+from s4rec_tf.train.tensorflow import loop
 
 _CEILING_SIZE = 2048
 _COUNTED_BATCHES = 40

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.model_differences import METRICS, USERS, Difference, differences
+from pipelines.report_groups import NONE, spread
 from pipelines.report_page import Block, Paragraph, Table
-from pipelines.report_sections import NONE, relative_cells, spread
+from pipelines.report_sections import relative_cells
 
 if TYPE_CHECKING:
     from pipelines.report_groups import Group
@@ -216,8 +217,8 @@ def count_parameters(resolved: Mapping[str, Any], info: Any) -> int:
         resolved: all settings of the run, flat.
         info: facts of the dataset, a `DatasetInfo`.
     """
-    from s4rec_tf import config
-    from s4rec_tf.train.runs import build_model
+    from s4rec_tf.runs import config
+    from s4rec_tf.runs.restore import build_model
 
     model = build_model(config.from_flat(dict(resolved)), info)
     return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))

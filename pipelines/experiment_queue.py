@@ -172,7 +172,7 @@ def resolve_run(values: Mapping[str, Any], seed: int, place: str) -> Run:
     Raises:
         QueueError: if the model or its configuration is not right.
     """
-    from s4rec_tf import config as configuration
+    from s4rec_tf.runs import config as configuration
 
     source, settings = values["config"], values["settings"]
     overrides = _overrides({**settings, "seed": seed})
@@ -201,7 +201,7 @@ def resolve_run(values: Mapping[str, Any], seed: int, place: str) -> Run:
 
 def _config_file(source: str) -> Path:
     """A shipped configuration's file, or the file that was named."""
-    from s4rec_tf.config import CONFIG_FOLDER
+    from s4rec_tf.runs.config import CONFIG_FOLDER
 
     shipped = CONFIG_FOLDER / f"{source}.yaml"
     return shipped if shipped.is_file() else Path(source)

@@ -20,6 +20,7 @@ from pipelines.experiment_queue import Run
 from pipelines.provenance import code_version, machine
 from pipelines.stages import QUIET
 from pipelines.training_backends import SPLITS, Backend, Step, config_copy
+from s4rec_tf.atomic_files import write_bytes
 
 Outcome = Literal["done", "skipped", "failed", "busy", "out of time"]
 
@@ -165,7 +166,7 @@ class _Job:
         run_folders.note_start(self.run_dir, self.identity, version)
         if self.run.config_text is not None:
             copy = config_copy(self.run, self.run_dir)
-            run_folders.replace(copy, self.run.config_text.encode())
+            write_bytes(copy, self.run.config_text.encode())
         command = [*self.runner.command, step.module, *step.arguments]
         env = {**QUIET, **os.environ, "PYTHONUNBUFFERED": "1"}
         env["KERAS_BACKEND"] = self.runner.backend.name

@@ -110,7 +110,7 @@ def chosen_recipes(names: str) -> list[str]:
     Raises:
         QueueError: if no model has a configuration of a name.
     """
-    from s4rec_tf.config import CONFIG_FOLDER
+    from s4rec_tf.runs.config import CONFIG_FOLDER
 
     chosen = [name.strip() for name in names.split(",")]
     for name in chosen:
@@ -123,7 +123,7 @@ def chosen_recipes(names: str) -> list[str]:
 
 
 def _shipped(model: str, recipes: Sequence[str]) -> str | None:
-    from s4rec_tf.config import CONFIG_FOLDER
+    from s4rec_tf.runs.config import CONFIG_FOLDER
 
     names = [f"{model}_{recipe}" for recipe in recipes]
     return next((n for n in names if (CONFIG_FOLDER / f"{n}.yaml").is_file()), None)
@@ -210,12 +210,12 @@ def run_command(
 
 def write_files(output: Path, texts: Mapping[str, str]) -> None:
     """Writes `OUTPUT` with every suffix whole or not at all, and says where."""
-    from pipelines.run_folders import replace
+    from s4rec_tf.atomic_files import write_bytes
 
     output.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in texts.items():
         path = output.with_name(output.name + suffix)
-        replace(path, text.encode())
+        write_bytes(path, text.encode())
         print(path)
 
 

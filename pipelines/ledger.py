@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from s4rec_tf.atomic_files import write_bytes
 
 DEFAULT_LEDGER = Path("docs/results/runs.jsonl")
 
@@ -133,9 +134,7 @@ def collect(source: Path, target: Path) -> tuple[int, int]:
     for entry in new:
         ranks = ranks_file(target, entry)
         ranks.parent.mkdir(parents=True, exist_ok=True)
-        temporary = ranks.with_name(f".{ranks.name}.tmp")
-        shutil.copyfile(ranks_file(source, entry), temporary)
-        os.replace(temporary, ranks)
+        write_bytes(ranks, ranks_file(source, entry).read_bytes())
         append(target, entry)
     return len(new), len(entries) - len(new)
 

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     from pipelines import ledger, report_page
-    from pipelines.run_folders import replace
+    from s4rec_tf.atomic_files import write_bytes
 
     try:
         blocks = report_blocks(ledger.read(args.ledger), args.ledger)
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             (".md", report_page.as_markdown),
         ):
             path = args.output.with_name(args.output.name + suffix)
-            replace(path, write(TITLE, blocks).encode())
+            write_bytes(path, write(TITLE, blocks).encode())
             print(path)
     except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.experiment_queue import MAIN
-from pipelines.report_groups import Group, best
+from pipelines.report_groups import NONE, Group, best, spread
 from pipelines.report_page import Block, Paragraph, Table
-from pipelines.report_sections import NONE, spread
 
 BUDGETS = Path(__file__).parent / "budgets.yaml"
 """Trials, and passes an epoch, of the models on Amazon Beauty."""

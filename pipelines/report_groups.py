@@ -17,6 +17,8 @@ from pipelines.experiment_queue import MAIN
 SELECTION = "NDCG@20"
 """The validation metric that chooses among settings."""
 
+NONE = "-"
+
 
 @dataclasses.dataclass(frozen=True)
 class Group:
@@ -123,3 +125,13 @@ def best(groups: Sequence[Group], model: str, variant: str = MAIN) -> Group | No
 
 def _validation(group: Group) -> float:
     return group.mean(SELECTION, "valid") or 0.0
+
+
+def spread(values: Sequence[float], digits: int = 4) -> str:
+    """Mean and, from two values on, sample standard deviation."""
+    if not values:
+        return NONE
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}"

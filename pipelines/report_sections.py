@@ -15,15 +15,15 @@ import numpy as np
 
 from pipelines.experiment_queue import MAIN
 from pipelines.model_differences import Difference, differences
+from pipelines.report_budgets import passes_of
 from pipelines.report_figures import bar_chart, box_plot, line_plot, scatter_plot
-from pipelines.report_groups import SELECTION, Group, best
+from pipelines.report_groups import NONE, SELECTION, Group, best, spread
 from pipelines.report_page import Block, Figure, Heading, Paragraph, Table
 
 METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
 PAPER_METRICS = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
 SWEPT = ("num_intents", "alpha", "lambda_adv", "beta_1", "beta_2")
 """Settings of the paper's sweeps; a sweep's variant is `setting=value`."""
-NONE = "-"
 
 Published = Mapping[str, Any]
 
@@ -88,8 +88,6 @@ def differences_table(
         ledger_path: the ledger, beside which the ranks lie.
         budgets: entries of `budgets.yaml`.
     """
-    from pipelines.report_budgets import passes_of
-
     header = ["first", "second", "seeds", "passes", "metric", "users", "N"]
     header += ["first - second", "95 % interval", "relative", "95 % interval, relative"]
     rows, lacking = [], []
@@ -365,16 +363,6 @@ def missing_runs(
 def _is_run(line: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     # Numbers compare by value, so that a queue's 0 is the ledger's 0.0.
     return all(line[name] == value for name, value in wanted.items())
-
-
-def spread(values: Sequence[float], digits: int = 4) -> str:
-    """Mean and, from two values on, sample standard deviation."""
-    if not values:
-        return NONE
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def _gaps(group: Group) -> list[float]:

@@ -97,8 +97,8 @@ def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:
         found: finished models by the share of items that was replaced, 0 first.
     """
     from pipelines.report_figures import line_plot
+    from pipelines.report_groups import NONE, spread
     from pipelines.report_page import Figure, Paragraph, Table
-    from pipelines.report_sections import NONE, spread
 
     models = dict.fromkeys(group.model for groups in found.values() for group in groups)
     if not models:

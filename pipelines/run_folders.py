@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.experiment_queue import Run
+from s4rec_tf.atomic_files import replaced, write_json
 
 START_NAME = "experiment.json"
 """Which experiment a run folder is of, and by which versions of the code."""
@@ -24,17 +24,7 @@ def note_start(run_dir: Path, identity: Mapping[str, Any], version: str) -> None
     if version in versions:
         return
     note = {**identity, "code_versions": [*versions, version]}
-    replace(path, (json.dumps(note, indent=2) + "\n").encode())
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    write_json(path, note)
 
 
 def training_totals(run_dir: Path) -> dict[str, Any]:
@@ -111,12 +101,8 @@ def copy_ranks(evaluation: Path, target: Path, config: Mapping[str, Any]) -> Non
         with np.load(path) as stored:
             kept |= {prefix + key: value for key, value in stored.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    with temporary.open("wb") as stream:
+    with replaced(target) as stream:
         np.savez_compressed(stream, **kept)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, target)
 
 
 def config_of_ranks(path: Path) -> dict[str, Any]:

@@ -19,11 +19,12 @@ import argparse
 import dataclasses
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from s4rec_tf.atomic_files import write_bytes
 
 FIRST_DAY = 1_262_304_000  # 2010-01-01, in seconds
 DAY = 86_400
@@ -221,29 +222,20 @@ def _break(line: str, number: int) -> str:
 def write_log(path: Path, settings: LogSettings) -> None:
     """Writes the log and, beside it, the planted truth; each whole or not at all."""
     log = SyntheticLog(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join(log.lines()) + "\n"
     # No file name and no time in the header: equal settings give equal bytes.
-    _write_whole(path, gzip.compress(text.encode(), mtime=0))
+    write_bytes(path, gzip.compress(text.encode(), mtime=0))
     truth = "".join(
         f"{item}\t{intent}\n"
         for item, intent in zip(log.item_ids, log.intent_of, strict=True)
     )
-    _write_whole(truth_path(path), truth.encode())
+    write_bytes(truth_path(path), truth.encode())
 
 
 def truth_path(log: Path) -> Path:
     """Where the planted intents of a log lie."""
     return log.with_name(log.name + ".intents.tsv")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.rename(path)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,9 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
+if TYPE_CHECKING:
+    from s4rec_tf.data.array_file import ArrayDataset
+    from s4rec_tf.runs.config import ExperimentConfig
+
+EVALUATED_SPLITS = ("valid", "test")
+ANALYZED_SPLIT = "test"
 _BACKEND = "KERAS_BACKEND"
 
 
@@ -43,13 +50,60 @@ def check_backend() -> str | None:
     return None
 
 
+def evaluate_run(
+    config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path
+) -> None:
+    """Writes the results of `s4rec_tf.evaluate` and `.analyze` that are missing.
+
+    Args:
+        config: of the run.
+        dataset: the arrays.
+        run_dir: run folder of a finished training.
+
+    Raises:
+        RunError: if another process holds the folder.
+    """
+    import numpy as np
+
+    from s4rec_tf.analyze import analysis
+    from s4rec_tf.evaluate import evaluation, report
+    from s4rec_tf.runs import checkpoints, restore
+    from s4rec_tf.runs.run_dir import RunDir
+
+    run = RunDir(run_dir)
+    with run.lock():
+        missing = [
+            split
+            for split in EVALUATED_SPLITS
+            if not (run.root / "evaluation" / f"{split}.json").is_file()
+            and len(dataset.splits[split])
+        ]
+        if not missing:
+            return
+        model = restore.build_model(config, dataset.info)
+        checkpoints.read_checkpoint(run.best, model.weights)
+        trained_ids = dataset.splits["train"].values
+        counts = np.bincount(trained_ids, minlength=dataset.info.num_items + 1)[1:]
+        for split in missing:
+            users = dataset.splits[split]
+            found = evaluation.evaluate_model(
+                model, users, counts if split == "test" else None, list_length=0
+            )
+            evaluation.write_evaluation(run.root, split, found, users.is_head)
+            print(f"{split}:\n{report.metrics_table(found.metrics, users)}")
+        if ANALYZED_SPLIT in missing:
+            users = dataset.splits[ANALYZED_SPLIT]
+            findings, spreads = analysis.analyze_model(model, users, seed=0)
+            analysis.write_analysis(run.root, ANALYZED_SPLIT, findings, spreads)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     if problem := check_backend():
         print(f"train_arrays: {problem}", file=sys.stderr)
         return 2
-    from s4rec_tf import config
+    from s4rec_tf.runs import config
 
     try:
         resolved = config.resolve(args.model, args.config, args.set)
@@ -57,11 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"train_arrays: {error}", file=sys.stderr)
         return 2
     from s4rec_tf.data import array_file
-    from s4rec_tf.train import jax_loop
+    from s4rec_tf.train.jax import loop
 
     try:
         dataset = array_file.read_arrays(args.arrays)
-        progress = jax_loop.train(resolved, dataset, args.run_dir)
+        progress = loop.train(resolved, dataset, args.run_dir)
+        evaluate_run(resolved, dataset, args.run_dir)
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from s4rec_tf import testing
+from benchmarks import small_datasets
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding_a_model.md").read_text("utf-8")
@@ -57,8 +57,8 @@ def copy(tmp_path_factory):
         else:
             assert not (root / path).exists()
             (root / path).write_text(text, "utf-8")
-    sequences = testing.markov_sequences(200, NUM_ITEMS, seed=1)
-    testing.write_dataset(root / "out" / "beauty", sequences, NUM_ITEMS)
+    sequences = small_datasets.markov_sequences(200, NUM_ITEMS, seed=1)
+    small_datasets.write_dataset(root / "out" / "beauty", sequences, NUM_ITEMS)
     return root
 
 

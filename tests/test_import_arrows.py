@@ -11,22 +11,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("beam_jobs", "benchmarks", "pipelines", "s4rec_tf", "serving")
 
 # What each part may import of this project, besides itself. The longest name counts.
-RANKING = {"s4rec_tf.metrics", "s4rec_tf.ranking", "s4rec_tf.sampled_ranking"}
+LEAVES = {"s4rec_tf.spec", "s4rec_tf.atomic_files"}
 MATHEMATICS = {"s4rec_tf.spec", "s4rec_tf.backend"}
-DRIVERS = {
-    *(MATHEMATICS | RANKING),
-    *(
-        "s4rec_tf",
-        "s4rec_tf.yaml_text",
-        "s4rec_tf.config",
-        "s4rec_tf.encoding",
-        "s4rec_tf.data",
-        "s4rec_tf.models",
-    ),
-    *("s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.retrieval"),
-    "s4rec_tf.retrieval.kinds",
-    *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.export"),
-    *("s4rec_tf.analyze", "s4rec_tf.probe", "s4rec_tf.embedding_map"),
+DATA = {"s4rec_tf.data", "s4rec_tf.data.batch_spec"}
+MODELS = {"s4rec_tf.models", "s4rec_tf.layers", "s4rec_tf.losses"}
+RUNS = {"s4rec_tf", "s4rec_tf.yaml_text", "s4rec_tf.runs"}
+MEASURES = {"s4rec_tf.ranking", "s4rec_tf.clustering"}
+TRAINED = LEAVES | MATHEMATICS | DATA | MODELS | RUNS | MEASURES
+RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
+S4REC_TF = {
+    *(TRAINED | RETRIEVAL),
+    *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze", "s4rec_tf.export"),
+    "s4rec_tf.train_arrays",
 }
 SERVING = {
     *("serving", "serving.client", "serving.servables", "serving.versions"),
@@ -35,33 +31,32 @@ SERVING = {
 MAY_IMPORT = {
     "s4rec_tf": set(),
     "s4rec_tf.spec": set(),
-    "s4rec_tf.backend": set(),
-    "s4rec_tf.layers": MATHEMATICS,
-    "s4rec_tf.losses": MATHEMATICS,
-    "s4rec_tf.metrics": {"s4rec_tf.spec"},
-    "s4rec_tf.data": {"s4rec_tf.spec"},
-    "s4rec_tf.models": MATHEMATICS | {"s4rec_tf.layers", "s4rec_tf.losses"},
-    "s4rec_tf.arrays": {"s4rec_tf.spec", "s4rec_tf.data"},
+    "s4rec_tf.atomic_files": set(),
     "s4rec_tf.yaml_text": set(),
-    "s4rec_tf.config": {
-        *("s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.models", "s4rec_tf.yaml_text")
+    "s4rec_tf.clustering": set(),
+    "s4rec_tf.backend": set(),
+    "s4rec_tf.layers": MATHEMATICS | {"s4rec_tf.clustering"},
+    "s4rec_tf.losses": MATHEMATICS,
+    "s4rec_tf.data.batch_spec": set(),
+    "s4rec_tf.data": LEAVES | {"s4rec_tf.data.batch_spec"},
+    "s4rec_tf.models": {
+        *(MATHEMATICS | MODELS),
+        *("s4rec_tf.clustering", "s4rec_tf.data.batch_spec"),
     },
-    "s4rec_tf.ranking": {"s4rec_tf.spec", "s4rec_tf.data", "s4rec_tf.metrics"},
-    "s4rec_tf.sampled_ranking": {"s4rec_tf.data"} | RANKING,
-    "s4rec_tf.encoding": {
-        *("s4rec_tf.spec", "s4rec_tf.backend", "s4rec_tf.data", "s4rec_tf.models")
-    },
+    "s4rec_tf.runs": LEAVES | DATA | MODELS | RUNS,
+    "s4rec_tf.ranking": MATHEMATICS | DATA | MODELS,
+    "s4rec_tf.train": TRAINED,
+    "s4rec_tf.evaluate": TRAINED,
+    "s4rec_tf.analyze": TRAINED,
     "s4rec_tf.retrieval.kinds": set(),
     "s4rec_tf.retrieval": {"s4rec_tf.spec", "s4rec_tf.retrieval.kinds"},
-    "s4rec_tf.train": DRIVERS,
-    "s4rec_tf.train_arrays": DRIVERS,
-    "s4rec_tf.evaluate": DRIVERS,
-    "s4rec_tf.probe": set(),
-    "s4rec_tf.embedding_map": set(),
-    "s4rec_tf.analyze": DRIVERS,
-    "s4rec_tf.export": DRIVERS,
-    "s4rec_tf.testing": {"s4rec_tf.spec", "s4rec_tf.data"},
-    "beam_jobs": {"s4rec_tf.spec"},
+    "s4rec_tf.export": TRAINED | RETRIEVAL | {"s4rec_tf.train"},
+    "s4rec_tf.arrays": LEAVES | DATA,
+    "s4rec_tf.train_arrays": {
+        *TRAINED,
+        *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze"),
+    },
+    "beam_jobs": LEAVES,
     "serving.client": set(),
     "serving.triton": set(),
     "serving.servables": {"serving", "s4rec_tf.spec"},
@@ -70,12 +65,8 @@ MAY_IMPORT = {
         *("serving", "serving.servables", "serving.versions", "s4rec_tf.spec")
     },
     "serving": SERVING,
-    "pipelines": {"beam_jobs", *SERVING, *DRIVERS},
-    "benchmarks": {
-        *("beam_jobs", "pipelines", *SERVING, "s4rec_tf.train_arrays"),
-        "s4rec_tf.testing",
-        *DRIVERS,
-    },
+    "pipelines": {"beam_jobs", *SERVING, *S4REC_TF},
+    "benchmarks": {"beam_jobs", "pipelines", *SERVING, *S4REC_TF},
 }
 
 # Where alone a package may be imported, as the beginnings of module names.
@@ -88,32 +79,26 @@ ONLY_IN = {
     "scann": ("s4rec_tf.retrieval.scann_tree", "serving.servables.custom_ops"),
     "tf_keras": (),
     "jax": (
-        *("s4rec_tf.train", "s4rec_tf.encoding"),
+        *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding"),
         *("benchmarks.jax_device", "benchmarks.jax_worker"),
     ),
     "torch": ("benchmarks.torch_worker", "benchmarks.recbole_worker"),
 }
 WITHOUT_TENSORFLOW = (
-    "s4rec_tf.layers",
-    "s4rec_tf.losses",
-    "s4rec_tf.models",
-    "s4rec_tf.metrics",
-    "s4rec_tf.data.array_file",
-    "s4rec_tf.data.augment",
-    "s4rec_tf.data.correlation",
-    "s4rec_tf.data.samples",
-    "s4rec_tf.data.sequences",
-    "s4rec_tf.spec",
-    "s4rec_tf.yaml_text",
-    "s4rec_tf.config",
-    "s4rec_tf.ranking",
-    "s4rec_tf.evaluate",
-    "s4rec_tf.train_arrays",
+    *("s4rec_tf.spec", "s4rec_tf.atomic_files", "s4rec_tf.yaml_text"),
+    *("s4rec_tf.clustering", "s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.models"),
     *(
-        f"s4rec_tf.train.{name}"
-        for name in ("checkpoints", "runs", "stages", "validation")
+        f"s4rec_tf.data.{name}"
+        for name in (
+            *("array_file", "augment", "batch_spec", "correlation", "corruption"),
+            *("samples", "sequences"),
+        )
     ),
-    *(f"s4rec_tf.train.jax_{name}" for name in ("batches", "loop", "ranking")),
+    *("s4rec_tf.runs", "s4rec_tf.ranking.full_ranking", "s4rec_tf.ranking.metrics"),
+    *("s4rec_tf.ranking.sampled_ranking", "s4rec_tf.evaluate"),
+    *(f"s4rec_tf.analyze.{name}" for name in ("analysis", "embedding_map", "probe")),
+    *(f"s4rec_tf.train.{name}" for name in ("jax", "stages", "validation")),
+    "s4rec_tf.train_arrays",
     *("benchmarks.train_speed_jax", "benchmarks.jax_worker", "benchmarks.jax_device"),
     *("benchmarks.to_best_worker", "benchmarks.torch_worker", "benchmarks.costs"),
 )
@@ -206,6 +191,39 @@ def forbidden_arrows(module: str, names: set[str]) -> set[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_only_what_its_part_may(module):
     assert forbidden_arrows(module, imports_of(module)) == set()
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or through others."""
+    reached = {module: set(targets) for module, targets in arrows.items()}
+    for through in arrows:
+        for module in arrows:
+            if through in reached[module]:
+                reached[module] |= reached[through]
+    groups = {
+        tuple(sorted(n for n in arrows if n in reached[m] and m in reached[n]))
+        for m in arrows
+        if m in reached[m]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def test_a_circle_is_seen():
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles(arrows) == [["b", "c"]]
+
+
+def test_no_two_modules_form_a_circle():
+    arrows = {
+        module: {
+            own_module(name)
+            for name in imports_of(module)
+            if name.split(".")[0] in PACKAGES
+        }
+        - {module}
+        for module in MODULES
+    }
+    assert circles(arrows) == []
 
 
 def test_every_module_of_s4rec_tf_belongs_to_a_named_part():

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import gzip
 import io
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from beam_jobs.storage.remote_path import (
     is_remote,
     new_object,
 )
+from s4rec_tf.atomic_files import replaced
 
 _BLOCK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -61,17 +61,13 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with beside.open("wb") as file:
+        with replaced(path, suffix=uuid.uuid4().hex) as file:
             yield file
-        os.replace(beside, path)
     except OSError as error:
         if error.errno in _FULL and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

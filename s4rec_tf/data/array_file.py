@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from s4rec_tf import spec
+from s4rec_tf.atomic_files import replaced
 from s4rec_tf.data.sequences import Sequences
 
 _COLUMNS: dict[str, type] = {
@@ -73,15 +73,8 @@ def write_arrays(path: Path, dataset: ArrayDataset) -> None:
     for split, sequences in dataset.splits.items():
         for name, values in _columns(sequences).items():
             arrays[f"{split}/{name}"] = values.astype(_COLUMNS[name])
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path) as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def read_arrays(path: Path) -> ArrayDataset:

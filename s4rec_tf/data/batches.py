@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.data.augment import AugmentationNoise, AugmentationSettings, augment
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.correlation import correlated_items
 from s4rec_tf.data.samples import Samples, UserStream, head_flags
 from s4rec_tf.data.sequences import Sequences
@@ -25,7 +26,7 @@ _Batch = dict[str, Any]
 def training_batches(
     sequences: Sequences,
     samples: Samples,
-    needs: spec.BatchNeeds,
+    needs: BatchSpec,
     augmentation: AugmentationSettings,
     num_items: int,
     batch_size: int,
@@ -110,7 +111,7 @@ class _BatchMaker:
         self,
         sequences: Sequences,
         samples: Samples,
-        needs: spec.BatchNeeds,
+        needs: BatchSpec,
         augmentation: AugmentationSettings,
         num_items: int,
         seed: int,

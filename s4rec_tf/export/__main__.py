@@ -77,14 +77,16 @@ def _load(
     Raises:
         ExportError: if the run folder cannot be used.
     """
-    from s4rec_tf.train import checkpoints, loop, runs
+    from s4rec_tf.runs import checkpoints, restore
+    from s4rec_tf.runs.run_dir import RunError
+    from s4rec_tf.train.tensorflow import loop
 
     try:
-        chosen, run = runs.restore_best(args.run_dir, dataset)
+        chosen, run = restore.restore_best(args.run_dir, dataset)
         model = loop.refit(args.run_dir, dataset) if args.refit else chosen
         settings = json.loads(run.config.read_text("utf-8"))
         outcome = run.read_manifest()
-    except (runs.RunError, checkpoints.CheckpointError) as error:
+    except (RunError, checkpoints.CheckpointError) as error:
         raise protocol.ExportError(str(error)) from error
     return model, chosen, _facts(run.root, settings, outcome, args.refit)
 

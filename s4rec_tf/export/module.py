@@ -314,9 +314,3 @@ class ServableRecommender(tf.Module):
         total = tf.maximum(tf.reduce_sum(self.popularity), 1.0)
         values = tf.where(is_fallback[:, tf.newaxis], scores / total, fitted)
         return tf.where(scores == exclusions.NO_SCORE, 0.0, values)
-
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The traced signatures by name, see `signatures.Signatures`."""
-        from s4rec_tf.export import signatures
-
-        return signatures.Signatures(self).traced()

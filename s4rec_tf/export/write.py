@@ -16,6 +16,7 @@ from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
 from s4rec_tf.export.popularity import all_counts, training_users
+from s4rec_tf.export.signatures import Signatures
 from s4rec_tf.retrieval import kinds
 from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
@@ -72,7 +73,7 @@ def write_version(
         vocabulary, servable.max_length, servable.max_k, user_ids
     )
     with publish.new_version(export_dir) as staging:
-        signatures = servable.signatures()
+        signatures = Signatures(servable).traced()
         tf.saved_model.save(servable, str(staging.model), signatures=signatures)
         samples.write_warmup(staging.model, name, requests)
         samples.write_golden(

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from s4rec_tf import backend
-from s4rec_tf.layers.clusters import kmeans
+from s4rec_tf.clustering import kmeans
 
 Tensor = Any
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from s4rec_tf import backend, spec
+from s4rec_tf import backend
+from s4rec_tf.data.batch_spec import BatchSpec
 
 Tensor = Any
 Batch = dict[str, Tensor]
@@ -121,9 +122,9 @@ class SequenceRecommender(keras.Model):
         """
         self.stage = stage
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """What a training batch must hold."""
-        return spec.BatchNeeds(self.max_length)
+        return BatchSpec(self.max_length)
 
     def prepare(self, item_counts: np.ndarray) -> None:
         """Takes what is counted rather than learned; called before training.

@@ -19,6 +19,7 @@ import keras
 from keras import ops
 
 from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
@@ -80,9 +81,9 @@ class BERT4Rec(SASRec):
         encoder.is_causal = False
         return encoder
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Nothing beyond the items."""
-        return spec.BatchNeeds(self.max_length)
+        return BatchSpec(self.max_length)
 
     def call(self, batch: Batch, training: bool = False) -> tuple[Tensor, Tensor]:
         """States [B, L, d] of sequences with gaps, and what the gaps hid [B, L]."""

@@ -17,6 +17,7 @@ import keras
 from keras import ops
 
 from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec, Sampling
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
@@ -40,7 +41,7 @@ class BPRSettings(ModelSettings):
 
     dim: int = 64
     regularization: float = 0.01
-    negative_sampling: spec.Sampling = "uniform"
+    negative_sampling: Sampling = "uniform"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,9 +70,9 @@ class BPR(UserRecommender):
         self.items.build()
         self.bias.build()
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """One item that the user has not had, for every action."""
-        return spec.BatchNeeds(
+        return BatchSpec(
             self.max_length,
             negatives_by_position=True,
             negative_sampling=self.settings.negative_sampling,

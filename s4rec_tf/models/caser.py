@@ -17,6 +17,7 @@ import keras
 from keras import ops
 
 from s4rec_tf import backend, spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
 from s4rec_tf.losses import next_item
@@ -98,11 +99,11 @@ class Caser(UserRecommender):
         num_features = chosen.num_horizontal * length + chosen.num_vertical * dim
         self.fully_connected.build((None, num_features))
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Rows that hold T windows, and sampled items if the loss wants them."""
         chosen = self.settings
         is_sampled = chosen.loss == "bce"
-        return spec.BatchNeeds(
+        return BatchSpec(
             chosen.max_length + chosen.num_targets - 1,
             num_negatives=chosen.num_negatives if is_sampled else 0,
         )

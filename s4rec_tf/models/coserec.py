@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings
 
@@ -53,7 +53,7 @@ class CoSeRec(CL4SRec):
         "short_operators": ("mask", "substitute", "insert"),
     }
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Two views of every row, made with correlated items."""
         return dataclasses.replace(
             super().batch_needs(), num_correlated=self.settings.num_correlated

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import keras
 from keras import ops
 
-from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.disentanglement import IntentionDisentanglement
 from s4rec_tf.losses.sequence_to_sequence import (
@@ -113,9 +113,9 @@ class DSSRec(SASRec):
         chosen = self.settings
         return bool(chosen.seq2seq == "latent" and chosen.seq2seq_weight > 0)
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """The future, if it is looked at."""
-        return spec.BatchNeeds(self.max_length, future=self.settings.seq2seq_weight > 0)
+        return BatchSpec(self.max_length, future=self.settings.seq2seq_weight > 0)
 
     def call(self, batch: Batch, training: bool = False) -> Encoded:
         """Intentions of the inputs, and of their futures, in one pass."""

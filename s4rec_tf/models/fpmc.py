@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from s4rec_tf import backend, spec
+from s4rec_tf import backend
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
@@ -68,9 +69,9 @@ class FPMC(UserRecommender):
         self.last_items.build()
         self.next_items.build()
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """One item that the row does not hold, if the loss samples."""
-        return spec.BatchNeeds(
+        return BatchSpec(
             self.max_length, negatives_by_position=self.settings.loss == "bpr"
         )
 

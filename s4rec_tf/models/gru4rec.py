@@ -20,7 +20,8 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from s4rec_tf import backend, spec
+from s4rec_tf import backend
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise, session_negatives
@@ -87,10 +88,10 @@ class GRU4Rec(SequenceRecommender):
         for layer in self.layers_of_gru:
             layer.build((None, None, dim))
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Additional negatives, if the loss looks at some."""
         is_sampled = self.settings.loss != "softmax"
-        return spec.BatchNeeds(
+        return BatchSpec(
             self.max_length,
             num_negatives=self.settings.num_negatives if is_sampled else 0,
             negative_sampling="popularity",

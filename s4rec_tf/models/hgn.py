@@ -18,6 +18,7 @@ import keras
 from keras import ops
 
 from s4rec_tf import backend, spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.layers.gating import FeatureGate, InstanceGate
@@ -79,9 +80,9 @@ class HGN(UserRecommender):
         for part in (*parts, self.outputs_of_items, self.bias):
             part.build()
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Rows that hold T windows, and a sampled item if the loss wants one."""
-        return spec.BatchNeeds(
+        return BatchSpec(
             self.settings.max_length + self.settings.num_targets - 1,
             negatives_by_position=self.settings.loss == "bpr",
         )

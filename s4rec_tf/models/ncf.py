@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
 from s4rec_tf.models.base import Batch, ModelSettings
@@ -98,11 +98,9 @@ class NCF(UserRecommender):
         """Width of p^G and p^M."""
         return int(self.settings.dim + self.settings.widths[0])
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Sampled items for every action."""
-        return spec.BatchNeeds(
-            self.max_length, num_negatives=self.settings.num_negatives
-        )
+        return BatchSpec(self.max_length, num_negatives=self.settings.num_negatives)
 
     def pair_scores(self, user_vectors: Tensor, item_vectors: Tensor) -> Tensor:
         """Eq. 12, before the sigmoid: phi^GMF and phi^MLP, joined and weighed by h.

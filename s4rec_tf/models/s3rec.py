@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import segments
 from s4rec_tf.losses.contrastive import matching
 from s4rec_tf.models.base import LAST_STAGE, Batch, ModelSettings, last_state
@@ -116,10 +116,10 @@ class S3Rec(SASRec):
         super().begin_stage(stage)
         self.encoder.is_causal = stage == LAST_STAGE
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """As SASRec needs, for its own stage."""
         if self.stage == PRETRAIN:
-            return spec.BatchNeeds(self.max_length)
+            return BatchSpec(self.max_length)
         return super().batch_needs()
 
     def call(self, batch: Batch, training: bool = False) -> Any:

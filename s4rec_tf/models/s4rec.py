@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from s4rec_tf import backend, spec
+from s4rec_tf import backend
+from s4rec_tf.clustering import Spread
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
-from s4rec_tf.layers.clusters import Spread
 from s4rec_tf.layers.gradient_reversal import GradientReversal
 from s4rec_tf.layers.moving_average import MovingAverage
 from s4rec_tf.layers.prototypes import Prototypes
@@ -118,7 +119,7 @@ class S4Rec(SASRec):
         shared = chosen.auxiliary_views and chosen.auxiliary_rows == "samples"
         return super().needs_views or shared
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Two views of every row (Eq. 8), if any term looks at them; users' rows."""
         chosen = self.settings
         needs = dataclasses.replace(
@@ -127,7 +128,7 @@ class S4Rec(SASRec):
         if not chosen.needs_user_rows:
             return needs
         num_views = 2 if chosen.auxiliary_views else 0
-        users = spec.BatchNeeds(
+        users = BatchSpec(
             self.max_length, num_views=num_views, head_tail_by=chosen.head_tail_by
         )
         return dataclasses.replace(needs, users=users)

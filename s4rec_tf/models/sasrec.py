@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from s4rec_tf import backend, spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.frequency_filter import FilteringTransformer
 from s4rec_tf.layers.item_embedding import ItemEmbedding
@@ -183,10 +184,10 @@ class SASRec(SequenceRecommender):
             causal_filter=chosen.causal_filter,
         )
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Two views if any term looks at them; negatives, if the loss samples any."""
         samples = self.settings.loss in ("sampled_softmax", "gbce")
-        return spec.BatchNeeds(
+        return BatchSpec(
             self.max_length,
             num_views=2 if self.needs_views else 0,
             num_negatives=self.settings.num_negatives if samples else 0,

@@ -22,7 +22,8 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from s4rec_tf import backend, spec
+from s4rec_tf import backend
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.students import GRUStudent, HGNStudent
@@ -159,9 +160,9 @@ class SSI(SequenceRecommender):
         imitates = self.settings.imitates
         return {TEACH: self.settings.teacher_epochs} if imitates else {}
 
-    def batch_needs(self) -> spec.BatchNeeds:
+    def batch_needs(self) -> BatchSpec:
         """Nothing beyond the items."""
-        return spec.BatchNeeds(self.max_length)
+        return BatchSpec(self.max_length)
 
     def call(self, batch: Batch, training: bool = False) -> Any:
         """The teachers' losses; or the student's vectors [B, d]."""

@@ -45,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     # Before anything else of TensorFlow: a multi-worker strategy must come first.
-    from s4rec_tf.train import strategies
+    from s4rec_tf.train.tensorflow import strategies
 
     strategy = strategies.make_strategy(args.strategy)
-    from s4rec_tf import config, spec
-    from s4rec_tf.train import loop
+    from s4rec_tf import spec
+    from s4rec_tf.runs import config
+    from s4rec_tf.train.tensorflow import loop
 
     try:
         resolved = config.resolve(args.model, args.config, args.set)

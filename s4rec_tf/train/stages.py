@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from s4rec_tf.config import TrainSettings
 from s4rec_tf.models.base import LAST_STAGE, SequenceRecommender
-from s4rec_tf.train.runs import compile_model
+from s4rec_tf.runs.config import TrainSettings
+from s4rec_tf.train.setup import compile_model
 
 
 @dataclasses.dataclass(frozen=True)

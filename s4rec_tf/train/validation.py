@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from s4rec_tf import encoding, metrics, ranking
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import LAST_STAGE, SequenceRecommender
-from s4rec_tf.train import checkpoints
-from s4rec_tf.train.runs import RunDir
+from s4rec_tf.ranking import encoding, full_ranking, metrics
+from s4rec_tf.runs import checkpoints
+from s4rec_tf.runs.run_dir import RunDir
 
 SELECTION_METRIC = "NDCG@20"
 
@@ -49,7 +49,7 @@ class EpochEnd:
         sequences: the valid split.
         progress: where the run stands; updated in place.
         rank: gives the rank of every target, int [N], of user vectors [N, d] and item
-            vectors [V, d]; `ranking.full_ranks` if None.
+            vectors [V, d]; `full_ranking.full_ranks` if None.
     """
 
     def __init__(
@@ -115,7 +115,9 @@ class EpochEnd:
 
     def _full_ranks(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         scorer = encoding.pair_scorer(self.model)
-        ranked = ranking.full_ranks(users, items, self.sequences, pair_scores=scorer)
+        ranked = full_ranking.full_ranks(
+            users, items, self.sequences, pair_scores=scorer
+        )
         return ranked.ranks
 
     def _log(self, entry: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from s4rec_tf import spec
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.models.registry import model_class
-from s4rec_tf.train import checkpoints
-from s4rec_tf.train.runs import VOCABULARY, RunDir, RunError
+from s4rec_tf.runs import checkpoints
+from s4rec_tf.runs.run_dir import VOCABULARY, RunDir, RunError
 
 
 def source_digest(source: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from beam_jobs import prepare_dataset, show
 from beam_jobs.sinks.encoding import parse_example, read_records
 from s4rec_tf import spec
-from s4rec_tf.train import loop
+from s4rec_tf.train.tensorflow import loop
 
 pytestmark = pytest.mark.usefixtures("no_tfdv")
 

@@ -8,8 +8,9 @@ import signal
 import numpy as np
 import pytest
 
+from benchmarks import small_datasets
 from pipelines import compare, comparison_table, family, ledger, robustness
-from s4rec_tf import spec, testing
+from s4rec_tf import spec
 
 NUM_ITEMS = 12
 
@@ -24,8 +25,8 @@ def surroundings(monkeypatch):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "shop.v2"
-    sequences = testing.markov_sequences(60, NUM_ITEMS, seed=2)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(60, NUM_ITEMS, seed=2)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 def entry(dataset, model, seed=1, level=0.5, variant="main", **more):

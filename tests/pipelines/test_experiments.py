@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import small_datasets
 from pipelines import experiment_datasets, experiments
-from s4rec_tf import spec, testing
+from s4rec_tf import spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +31,8 @@ SMALL = "{epochs: 1, dim: 8, num_layers: 1, max_length: 6, batch_size: 32}"
     [("popularity", "{}"), ("sasrec", SMALL)],
 )
 def test_a_real_run_comes_to_the_ledger(tmp_path, model, settings):
-    sequences = testing.markov_sequences(60, 20)
-    dataset = testing.write_dataset(tmp_path / "data" / "beauty", sequences, 20)
+    sequences = small_datasets.markov_sequences(60, 20)
+    dataset = small_datasets.write_dataset(tmp_path / "data" / "beauty", sequences, 20)
     queue = tmp_path / "queue.yaml"
     queue.write_text(
         f"- {{dataset: beauty, model: {model}, seeds: [5], settings: {settings}}}\n"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import small_datasets
 from pipelines import experiments, gpu_kit, ledger
-from s4rec_tf import spec, testing
+from s4rec_tf import spec
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "pipelines" / "gpu_run.sh"
@@ -27,8 +28,8 @@ QUEUE = """
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kit") / "data"
     folder.mkdir()
-    rows = testing.markov_sequences(60, 12, seed=2)
-    testing.write_dataset(folder / "beauty", rows, 12)
+    rows = small_datasets.markov_sequences(60, 12, seed=2)
+    small_datasets.write_dataset(folder / "beauty", rows, 12)
     return folder
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import tensorflow as tf
 
+from benchmarks import small_datasets
 from pipelines import score_users
-from s4rec_tf import testing
 from tests.s4rec_tf.export import standin
 
 
@@ -35,7 +35,7 @@ def test_every_user_gets_what_a_server_would_answer(exported, tmp_path):
     )
     assert code == 0
     # What `standin.Exported` wrote.
-    sequences = testing.markov_sequences(40, standin.NUM_ITEMS, seed=1)
+    sequences = small_datasets.markov_sequences(40, standin.NUM_ITEMS, seed=1)
     answers = {line["user"]: line for line in lines(output, "recommendations")}
     assert sorted(answers) == [f"user-{n:05d}" for n in range(40)]
     for number, sequence in enumerate(sequences):

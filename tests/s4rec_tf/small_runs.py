@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.train import loop, validation
+from s4rec_tf.train import validation
+from s4rec_tf.train.tensorflow import loop
 
 
 def shaken_s4rec(num_items, max_length, **settings):

@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.small_datasets import write_dataset
 from s4rec_tf import arrays, spec
 from s4rec_tf.data import array_file, records
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.testing import write_dataset
 
 ROWS = [[1, 2, 3, 4], [2, 3, 1], [4, 4], [3, 1, 2, 2, 5]]
 

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
+from benchmarks.small_datasets import markov_sequences, train_split, write_dataset
 from s4rec_tf import spec
 from s4rec_tf.data import augment, batches, records
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.samples import (
     UserStream,
     suitable_batch_size,
     training_samples,
 )
-from s4rec_tf.testing import markov_sequences, train_split, write_dataset
 
 NUM_ITEMS = 30
 
@@ -33,7 +34,7 @@ def epoch(sequences, kind, needs, batch_size, seed=1, first_epoch=0, steps=None)
 
 
 def test_every_prefix_is_a_sample_once_an_epoch():
-    (batch,) = epoch(TINY, "prefix", spec.BatchNeeds(max_length=2), batch_size=5)
+    (batch,) = epoch(TINY, "prefix", BatchSpec(max_length=2), batch_size=5)
     seen = sorted(
         (tuple(items), target[0])
         for items, target in zip(batch["item_ids"], batch["target_ids"], strict=True)
@@ -52,7 +53,7 @@ def test_every_prefix_is_a_sample_once_an_epoch():
 
 
 def test_a_sequence_has_a_target_at_every_position():
-    (batch,) = epoch(TINY, "sequence", spec.BatchNeeds(max_length=5), batch_size=2)
+    (batch,) = epoch(TINY, "sequence", BatchSpec(max_length=5), batch_size=2)
     rows = {
         tuple(items): tuple(targets)
         for items, targets in zip(batch["item_ids"], batch["target_ids"], strict=True)
@@ -64,7 +65,7 @@ def test_a_sequence_has_a_target_at_every_position():
 
 
 def test_windows_have_every_action_but_the_first_as_target_once():
-    (batch,) = epoch(TINY, "window", spec.BatchNeeds(max_length=2), batch_size=3)
+    (batch,) = epoch(TINY, "window", BatchSpec(max_length=2), batch_size=3)
     rows = {
         tuple(items): tuple(targets)
         for items, targets in zip(batch["item_ids"], batch["target_ids"], strict=True)
@@ -86,7 +87,7 @@ def test_no_sample_at_all_is_an_error():
         training_samples(train_split([[1], [2]], 3), "prefix", 5)
 
 
-NEEDS = spec.BatchNeeds(max_length=8, num_views=2, num_negatives=4)
+NEEDS = BatchSpec(max_length=8, num_views=2, num_negatives=4)
 LONG = train_split(markov_sequences(60, NUM_ITEMS, seed=1), head_above=8)
 
 
@@ -100,8 +101,8 @@ def test_a_resumed_pipeline_gives_what_the_uninterrupted_one_does():
             np.testing.assert_array_equal(theirs[name], array)
 
 
-OF_USERS = spec.BatchNeeds(max_length=8, num_views=2)
-WITH_USERS = spec.BatchNeeds(max_length=8, users=OF_USERS)
+OF_USERS = BatchSpec(max_length=8, num_views=2)
+WITH_USERS = BatchSpec(max_length=8, users=OF_USERS)
 
 
 def test_batches_of_users_stand_beside_every_nth_batch():
@@ -164,14 +165,14 @@ def test_epochs_and_seeds_differ():
 
 def test_views_come_from_the_input_and_never_hold_its_target_by_design():
     rows = [[item, item + 1] for item in range(1, 29)]
-    needs = spec.BatchNeeds(max_length=4, num_views=1)
+    needs = BatchSpec(max_length=4, num_views=1)
     (batch,) = epoch(train_split(rows, 3), "prefix", needs, batch_size=28)
     # A sequence of one item passes through every operator.
     np.testing.assert_array_equal(batch["view_1"], batch["item_ids"])
 
 
 def test_negatives_by_position_are_never_the_rows_own():
-    needs = spec.BatchNeeds(max_length=8, negatives_by_position=True)
+    needs = BatchSpec(max_length=8, negatives_by_position=True)
     for batch in epoch(LONG, "sequence", needs, batch_size=16):
         own = np.concatenate([batch["item_ids"], batch["target_ids"]], axis=1)
         drawn = batch["negative_ids"]
@@ -184,7 +185,7 @@ def test_negatives_by_position_are_never_the_rows_own():
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 def test_negatives_follow_their_distribution(sampling):
     rows = train_split([[1, 1, 1, 1, 1, 1, 2, 3]] * 40, head_above=3)
-    needs = spec.BatchNeeds(8, num_negatives=64, negative_sampling=sampling)
+    needs = BatchSpec(8, num_negatives=64, negative_sampling=sampling)
     drawn = np.concatenate(
         [batch["negative_ids"].ravel() for batch in epoch(rows, "prefix", needs, 40)]
     )
@@ -222,7 +223,7 @@ def test_an_item_outside_the_vocabulary_is_named(tmp_path):
 
 
 def test_the_future_is_all_that_follows_in_reverse():
-    needs = spec.BatchNeeds(max_length=2, future=True)
+    needs = BatchSpec(max_length=2, future=True)
     (batch,) = epoch(TINY, "prefix", needs, batch_size=5)
     futures = {
         (int(items[-1]), int(target[0])): tuple(future)

@@ -1,8 +1,9 @@
 import numpy as np
 
+from benchmarks.small_datasets import markov_sequences, train_split
 from s4rec_tf import spec
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.correlation import correlated_items
-from s4rec_tf.testing import markov_sequences, train_split
 from tests.s4rec_tf.data.test_batches import epoch
 
 ROWS = [[1, 2, 3], [1, 2], [2, 4, 2], [5]]
@@ -50,7 +51,7 @@ def test_views_bring_what_goes_with_the_item_behind_them():
     rows = [[n, n + 100, n + 200, n + 300] for n in range(1, 41)]
     split = train_split(rows, 3)
     table = correlated_items(split, 3)
-    needs = spec.BatchNeeds(8, num_views=1, num_correlated=3)
+    needs = BatchSpec(8, num_views=1, num_correlated=3)
     brought = set()
     for batch in epoch(split, "prefix", needs, 40, steps=6):
         for items, target, view in zip(

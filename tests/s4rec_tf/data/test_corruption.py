@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from s4rec_tf import config
+from benchmarks.small_datasets import markov_sequences, train_split
 from s4rec_tf.data.corruption import replace_items
-from s4rec_tf.testing import markov_sequences, train_split
-from s4rec_tf.train import runs
+from s4rec_tf.runs import config
+from s4rec_tf.train import setup
 
 NUM_ITEMS = 1000
 SPLIT = train_split(markov_sequences(400, 30, seed=1), head_above=8)
@@ -39,7 +39,7 @@ def test_none_replaced_and_all_replaced():
 
 def test_a_run_learns_from_what_was_replaced():
     resolved = config.resolve("popularity", None, ["replaced_share=0.4", "seed=4"])
-    found = runs.training_sequences(resolved, SPLIT, NUM_ITEMS)
+    found = setup.training_sequences(resolved, SPLIT, NUM_ITEMS)
     expected = replace_items(SPLIT, 0.4, NUM_ITEMS, seed=4)
     np.testing.assert_array_equal(found.values, expected.values)
 

@@ -7,9 +7,9 @@ import shutil
 import pytest
 import tensorflow as tf
 
+from benchmarks.small_datasets import write_dataset
 from s4rec_tf import spec
 from s4rec_tf.data import records
-from s4rec_tf.testing import write_dataset
 
 ROWS = [[1, 2, 3, 4], [2, 3, 1], [4, 4, 2], [3, 1, 2, 2, 5]]
 

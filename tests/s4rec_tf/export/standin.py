@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from s4rec_tf import spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.export import write
 
 MAX_LENGTH = 8
@@ -70,8 +71,8 @@ class Exported:
     """An exported version and what it was made of."""
 
     def __init__(self, root: Path) -> None:
-        sequences = testing.markov_sequences(40, NUM_ITEMS, seed=1)
-        path = testing.write_dataset(root / "dataset", sequences, NUM_ITEMS)
+        sequences = small_datasets.markov_sequences(40, NUM_ITEMS, seed=1)
+        path = small_datasets.write_dataset(root / "dataset", sequences, NUM_ITEMS)
         self.dataset = spec.DatasetDir(path)
         self.table = item_table(NUM_ITEMS)
         # Two items tie on every score.

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, write
 from tests.s4rec_tf.export import standin
@@ -85,7 +86,7 @@ def test_answers_carry_the_probabilities(exported):
 
 
 def test_without_validation_users_every_item_is_alike(tmp_path):
-    root = testing.write_dataset(tmp_path / "data", [[1, 2], [2, 1]], 60)
+    root = small_datasets.write_dataset(tmp_path / "data", [[1, 2], [2, 1]], 60)
     dataset = spec.DatasetDir(root)
     model = standin.MeanRecommender(standin.item_table(60))
     version = write.write_version(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import testing
+from benchmarks import small_datasets
 from s4rec_tf.export import __main__ as command
 from s4rec_tf.train import __main__ as train_command
 
@@ -16,8 +16,8 @@ NUM_ITEMS = 12
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
-    sequences = testing.markov_sequences(30, NUM_ITEMS, seed=3)
-    dataset = testing.write_dataset(root / "data", sequences, NUM_ITEMS)
+    sequences = small_datasets.markov_sequences(30, NUM_ITEMS, seed=3)
+    dataset = small_datasets.write_dataset(root / "data", sequences, NUM_ITEMS)
     flags = ["--dataset", dataset, "--run_dir", root / "run"]
     code = train_command.main([*map(str, flags), "--model", "popularity"])
     assert not code

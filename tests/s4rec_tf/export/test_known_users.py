@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.export import __main__ as command
+from s4rec_tf.runs import restore
 from s4rec_tf.train import __main__ as train_command
-from s4rec_tf.train import runs
 
 NUM_ITEMS, LENGTH = 12, 6
 
@@ -19,14 +20,14 @@ NUM_ITEMS, LENGTH = 12, 6
 def exported(tmp_path_factory):
     """The dataset, the model of the run, and its exported version."""
     root = tmp_path_factory.mktemp("known_users")
-    sequences = testing.markov_sequences(30, NUM_ITEMS, seed=3)
-    dataset = testing.write_dataset(root / "data", sequences, NUM_ITEMS)
+    sequences = small_datasets.markov_sequences(30, NUM_ITEMS, seed=3)
+    dataset = small_datasets.write_dataset(root / "data", sequences, NUM_ITEMS)
     flags = ["--dataset", str(dataset), "--run_dir", str(root / "run")]
     settings = ["--set", "dim=4", f"max_length={LENGTH}", "epochs=2"]
     settings += ["learning_rate=0.1"]
     assert not train_command.main([*flags, "--model", "bpr", *settings])
     assert not command.main([*flags, "--export_dir", str(root / "demo")])
-    model, _ = runs.restore_best(root / "run", spec.DatasetDir(dataset))
+    model, _ = restore.restore_best(root / "run", spec.DatasetDir(dataset))
     return spec.DatasetDir(dataset), model, root / "demo" / "1"
 
 

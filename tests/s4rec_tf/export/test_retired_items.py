@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.export import module, protocol
 from tests.s4rec_tf.export import standin
 
@@ -17,9 +18,11 @@ RETIRED = [3, 17]
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> spec.DatasetDir:
-    sequences = testing.markov_sequences(40, standin.NUM_ITEMS, seed=1)
+    sequences = small_datasets.markov_sequences(40, standin.NUM_ITEMS, seed=1)
     root = tmp_path / "dataset"
-    return spec.DatasetDir(testing.write_dataset(root, sequences, standin.NUM_ITEMS))
+    return spec.DatasetDir(
+        small_datasets.write_dataset(root, sequences, standin.NUM_ITEMS)
+    )
 
 
 def servable(

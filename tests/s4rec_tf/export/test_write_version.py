@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.export import module, popularity, protocol, publish, write
 from tests.s4rec_tf.export import standin
 from tests.s4rec_tf.export.standin import NUM_ITEMS
@@ -217,8 +218,8 @@ def test_sizes_must_agree(exported, tmp_path):
 
 @pytest.mark.parametrize("item", ["item-5\r", "", "item-3"])
 def test_item_that_cannot_be_served_is_named(exported, tmp_path, item):
-    sequences = testing.markov_sequences(5, NUM_ITEMS)
-    root = testing.write_dataset(tmp_path / "data", sequences, NUM_ITEMS)
+    sequences = small_datasets.markov_sequences(5, NUM_ITEMS)
+    root = small_datasets.write_dataset(tmp_path / "data", sequences, NUM_ITEMS)
     dataset = spec.DatasetDir(root)
     text = dataset.item_vocab.read_text().replace("item-5\n", f"{item}\n")
     dataset.item_vocab.write_bytes(text.encode())
@@ -227,7 +228,7 @@ def test_item_that_cannot_be_served_is_named(exported, tmp_path, item):
 
 
 def test_training_counts_leave_out_the_last_two_actions(tmp_path):
-    root = testing.write_dataset(
+    root = small_datasets.write_dataset(
         tmp_path / "d", [[1, 2, 1, 3, 3], [2, 3], [4, 1, 1]], 5
     )
     dataset = spec.DatasetDir(root)

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config
 from s4rec_tf.layers.frequency_filter import (
     BSARecBlock,
     FilteringTransformer,
     low_frequency_basis,
 )
 from s4rec_tf.models.bsarec import BSARec
+from s4rec_tf.runs import config
 from tests.s4rec_tf.small_runs import as_numpy
 
 SMALL = {"max_length": 8, "dim": 16, "num_layers": 2, "dropout": 0.0}

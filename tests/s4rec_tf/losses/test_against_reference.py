@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import config
 from s4rec_tf.losses import next_item, softmax_sums
+from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
 

@@ -6,13 +6,15 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.losses.contrastive import matching
 from s4rec_tf.models import bert4rec
 from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.registry import MODELS
-from s4rec_tf.train import loop, runs
+from s4rec_tf.runs import config
 from s4rec_tf.train.stages import Stage, stages_of
+from s4rec_tf.train.tensorflow import loop
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.models.test_contrast_models import batch
 from tests.s4rec_tf.small_runs import arrays, as_numpy, train_with_a_break
@@ -126,15 +128,15 @@ STAGED += ["schedule=cosine", "learning_rate=0.01", "patience=1"]
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     loop.train(config.resolve("s3rec", None, STAGED), dataset, run_dir)
-    return runs.RunDir(run_dir)
+    return run_dir.RunDir(run_dir)
 
 
 def logged(run):

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import config, evaluate, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
+from s4rec_tf.evaluate import evaluation
 from s4rec_tf.export import module
+from s4rec_tf.export.signatures import Signatures
 from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.registry import MODELS, model_class
-from s4rec_tf.train import loop, runs
+from s4rec_tf.runs import config, restore
+from s4rec_tf.train.tensorflow import loop
 
 NUM_ITEMS, NUM_USERS = 24, 9
 GRADIENT_MODELS = sorted(set(MODELS) - {"popularity"})
@@ -212,8 +216,8 @@ def test_configuration_survives_json(name):
 def chain(tmp_path_factory):
     """Sequences in which the next item is nearly certain."""
     root = tmp_path_factory.mktemp("chain") / "dataset"
-    sequences = testing.markov_sequences(200, NUM_ITEMS, noise=0.05)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(200, NUM_ITEMS, noise=0.05)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +230,7 @@ def chance(tmp_path_factory):
     generator = np.random.default_rng(8)
     lengths = generator.integers(4, 13, 200)
     sequences = [(generator.permutation(NUM_ITEMS)[:n] + 1).tolist() for n in lengths]
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +241,7 @@ def tastes(tmp_path_factory):
     for user in range(200):
         kind = np.arange(user % 3, NUM_ITEMS, 3) + 1
         sequences.append(generator.permutation(kind)[:7].tolist())
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 def train(name, dataset, run_dir):
@@ -263,7 +267,7 @@ def test_learns_tastes(name, tastes, tmp_path):
 )
 def test_learns_a_chain(name, chain, tmp_path):
     assert train(name, chain, tmp_path / "run").best_value > 0.8
-    model, _ = runs.restore_best(tmp_path / "run", chain)
+    model, _ = restore.restore_best(tmp_path / "run", chain)
     starts = np.arange(1, NUM_ITEMS - 2)
     items = np.concatenate([np.zeros((len(starts), 8)), starts[:, None]], axis=1)
     items = np.concatenate([items, starts[:, None] + 1], axis=1).astype(np.int32)
@@ -322,7 +326,7 @@ def test_the_export_answers_what_evaluation_ranks(name, chain, tmp_path):
         weight.assign(weight + keras.random.normal(weight.shape, 0, 0.3))
     model.prepare(np.arange(NUM_ITEMS)[::-1] + 1)
     model.know_users(train_users)
-    expected = evaluate.evaluate_model(model, users, list_length=10).top_ids
+    expected = evaluation.evaluate_model(model, users, list_length=10).top_ids
     signature, inputs = exported(model, chain, train_users, tmp_path / "model")
     if model.knows_users:
         inputs["user_id"] = tf.constant(users.user_ids.tolist())
@@ -347,7 +351,7 @@ def exported(model, dataset, train_users, folder):
         train_users if model.knows_users else None,
     )
     name = "recommend_for_user" if model.knows_users else "recommend"
-    signatures = {name: servable.signatures()[name]}
+    signatures = {name: Signatures(servable).traced()[name]}
     tf.saved_model.save(servable, str(folder), signatures=signatures)
     users = records.read_split(dataset, "valid")
     padded = users.padded(np.arange(len(users)), users.lengths.max())

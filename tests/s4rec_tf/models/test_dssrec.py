@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config
 from s4rec_tf.models.dssrec import DSSRec
+from s4rec_tf.runs import config
 from tests.s4rec_tf.models.test_contrast_models import batch
 from tests.s4rec_tf.small_runs import as_numpy
 

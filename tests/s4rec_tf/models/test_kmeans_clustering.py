@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config, encoding, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.train import loop, runs
+from s4rec_tf.ranking import encoding
+from s4rec_tf.runs import config
+from s4rec_tf.train.tensorflow import loop
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
@@ -21,15 +24,15 @@ SMALL += ["clustering=kmeans", "dropout=0.1", "num_layers=1"]
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     loop.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
-    return runs.RunDir(run_dir)
+    return run_dir.RunDir(run_dir)
 
 
 @pytest.mark.slow

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from s4rec_tf import encoding, ranking, sampled_ranking
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.ncf import NCF
+from s4rec_tf.ranking import encoding, full_ranking, sampled_ranking
 from tests.s4rec_tf.models.shaken import (
     BATCH,
     ITEM_IDS,
@@ -86,7 +86,7 @@ def test_ranking_goes_by_the_model_s_own_scores(ranked):
     users = encoding.encode_users(model, sequences)
     items = np.asarray(model.item_vectors())
     scorer = encoding.pair_scorer(model)
-    found = ranking.full_ranks(users, items, sequences, 3, pair_scores=scorer)
+    found = full_ranking.full_ranks(users, items, sequences, 3, pair_scores=scorer)
     for row, target in enumerate(sequences.target_ids):
         seen = set(sequences.items(row)) - {target}
         left = [item for item in range(1, NUM_ITEMS + 1) if item not in seen]

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf import spec
+from benchmarks.small_datasets import markov_sequences, train_split
 from s4rec_tf.data import augment, batches
+from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.models.s4rec_settings import S4RecSettings
-from s4rec_tf.testing import markov_sequences, train_split
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
 
@@ -375,7 +375,7 @@ def test_views_never_hold_the_target():
     rows = [[1, 2, 3, 4, 5], [2, 3, 4, 5, 1], [3, 4, 5, 1, 2], [5, 4, 3, 2, 1]]
     split = train_split(rows, head_above=4)
     samples = training_samples(split, "prefix", 6)
-    needs = spec.BatchNeeds(max_length=6, num_views=2)
+    needs = BatchSpec(max_length=6, num_views=2)
     settings = augment.AugmentationSettings(insert_ratio=1.0)
     data = batches.training_batches(split, samples, needs, settings, 5, 16, seed=1)
     for made in data.take(40).as_numpy_iterator():

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config
 from s4rec_tf.losses import imitation
 from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.ssi import SSI
+from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.models.test_contrast_models import batch
 from tests.s4rec_tf.small_runs import as_numpy

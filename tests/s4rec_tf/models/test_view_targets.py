@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config
 from s4rec_tf.models.registry import MODELS, model_class
+from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy
 

@@ -4,9 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
-from s4rec_tf.train import loop, runs
+from s4rec_tf.runs import config, restore
+from s4rec_tf.train import setup
+from s4rec_tf.train.tensorflow import loop
 
 NUM_ITEMS = 20
 SMALL = ["dim=16", "num_layers=1", "max_length=6", "seed=5", "dropout=0.0"]
@@ -16,8 +19,8 @@ HISTORY = np.asarray([[0, 0, 3, 1, 4, 7]], np.int32)
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = testing.markov_sequences(80, NUM_ITEMS, noise=0.05, seed=3)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, noise=0.05, seed=3)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 def resolved(precision, *settings):
@@ -26,7 +29,7 @@ def resolved(precision, *settings):
 
 def states_in(precision, dataset):
     train = records.read_split(dataset, "train")
-    model = runs.build_for_training(resolved(precision), dataset.info(), train)
+    model = setup.build_for_training(resolved(precision), dataset.info(), train)
     generator = np.random.default_rng(9)
     for weight in model.trainable_weights:
         weight.assign(weight + generator.normal(0, 0.3, weight.shape))
@@ -52,7 +55,7 @@ def test_a_run_learns_and_is_ranked_and_refitted_in_float32(
     wanted = ["epochs=2", "learning_rate=0.02"]
     progress = loop.train(resolved("bfloat16", *wanted), dataset, tmp_path)
     assert progress.best_value > 0.5
-    best, _ = runs.restore_best(tmp_path, dataset)
+    best, _ = restore.restore_best(tmp_path, dataset)
     # How a refit learns is tested elsewhere; here it is about what it gives back.
     monkeypatch.setattr(loop.Session, "fit", lambda *_: None)
     for model in (best, loop.refit(tmp_path, dataset)):

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s4rec_tf import config, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
-from s4rec_tf.train import checkpoints, loop, runs
+from s4rec_tf.runs import checkpoints, config, restore
+from s4rec_tf.runs.run_dir import RunDir, RunError
+from s4rec_tf.train import setup
+from s4rec_tf.train.tensorflow import loop
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
@@ -22,8 +26,8 @@ SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5", "alpha=
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, NUM_ITEMS))
+    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +39,13 @@ def uninterrupted(dataset, tmp_path_factory):
 
 def assert_same_run(one, other):
     for checkpoint in ("last", "best"):
-        ours = arrays(getattr(runs.RunDir(one), checkpoint))
-        theirs = arrays(getattr(runs.RunDir(other), checkpoint))
+        ours = arrays(getattr(RunDir(one), checkpoint))
+        theirs = arrays(getattr(RunDir(other), checkpoint))
         assert ours.keys() == theirs.keys()
         for name, array in ours.items():
             np.testing.assert_array_equal(theirs[name], array, err_msg=name)
     epochs = [
-        [json.loads(line)["epoch"] for line in runs.RunDir(run).metrics.open()]
+        [json.loads(line)["epoch"] for line in RunDir(run).metrics.open()]
         for run in (one, other)
     ]
     assert epochs[0] == epochs[1] == [1, 2, 3]
@@ -53,7 +57,7 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
 ):
     resolved = config.resolve("s4rec", None, SMALL)
     train_with_a_break(resolved, dataset, tmp_path / "run")
-    assert not runs.RunDir(tmp_path / "run").is_finished()
+    assert not RunDir(tmp_path / "run").is_finished()
     loop.train(resolved, dataset, tmp_path / "run")
     assert_same_run(uninterrupted, tmp_path / "run")
 
@@ -85,7 +89,7 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, uninterrupted, tmp_p
             break
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
-    assert not runs.RunDir(run_dir).is_finished()
+    assert not RunDir(run_dir).is_finished()
     done = subprocess.run(
         command(dataset, run_dir), capture_output=True, text=True, env=environment
     )
@@ -95,39 +99,42 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, uninterrupted, tmp_p
 
 
 def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsys):
-    before = runs.RunDir(uninterrupted).last.stat().st_mtime_ns
+    before = RunDir(uninterrupted).last.stat().st_mtime_ns
     loop.train(config.resolve("s4rec", None, SMALL), dataset, uninterrupted)
     assert "is finished" in capsys.readouterr().out
-    assert runs.RunDir(uninterrupted).last.stat().st_mtime_ns == before
+    assert RunDir(uninterrupted).last.stat().st_mtime_ns == before
 
 
 def test_another_configuration_is_refused_with_the_difference(dataset, uninterrupted):
     other = config.resolve("s4rec", None, [*SMALL, "alpha=0.7", "seed=6"])
-    with pytest.raises(runs.RunError, match=r"alpha: 0\.2 there, 0\.7.*seed: 5 there"):
+    with pytest.raises(RunError, match=r"alpha: 0\.2 there, 0\.7.*seed: 5 there"):
         loop.train(other, dataset, uninterrupted)
 
 
 def test_another_dataset_is_refused(uninterrupted, tmp_path):
-    sequences = testing.markov_sequences(80, NUM_ITEMS, seed=4)
-    root = testing.write_dataset(tmp_path / "other", sequences, NUM_ITEMS)
-    with pytest.raises(runs.RunError, match="another dataset"):
+    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=4)
+    root = small_datasets.write_dataset(tmp_path / "other", sequences, NUM_ITEMS)
+    with pytest.raises(RunError, match="another dataset"):
         loop.train(
             config.resolve("s4rec", None, SMALL), spec.DatasetDir(root), uninterrupted
         )
-    with pytest.raises(runs.RunError, match="another dataset"):
-        runs.restore_best(uninterrupted, spec.DatasetDir(root))
+    with pytest.raises(RunError, match="another dataset"):
+        restore.restore_best(uninterrupted, spec.DatasetDir(root))
 
 
 def test_a_second_trainer_is_kept_out(dataset, tmp_path):
     resolved = config.resolve("popularity")
-    with runs.RunDir(tmp_path).lock(), pytest.raises(runs.RunError, match="another"):
+    with (
+        RunDir(tmp_path).lock(),
+        pytest.raises(RunError, match="another"),
+    ):
         loop.train(resolved, dataset, tmp_path)
 
 
 def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
     from tensorboard.backend.event_processing import event_accumulator
 
-    run = runs.RunDir(uninterrupted)
+    run = RunDir(uninterrupted)
     names = set()
     for folder in run.tensorboard.iterdir():
         events = event_accumulator.EventAccumulator(str(folder))
@@ -144,7 +151,7 @@ def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
 @pytest.mark.slow
 def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
     model = loop.refit(uninterrupted, dataset)
-    best, _ = runs.restore_best(uninterrupted, dataset)
+    best, _ = restore.restore_best(uninterrupted, dataset)
     counts = np.loadtxt(dataset.item_counts)
     np.testing.assert_array_equal(np.asarray(model.item_counts), counts)
     assert np.asarray(best.item_counts).sum() == counts.sum() - 2 * 80
@@ -158,7 +165,7 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps(dataset):
         "s4rec", None, [*SMALL, "schedule=cosine", "learning_rate=0.02", "epochs=8"]
     )
     train = records.read_split(dataset, "train")
-    optimizer = runs.build_for_training(chosen, dataset.info(), train).optimizer
+    optimizer = setup.build_for_training(chosen, dataset.info(), train).optimizer
     prefixes = int(np.sum(np.maximum(train.lengths - 1, 0)))
     steps = 8 * (prefixes // 16)
     warmup = steps // 20
@@ -174,21 +181,21 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps(dataset):
 
 
 def test_refit_needs_a_finished_run(dataset, tmp_path):
-    run = runs.RunDir(tmp_path / "run")
+    run = RunDir(tmp_path / "run")
     run.begin(config.resolve("sasrec"), dataset)
-    with pytest.raises(runs.RunError, match="finished"):
+    with pytest.raises(RunError, match="finished"):
         loop.refit(run.root, dataset)
 
 
 def test_popularity_trains_like_any_other(dataset, tmp_path):
     progress = loop.train(config.resolve("popularity"), dataset, tmp_path / "run")
     assert progress.epochs_done == 1
-    assert runs.RunDir(tmp_path / "run").is_finished()
+    assert RunDir(tmp_path / "run").is_finished()
 
 
 def test_a_damaged_dataset_is_named(tmp_path):
-    sequences = testing.markov_sequences(20, NUM_ITEMS)
-    root = testing.write_dataset(tmp_path / "dataset", sequences, NUM_ITEMS)
+    sequences = small_datasets.markov_sequences(20, NUM_ITEMS)
+    root = small_datasets.write_dataset(tmp_path / "dataset", sequences, NUM_ITEMS)
     shard = root / "valid" / "part-00000-of-00001.tfrecord.gz"
     shard.write_bytes(shard.read_bytes()[:-7])
     with pytest.raises(spec.DatasetError, match="part-00000-of-00001"):

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s4rec_tf import config, spec, testing
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.data import records
-from s4rec_tf.train import checkpoints, loop, runs
+from s4rec_tf.runs import checkpoints, config, restore
+from s4rec_tf.runs.run_dir import RunDir, RunError
+from s4rec_tf.train import setup
+from s4rec_tf.train.tensorflow import loop
 from s4rec_tf.train.warm_start import start_from
 
 BEFORE, AFTER = 15, 19
@@ -24,8 +28,8 @@ def resolved(*settings: str, model: str = "s4rec") -> config.ExperimentConfig:
 
 
 def write_dataset(root: Path, num_items: int) -> spec.DatasetDir:
-    sequences = testing.markov_sequences(30, num_items, seed=num_items)
-    return spec.DatasetDir(testing.write_dataset(root, sequences, num_items))
+    sequences = small_datasets.markov_sequences(30, num_items, seed=num_items)
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, num_items))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def today(tmp_path: Path) -> spec.DatasetDir:
 
 def new_model(chosen: config.ExperimentConfig, dataset: spec.DatasetDir) -> Any:
     train = records.read_split(dataset, "train")
-    return runs.build_for_training(chosen, dataset.info(), train)
+    return setup.build_for_training(chosen, dataset.info(), train)
 
 
 def values(model: Any) -> list[np.ndarray]:
@@ -57,8 +61,8 @@ def test_old_rows_are_copied_and_new_ones_are_initialised(
     model = new_model(resolved(), today)
     start_from(model, yesterday, today)
     info = dataclasses.replace(today.info(), num_items=BEFORE)
-    source = runs.build_model(resolved(), info)
-    checkpoints.read_checkpoint(runs.RunDir(yesterday).best, source.weights)
+    source = restore.build_model(resolved(), info)
+    checkpoints.read_checkpoint(RunDir(yesterday).best, source.weights)
     for weight, found, old, new in zip(
         model.weights, *map(values, (model, source, fresh)), strict=True
     ):
@@ -78,7 +82,7 @@ def test_a_run_starts_there_and_says_so(
     still = resolved("learning_rate=1e-12")
     loop.train(still, today, tmp_path / "run", warm_start=yesterday)
     assert f"starting from {yesterday}" in capsys.readouterr().out
-    model, _ = runs.restore_best(tmp_path / "run", today)
+    model, _ = restore.restore_best(tmp_path / "run", today)
     expected = new_model(still, today)
     start_from(expected, yesterday, today)
     trained = {id(weight) for weight in expected.trainable_weights}
@@ -88,7 +92,7 @@ def test_a_run_starts_there_and_says_so(
     # The same command again finds the run finished; without the flag it is another.
     loop.train(still, today, tmp_path / "run", warm_start=yesterday)
     assert "is finished" in capsys.readouterr().out
-    with pytest.raises(runs.RunError, match="started from other weights"):
+    with pytest.raises(RunError, match="started from other weights"):
         loop.train(still, today, tmp_path / "run")
 
 
@@ -97,38 +101,38 @@ def test_other_items_in_front_are_refused(
 ) -> None:
     names = today.item_vocab.read_text().splitlines()
     today.item_vocab.write_text("".join(f"{name}\n" for name in names[::-1]))
-    with pytest.raises(runs.RunError, match="15 items, which must be the first items"):
+    with pytest.raises(RunError, match="15 items, which must be the first items"):
         start_from(new_model(resolved(), today), yesterday, today)
 
 
 def test_another_model_is_refused(yesterday: Path, today: spec.DatasetDir) -> None:
     chosen = resolved(model="sasrec")
-    with pytest.raises(
-        runs.RunError, match=r"another model: s4rec\. Asked for: SASRec"
-    ):
+    with pytest.raises(RunError, match=r"another model: s4rec\. Asked for: SASRec"):
         start_from(new_model(chosen, today), yesterday, today)
 
 
 def test_another_width_is_refused(yesterday: Path, today: spec.DatasetDir) -> None:
     chosen = resolved("dim=16")
-    with pytest.raises(runs.RunError, match=r"has shape .* there\. Asked for"):
+    with pytest.raises(RunError, match=r"has shape .* there\. Asked for"):
         start_from(new_model(chosen, today), yesterday, today)
 
 
 def test_a_folder_without_a_checkpoint_is_refused(
     today: spec.DatasetDir, tmp_path: Path
 ) -> None:
-    with pytest.raises(runs.RunError, match="has no checkpoint"):
+    with pytest.raises(RunError, match="has no checkpoint"):
         loop.train(resolved(), today, tmp_path / "run", warm_start=tmp_path / "none")
 
 
 def test_users_of_yesterday_keep_their_vectors(tmp_path: Path) -> None:
     old_days = [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 8]] * 8
-    older = testing.write_dataset(tmp_path / "old", old_days, BEFORE)
-    newer = testing.write_dataset(tmp_path / "new", [*old_days, [2, 3, 4]], AFTER)
+    older = small_datasets.write_dataset(tmp_path / "old", old_days, BEFORE)
+    newer = small_datasets.write_dataset(
+        tmp_path / "new", [*old_days, [2, 3, 4]], AFTER
+    )
     chosen = config.resolve("bpr", None, ["dim=4", "epochs=1", "batch_size=8"])
     loop.train(chosen, spec.DatasetDir(older), tmp_path / "run")
-    before, _ = runs.restore_best(tmp_path / "run", spec.DatasetDir(older))
+    before, _ = restore.restore_best(tmp_path / "run", spec.DatasetDir(older))
     model = new_model(chosen, spec.DatasetDir(newer))
     fresh = np.array(model.users.table)
     start_from(model, tmp_path / "run", spec.DatasetDir(newer))
@@ -137,6 +141,6 @@ def test_users_of_yesterday_keep_their_vectors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[-1], fresh[-1])
     assert model.index_of_users(np.array([b"user-00024"], object)).tolist() == [24]
     wider = config.resolve("bpr", None, ["dim=5"])
-    with pytest.raises(runs.RunError, match=r"has shape .* there\. Asked for"):
+    with pytest.raises(RunError, match=r"has shape .* there\. Asked for"):
         other = new_model(wider, spec.DatasetDir(newer))
         start_from(other, tmp_path / "run", spec.DatasetDir(newer))

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from s4rec_tf import config
-from s4rec_tf.train.fused_adam import FusedAdam
-from s4rec_tf.train.runs import add_weight_decay
+from s4rec_tf.runs import config
+from s4rec_tf.train.setup import add_weight_decay
+from s4rec_tf.train.tensorflow.fused_adam import FusedAdam
 
 START = np.array([[1.0, -2.0], [0.5, 4.0]], np.float32)
 GRADIENTS = [np.array([[0.3, 0.1], [-0.2, 0.0]], np.float32), np.zeros((2, 2))]

@@ -1,0 +1,1 @@
+"""Analysis of a run: probe, clusters, gradients and a map of its embeddings."""

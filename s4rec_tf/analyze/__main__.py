@@ -1,0 +1,89 @@
+"""`python -m s4rec_tf.analyze`: probes, clusters and maps a run's embeddings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from s4rec_tf import spec
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m s4rec_tf.analyze",
+        allow_abbrev=False,
+        description="Probes the sequence embeddings of a run's best checkpoint: how "
+        "well a linear classifier tells head users by them, and how evenly head users "
+        "spread over clusters, those of K-means and the model's own. Prints a table; "
+        "the last line is one JSON object, also written to "
+        "RUN_DIR/evaluation/analysis.json with the head rate of every cluster; beside "
+        "it embedding_map.npz, some users' embeddings laid out in the plane by t-SNE.",
+    )
+    add = parser.add_argument
+    add("--dataset", type=Path, required=True, help="dataset folder of the run")
+    add("--run_dir", type=Path, required=True, help="run folder of the training")
+    add("--split", choices=("test", "valid"), default="test", help="default: test")
+    add("--seed", type=int, default=0, help="of the folds and of K-means; default: 0")
+    add(
+        "--gradients",
+        action="store_true",
+        help="add the size of every loss term's gradient on what the next-item loss "
+        "trains, for one training batch",
+    )
+    return parser.parse_args(argv)
+
+
+def analyze(args: argparse.Namespace) -> dict[str, float]:
+    """Measures a run, and writes what was found.
+
+    Raises:
+        ValueError: if the run or the dataset cannot be used.
+    """
+    dataset = spec.DatasetDir(args.dataset)
+    dataset.verify()
+    if not args.run_dir.is_dir():
+        raise ValueError(f"run folder {args.run_dir} does not exist")
+    from s4rec_tf.analyze import analysis
+    from s4rec_tf.analyze.embedding_map import embedding_map
+    from s4rec_tf.data import records
+    from s4rec_tf.ranking import encoding
+    from s4rec_tf.runs import restore
+
+    model, run = restore.restore_best(args.run_dir, dataset)
+    users = records.read_split(dataset, args.split)
+    embeddings = encoding.embed_users(model, users)
+    findings, spreads = analysis.analyze_embeddings(
+        model, embeddings, users.is_head, args.seed
+    )
+    if args.gradients and model.trainable_weights:
+        from s4rec_tf.analyze.gradients import gradient_findings
+
+        train = records.read_split(dataset, "train")
+        findings |= gradient_findings(model, run.read_config(), train)
+    analysis.write_analysis(args.run_dir, args.split, findings, spreads)
+    analysis.write_map(
+        args.run_dir, embedding_map(embeddings, users.is_head, args.seed)
+    )
+    return findings
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    try:
+        findings = analyze(args)
+    except (ValueError, OSError) as error:
+        print(f"analyze: {error}", file=sys.stderr)
+        return 1
+    width = max(map(len, findings))
+    for name, value in findings.items():
+        print(f"{name.ljust(width)}  {value:.4f}")
+    print(json.dumps(findings, allow_nan=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""All that differs between Keras backends; everything else is `keras.ops`."""
+
+from s4rec_tf.backend.collectives import (
+    first_row,
+    gather_batch,
+    num_replicas,
+    own_rows,
+)
+from s4rec_tf.backend.compile import IS_TENSORFLOW, compiled, compiled_layer
+from s4rec_tf.backend.ops import (
+    gather_rows,
+    product,
+    rows_with_target,
+    split_rows,
+    split_sizes,
+    unit,
+    without_padding,
+)
+
+__all__ = [
+    "IS_TENSORFLOW",
+    "compiled",
+    "compiled_layer",
+    "first_row",
+    "gather_batch",
+    "gather_rows",
+    "num_replicas",
+    "own_rows",
+    "product",
+    "rows_with_target",
+    "split_rows",
+    "split_sizes",
+    "unit",
+    "without_padding",
+]

@@ -1,0 +1,1 @@
+"""Evaluation of a run on a split: metrics, tables, and the files of a run folder."""

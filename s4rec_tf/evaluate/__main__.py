@@ -1,0 +1,92 @@
+"""`python -m s4rec_tf.evaluate`: ranks a run's best checkpoint on a dataset's split."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from s4rec_tf import spec
+from s4rec_tf.ranking import sampled_ranking
+
+if TYPE_CHECKING:
+    from s4rec_tf.data.sequences import Sequences
+    from s4rec_tf.models.base import SequenceRecommender
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m s4rec_tf.evaluate",
+        allow_abbrev=False,
+        description="Ranks all items for every user of a split with a run's best "
+        "checkpoint. Prints a table; the last line is one JSON object of the metrics, "
+        "also written to RUN_DIR/evaluation/SPLIT.json, with the rank of every user's "
+        "target beside it in SPLIT_ranks.npz. A metric of a group without users is "
+        "null.",
+    )
+    add = parser.add_argument
+    add("--dataset", type=Path, required=True, help="dataset folder of the run")
+    add("--run_dir", type=Path, required=True, help="run folder of the training")
+    add("--split", choices=("test", "valid"), default="test", help="default: test")
+    add(
+        "--sampled",
+        action="store_true",
+        help=f"add ranks among {sampled_ranking.UNIFORM_NEGATIVES} uniform and "
+        f"{sampled_ranking.POPULAR_NEGATIVES} popular negatives, under names of their "
+        "own; not comparable with the full ranking",
+    )
+    return parser.parse_args(argv)
+
+
+def _load(
+    args: argparse.Namespace,
+) -> tuple[SequenceRecommender, Sequences, np.ndarray]:
+    """The model, the split, and the training actions on every item."""
+    dataset = spec.DatasetDir(args.dataset)
+    dataset.verify()
+    if not args.run_dir.is_dir():
+        raise ValueError(f"run folder {args.run_dir} does not exist")
+    from s4rec_tf.data import records
+    from s4rec_tf.runs import restore
+
+    model, _ = restore.restore_best(args.run_dir, dataset)
+    sequences = records.read_split(dataset, args.split)
+    if not len(sequences):
+        raise ValueError(f"{dataset.root / args.split} holds no user")
+    trained_ids = records.read_split(dataset, "train").values
+    counts = np.bincount(trained_ids, minlength=dataset.info().num_items + 1)[1:]
+    return model, sequences, counts
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    try:
+        model, sequences, item_counts = _load(args)
+    except (ValueError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    from s4rec_tf.evaluate import evaluation, report
+
+    counts = item_counts if args.sampled else None
+    found = evaluation.evaluate_model(model, sequences, sampling_counts=counts)
+    try:
+        evaluation.write_evaluation(args.run_dir, args.split, found, sequences.is_head)
+    except OSError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    split_by = spec.DatasetDir(args.dataset).info().split
+    print(f"{args.split}, sequences split by {split_by}")
+    print(report.metrics_table(found.metrics, sequences))
+    print(report.list_summary(found.top_ids, sequences.target_ids, item_counts))
+    print(json.dumps(found.metrics, allow_nan=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

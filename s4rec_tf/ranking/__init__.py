@@ -1,0 +1,1 @@
+"""Ranking of all items for every user of a split, and the metrics of the ranks."""

@@ -1,0 +1,1 @@
+"""The run folder: configuration, checkpoints, manifest, the model of its best epoch."""

@@ -1,0 +1,1 @@
+"""Training on JAX, from arrays and without TensorFlow."""

@@ -1,0 +1,141 @@
+"""A model as a training begins with it: seeded, prepared, with its optimizer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from s4rec_tf import backend, spec
+from s4rec_tf.data.corruption import replace_items
+from s4rec_tf.data.samples import global_batch_size, training_samples
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.runs.config import ConfigError, ExperimentConfig, TrainSettings
+from s4rec_tf.runs.restore import build_model
+
+
+def training_sequences(
+    config: ExperimentConfig, train: Sequences, num_items: int
+) -> Sequences:
+    """The train split as a run learns from it.
+
+    Args:
+        config: of the run.
+        train: the split as it is.
+        num_items: V.
+    """
+    return replace_items(
+        train, config.data.replaced_share, num_items, config.train.seed
+    )
+
+
+@contextlib.contextmanager
+def _layers_of(precision: str) -> Iterator[None]:
+    """Lets new layers compute in a precision; their weights are float32."""
+    before = keras.config.dtype_policy()
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def build_for_training(
+    config: ExperimentConfig,
+    info: spec.DatasetInfo,
+    sequences: Sequences,
+    num_replicas: int = 1,
+) -> SequenceRecommender:
+    """A new model, seeded, prepared and compiled, as a run begins with it.
+
+    Args:
+        config: of the run.
+        info: facts of the dataset.
+        sequences: the train split.
+        num_replicas: that share a global batch.
+    """
+    settings = config.train
+    keras.utils.set_random_seed(settings.seed)
+    with _layers_of(settings.precision):
+        model = build_model(config, info)
+    model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
+    model.know_users(sequences.user_ids)
+    num_steps = 0
+    if settings.schedule == "cosine" and model.trainable_variables:
+        num_steps = settings.epochs * steps_an_epoch(config, sequences, num_replicas)
+    compile_model(model, settings, num_steps)
+    return model
+
+
+def compile_model(
+    model: SequenceRecommender, settings: TrainSettings, num_steps: int
+) -> None:
+    """Gives a model a new optimizer.
+
+    Args:
+        model: the model.
+        settings: say which.
+        num_steps: optimizer steps of its schedule, if it follows one.
+    """
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine" and model.trainable_variables:
+        rate = _cosine(settings, num_steps)
+    optimizer = _optimizer(settings.optimizer, rate)
+    if settings.weight_decay:
+        add_weight_decay(optimizer, settings.weight_decay)
+    optimizer.build(model.trainable_variables)
+    model.list_rows(settings.optimizer == "lazy_adam")
+    model.compile(optimizer=optimizer, jit_compile=False)
+
+
+def _optimizer(name: str, rate: Any) -> Any:
+    if name == "lazy_adam":
+        if not backend.IS_TENSORFLOW:
+            raise ConfigError(
+                "`optimizer` must not be lazy_adam on a backend other than TensorFlow, "
+                f"where no gradient lists rows. Received: {keras.backend.backend()}"
+            )
+        from s4rec_tf.train.tensorflow.lazy_adam import LazyAdam
+
+        return LazyAdam(rate)
+    if name == "adam" and backend.IS_TENSORFLOW:
+        from s4rec_tf.train.tensorflow.fused_adam import FusedAdam
+
+        return FusedAdam(rate)
+    return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
+
+
+def add_weight_decay(optimizer: Any, weight_decay: float) -> None:
+    """Lets an optimizer see every gradient plus `weight_decay` times its weight."""
+    update_step = optimizer.update_step
+
+    def update_decayed(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        decay = weight_decay * keras.ops.convert_to_tensor(variable)
+        update_step(gradient + decay, variable, learning_rate)
+
+    optimizer.update_step = update_decayed
+
+
+def steps_an_epoch(
+    config: ExperimentConfig, sequences: Sequences, num_replicas: int = 1
+) -> int:
+    """Optimizer steps of an epoch."""
+    max_length = config.model_settings.max_length
+    num_samples = len(training_samples(sequences, config.data.samples, max_length))
+    batch_size = global_batch_size(config.train.batch_size, num_samples, num_replicas)
+    return num_samples // batch_size
+
+
+def _cosine(settings: TrainSettings, num_steps: int) -> Any:
+    warmup_steps = max(num_steps // 20, 1)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(num_steps - warmup_steps, 1),
+        warmup_target=settings.learning_rate,
+        warmup_steps=warmup_steps,
+    )

@@ -1,0 +1,1 @@
+"""Training on TensorFlow, on one device or over several."""
