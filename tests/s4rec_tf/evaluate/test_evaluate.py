@@ -215,8 +215,8 @@ def test_flags_are_not_abbreviated():
 
 def test_help_loads_neither_tensorflow_nor_keras():
     code = (
-        "import sys; from s4rec_tf import evaluate\n"
-        "try: evaluate_command.main(['--help'])\n"
+        "import sys; from s4rec_tf.evaluate import __main__ as command\n"
+        "try: command.main(['--help'])\n"
         "except SystemExit: pass\n"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
     )
