@@ -16,7 +16,7 @@ def test_what_is_far_apart_stays_apart():
 
 
 def test_at_most_so_many_users_always_the_same(monkeypatch):
-    monkeypatch.setattr("s4rec_tf.embedding_map.MAX_USERS", 40)
+    monkeypatch.setattr("s4rec_tf.analyze.embedding_map.MAX_USERS", 40)
     z = np.random.default_rng(5).normal(size=(60, 4))
     is_head = np.arange(60) < 20
     first, again = (embedding_map(z, is_head, seed=2) for _ in range(2))

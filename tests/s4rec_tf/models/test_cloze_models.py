@@ -13,6 +13,7 @@ from s4rec_tf.models import bert4rec
 from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.registry import MODELS
 from s4rec_tf.runs import config
+from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.stages import Stage, stages_of
 from s4rec_tf.train.tensorflow import loop
 from tests.s4rec_tf import reference
@@ -136,7 +137,7 @@ def dataset(tmp_path_factory):
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     loop.train(config.resolve("s3rec", None, STAGED), dataset, run_dir)
-    return run_dir.RunDir(run_dir)
+    return RunDir(run_dir)
 
 
 def logged(run):

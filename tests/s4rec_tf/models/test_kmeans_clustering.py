@@ -12,6 +12,7 @@ from s4rec_tf.data import records
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import config
+from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.tensorflow import loop
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
@@ -32,7 +33,7 @@ def dataset(tmp_path_factory):
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     loop.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
-    return run_dir.RunDir(run_dir)
+    return RunDir(run_dir)
 
 
 @pytest.mark.slow

@@ -130,5 +130,5 @@ def train(*flags):
 if __name__ == "__main__":
     sys.meta_path.insert(0, NoTensorFlow())
     os.environ["KERAS_BACKEND"] = "jax"
-    sys.path.insert(0, str(Path(__file__).parents[3]))
+    sys.path.insert(0, str(Path(__file__).parents[4]))
     {"compute": compute, "train": train}[sys.argv[1]](*sys.argv[2:])

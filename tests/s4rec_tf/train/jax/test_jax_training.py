@@ -14,6 +14,7 @@ from s4rec_tf import arrays, spec, train_arrays
 from s4rec_tf.data import records
 from s4rec_tf.evaluate import evaluation
 from s4rec_tf.runs import restore
+from s4rec_tf.runs.run_dir import RunDir
 
 PROCESS = Path(__file__).with_name("jax_process.py")
 SETTINGS = ("dim=16", "num_layers=1", "num_intents=6", "max_length=8")
@@ -62,7 +63,7 @@ def logged(run_dir):
 
 def test_the_run_folder_is_that_of_the_other_loop(whole_run, dataset):
     run_dir, done = whole_run
-    run = run_dir.RunDir(run_dir)
+    run = RunDir(run_dir)
     manifest = run.read_manifest()
     assert manifest["finished"]
     assert manifest["dataset_fingerprint"] == dataset[0].fingerprint()
@@ -98,7 +99,7 @@ def test_tensorflow_evaluates_the_run_alike(whole_run, dataset, tmp_path):
             np.testing.assert_array_equal(stored["ranks"], found.ranks)
             np.testing.assert_array_equal(stored["is_head"], sequences.is_head)
     values = json.loads((run_dir / "evaluation" / "valid.json").read_text())
-    best = run_dir.RunDir(run_dir).read_manifest()["best_value"]
+    best = RunDir(run_dir).read_manifest()["best_value"]
     assert values["NDCG@20"] == pytest.approx(best, abs=1e-4)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
+from s4rec_tf.runs.run_dir import RunDir
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def free_ports(number):
@@ -41,7 +42,7 @@ def train(dataset, run_dir, ports):
 
 
 def losses(run_dir):
-    lines = run_dir.RunDir(run_dir).metrics.read_text().splitlines()
+    lines = RunDir(run_dir).metrics.read_text().splitlines()
     return [json.loads(line)["next_item"] for line in lines]
 
 
