@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
 
 from beam_jobs.layout import ACTIONS
-from beam_jobs.logs.interactions import Interaction
 from beam_jobs.sequences import parse_action_line, to_action_line
 from beam_jobs.sinks.encoding import serialize_action
 from beam_jobs.sinks.shards import (
@@ -22,6 +21,7 @@ from beam_jobs.sinks.shards import (
     shard_names,
     split_lines,
 )
+from beam_jobs.transforms.batches import Batch, InteractionsDoFn
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,16 +65,18 @@ def action_shards(num_shards: int) -> list[str]:
     return shard_names([ACTIONS], num_shards)
 
 
-class _PackActions(PackingDoFn):
+class _PackActions(PackingDoFn, InteractionsDoFn):
     """Interactions -> lines, packed by shard of the user."""
 
     def __init__(self, num_shards: int) -> None:
         super().__init__(join_lines, ACTIONS)
         self._shards = num_shards
 
-    def process(self, interaction: Interaction) -> Sequence[Packed]:
-        number = zlib.crc32(interaction.user.encode()) % self._shards
-        return self.add(number, to_action_line(interaction), self._shards)
+    @beam.DoFn.yields_elements
+    def process_batch(self, batch: Batch) -> Iterator[Packed]:
+        for interaction in batch:
+            number = zlib.crc32(interaction.user.encode()) % self._shards
+            yield from self.add(number, to_action_line(interaction), self._shards)
 
 
 def distinct_records(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from beam_jobs.logs.interactions import Interaction
 from beam_jobs.sequences import UserSequence
 from beam_jobs.splits import TIME_DIGITS, SplitRule, tagged_time
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
+from beam_jobs.transforms.batches import Batch, InteractionsDoFn
 from beam_jobs.transforms.counting import (
     COUNTS,
     LARGEST,
@@ -163,7 +164,7 @@ def unpack_lines(packed: bytes) -> UserLines:
     return UserLines(int(num_left_out), is_cut == b"1", lines)
 
 
-class GatherByUser(beam.DoFn):
+class GatherByUser(InteractionsDoFn):
     """Interactions -> (user, packed `UserLines`), many lines of a user at once.
 
     Args:
@@ -181,17 +182,20 @@ class GatherByUser(beam.DoFn):
         self._users: dict[bytes, UserLines] = {}
         self._num_gathered = 0
 
-    def process(self, interaction: Interaction) -> Iterable[tuple[bytes, bytes]]:
-        """Keeps a line; gives all users when they are many."""
-        user, line = keyed_line(interaction, self._ties)
-        found = self._users.get(user)
-        if found is None:
-            self._users[user] = UserLines(0, False, [line])
-        else:
+    @beam.DoFn.yields_elements
+    def process_batch(self, batch: Batch) -> Iterable[tuple[bytes, bytes]]:
+        """Keeps lines; gives all users when the lines are many."""
+        users, most = self._users, 2 * self._limit
+        for interaction in batch:
+            user, line = keyed_line(interaction, self._ties)
+            found = users.get(user)
+            if found is None:
+                users[user] = UserLines(0, False, [line])
+                continue
             found.lines.append(line)
-            if len(found.lines) > 2 * self._limit:
-                self._users[user] = found.newest(self._limit)
-        self._num_gathered += 1
+            if len(found.lines) > most:
+                users[user] = found.newest(self._limit)
+        self._num_gathered += len(batch)
         return self._packed() if self._num_gathered >= _GATHERED_AT_ONCE else ()
 
     def finish_bundle(self) -> Iterator[Any]:

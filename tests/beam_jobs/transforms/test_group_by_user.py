@@ -79,7 +79,7 @@ def test_nobody_ever_holds_more_than_twice_the_limit(limit):
         gather = GatherByUser(limit, "item_id")
         gather.start_bundle()
         for time in times[start : start + 250]:
-            assert list(gather.process(Interaction("u", "i", time))) == []
+            assert list(gather.process_batch([Interaction("u", "i", time)])) == []
         ((user, part),) = (windowed.value for windowed in gather.finish_bundle())
         assert user == b"u"
         parts.append(part)

@@ -132,3 +132,20 @@ def test_ids_written_as_floats_are_noted(tmp_path):
 def test_wrong_settings_are_refused_before_there_is_a_job(settings, message):
     with pytest.raises(ValueError, match=message):
         ReadInteractions(**settings)
+
+
+def test_many_lines_of_one_file_all_come_out_and_count_once(tmp_path):
+    log = tmp_path / "log"
+    lines = [f"u{n % 50}::i{n}::{1 + n % 5}::1000000004" for n in range(2500)]
+    lines[1200] = "oops"
+    log.write_text("\n".join([*lines, "u::7.0::5::1000000004"]))
+    found = read(tmp_path, log, selection=Selection(min_rating=4), split_number=2)
+    chosen = [n for n in range(2500) if n % 5 >= 3 and n != 1200]
+    expected = {(f"u{n % 50}", f"i{n}", 2) for n in chosen} | {("u", "7.0", 2)}
+    given = [(user, item, split) for user, item, _, _, split in found["interactions"]]
+    assert len(given) == len(expected) and set(given) == expected
+    counts = found["counts"]
+    assert (counts["lines"], counts["bad"]) == (2501, 1)
+    assert (counts["interactions"], counts["not_selected"]) == (1001, 1499)
+    assert counts[f"days:{SECOND // 86_400_000}"] == 2500
+    assert found["float_ids"] == ["7.0"]
