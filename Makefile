@@ -29,7 +29,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit gpu-kit fuzz lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-newest gpu-kit fuzz lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -92,6 +92,18 @@ test-gpu-kit: setup ## the GPU kit on this machine's CPU, Python 3.12 and JAX in
 	@$(VENV)/bin/uv pip install --quiet --python .cache/gpu-kit-python/bin/python \
 		jax==0.11.2 scipy pyyaml h5py rich absl-py ml-dtypes packaging typing-extensions
 	$(RUN) -m pytest -m gpu_kit $(TESTS)
+
+test-release: setup ## wheel and sdist outside the repository, from a log to an answer
+	$(RUN) -m pytest -m release --timeout 3600 tests/release $(TESTS)
+
+test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12, NumPy 2
+	@test -x .cache/newest-python/bin/python || \
+		'$(PYTHON312)' -m venv .cache/newest-python || \
+		{ echo "PYTHON312 must name a Python 3.12. Received: '$(PYTHON312)'" >&2; exit 2; }
+	@$(VENV)/bin/uv pip install --quiet --python .cache/newest-python/bin/python \
+		-c constraints-newest.txt -e '.[train,serve,test]'
+	.cache/newest-python/bin/python -m pytest -m 'not slow and not tfserving' \
+		tests/s4rec_tf tests/serving tests/pipelines/command_line $(TESTS)
 
 gpu-kit: setup ## write gpu_kit/: data sets and wheels for a GPU machine (LOGS=.. makes missing data)
 	$(RUN) -m pipelines.gpu_kit $(if $(LOGS),--prepare '$(LOGS)')

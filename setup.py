@@ -3,12 +3,21 @@
 Ranges are the ones tested together; `constraints.txt` pins the exact set.
 """
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
-# The newest TFDV wheel for Python 3.11 (1.16.1) pins the TensorFlow 2.16 line.
-TENSORFLOW = "tensorflow>=2.16.2,<2.17"
+ROOT = Path(__file__).parent
+README = ROOT / "README.md"  # an image of the data job's workers has none
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "s4rec_tf/__init__.py").read_text("utf-8"), re.M
+)[1]
+
+# 2.16 beside TFDV, whose newest wheel for Python 3.11 (1.16.1) pins that line.
+TENSORFLOW = "tensorflow>=2.16.2,<2.22"
 # TF Serving's own protocol messages: the server's, and the export's warm-up records.
-SERVING_API = "tensorflow-serving-api>=2.16.1,<2.17"
+SERVING_API = "tensorflow-serving-api>=2.16.1,<2.22"
 BEAM = [
     # The data jobs; [gcp] for Dataflow and gs://, [aws] for s3://.
     "apache-beam[aws,gcp,tfrecord]>=2.72,<2.73",
@@ -26,10 +35,10 @@ JAX = "jax>=0.4.34,<1"  # beside TensorFlow, whose ml-dtypes holds it to 0.4.34
 TRAIN = [
     TENSORFLOW,
     KERAS,
-    "tf-keras>=2.16,<2.17",  # tensorflow-recommenders is written for Keras 2
+    "tf-keras>=2.16,<2.22",  # tensorflow-recommenders is written for Keras 2
     "tensorflow-recommenders>=0.7.7,<0.8",  # the retrieval index of the export
     SERVING_API,
-    "tensorboard>=2.16,<2.17",  # curves of every loss term
+    "tensorboard>=2.16,<2.22",  # curves of every loss term
     YAML,
     SCIPY,
     "scikit-learn>=1.6,<2",  # t-SNE of a run's embeddings
@@ -41,30 +50,37 @@ SERVE = [
     "uvloop>=0.22,<0.24",  # the server's event loop: a call costs a quarter less
     "aiohttp>=3.14,<4",  # the REST port; 3.14 bounds headers and pipelined requests
     "prometheus-client>=0.20,<1",  # the server's metrics
-    "grpcio-health-checking>=1.62,<1.63",  # grpc.health.v1; newer needs protobuf 5
+    "grpcio-health-checking>=1.62,<2",  # grpc.health.v1; 1.62 beside protobuf 4
 ]
 # The approximate index; the last line of ScaNN whose operations fit TensorFlow 2.16.
-SCANN = ["scann>=1.3.2,<1.4"]
+SCANN = ["scann>=1.3.2,<1.4; python_version < '3.12'"]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
 # Of `make fuzz` alone, in an environment of its own.
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
-DEV = [
+# Completion scripts of the `s4rec` command for bash, zsh and tcsh.
+COMPLETION = ["shtab>=1.7,<2"]
+# What the tests of training and serving need, in any environment.
+TEST = [
     JAX,  # the models are held to give the same on both backends
+    *COMPLETION,
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "pytest-timeout>=2.4,<3",  # a test that hangs fails and shows where
     "hypothesis>=6,<7",  # property tests of the k-core and the augmentations
+    "kubernetes-validate>=1.34,<2",  # schemas of Kubernetes, for the manifests
+    "check-jsonschema>=0.33,<1",  # the schema of compose files
+    "promql-parser>=0.5,<1",  # the queries of dashboard and alerts
+    "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
+]
+DEV = [
+    *TEST,
     "moto[s3]>=5,<6",  # an S3 server to test against
     "flask>=3,<4",  # moto's server runs on it
     "flask-cors>=5,<7",  # likewise
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
     "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
-    "kubernetes-validate>=1.34,<2",  # schemas of Kubernetes, for the manifests
-    "check-jsonschema>=0.33,<1",  # the schema of compose files
-    "promql-parser>=0.5,<1",  # the queries of dashboard and alerts
-    "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
     "types-protobuf>=4.24,<8",
@@ -74,9 +90,17 @@ DEV = [
 
 setup(
     name="s4rec-tf",
-    version="0.1.0",
+    version=VERSION,
     description="Sequential recommendation in production: S4Rec on TensorFlow",
-    python_requires=">=3.11,<3.12",
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    python_requires=">=3.11,<3.13",
     packages=find_packages(
         include=["s4rec_tf*", "beam_jobs*", "pipelines*", "serving*"]
     ),
@@ -93,19 +117,12 @@ setup(
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
         "scann": SCANN,
+        "completion": COMPLETION,
         "fuzz": FUZZ,
+        "test": TEST,
         "dev": DEV,
     },
     entry_points={
-        "console_scripts": [
-            "s4rec-fetch=beam_jobs.fetch.__main__:main",
-            "s4rec-prepare=beam_jobs.prepare_dataset:main",
-            "s4rec-train=s4rec_tf.train.__main__:main",
-            "s4rec-evaluate=s4rec_tf.evaluate.__main__:main",
-            "s4rec-export=s4rec_tf.export.__main__:main",
-            "s4rec-serve=serving.server:main",
-            "s4rec-query=serving.client.__main__:main",
-            "s4rec-score=pipelines.score_users:main",
-        ]
+        "console_scripts": ["s4rec=pipelines.command_line.__main__:main"]
     },
 )
