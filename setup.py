@@ -122,7 +122,5 @@ setup(
         "test": TEST,
         "dev": DEV,
     },
-    entry_points={
-        "console_scripts": ["s4rec=pipelines.command_line.__main__:main"]
-    },
+    entry_points={"console_scripts": ["s4rec=pipelines.command_line.__main__:main"]},
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from beam_jobs.dataset.findings import Findings
 from beam_jobs.dataset.popularity import read_popularity
+from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.spec import DatasetDir
 
 
@@ -48,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
         findings = compare(DatasetDir(args.dataset), DatasetDir(args.previous))
     except (ValueError, OSError) as error:
         print(f"drift: error: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     for found in findings.measurements:
         verdict = "DRIFT" if found.value > found.threshold else "ok"
         print(
@@ -57,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
         )
     for line in findings.anomalies:
         print(line)
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from beam_jobs.beam_flags import UsageError, checked_beam_flags
 from beam_jobs.dataset.publish import building
 from beam_jobs.local.memory import search_cycles_rarely
 from beam_jobs.options import JobOptions, parse_args
+from s4rec_tf.exit_codes import ExitCode, of_signal
 
 
 def build(options: JobOptions) -> None:
@@ -49,19 +50,19 @@ def run(argv: Sequence[str]) -> int:
     try:
         build(options)
     except UsageError as error:
-        return _fail(error, 2)
+        return _fail(error, ExitCode.USAGE)
     except OSError as error:
-        return _fail(f"{options.output} cannot be made: {error}", 1)
+        return _fail(f"{options.output} cannot be made: {error}", ExitCode.FAILED)
     except ValueError as error:
-        return _fail(error, 1)
+        return _fail(error, ExitCode.FAILED)
     except RuntimeError as error:  # what an engine makes of a worker's error
         from beam_jobs.runner import refused_by_system
 
         reason = refused_by_system(error)
         if reason is None:
             raise
-        return _fail(f"{options.output} cannot be made: {reason}", 1)
-    return 0
+        return _fail(f"{options.output} cannot be made: {reason}", ExitCode.FAILED)
+    return ExitCode.OK
 
 
 def _fail(error: Exception | str, status: int) -> int:
@@ -71,7 +72,7 @@ def _fail(error: Exception | str, status: int) -> int:
 
 def _stop(number: int, frame: object) -> NoReturn:
     # Leaves through the `finally`s, which remove what is half written.
-    raise SystemExit(128 + number)
+    raise SystemExit(of_signal(number))
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def main() -> None:
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from beam_jobs.sinks.encoding import DamagedRecords, parse_example, read_records
 from beam_jobs.storage.files import as_path, remote
 from beam_jobs.storage.remote_path import set_flags
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 
 
 class _UserSplit(NamedTuple):
@@ -86,11 +87,11 @@ def run(argv: Sequence[str]) -> int:
         show(args.dataset)
     except (spec.DatasetError, DamagedRecords) as error:
         print(f"show: error: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except BrokenPipeError:
         # The reader has had enough; what is buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return ExitCode.OK
 
 
 def main() -> None:

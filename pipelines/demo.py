@@ -21,6 +21,7 @@ from types import FrameType
 from pipelines.demo_report import metrics_table, recommendations
 from pipelines.demo_stages import DemoStages, Folders
 from pipelines.stages import Chain, StageError
+from s4rec_tf.exit_codes import ExitCode, of_signal
 
 SYNTHETIC_SETTINGS = ("epochs=8",)
 """Settings of training on the synthetic log, chosen so that the demo stays short."""
@@ -36,15 +37,15 @@ def main(argv: list[str] | None = None) -> None:
         run(args)
     except (StageError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
     """Lets the blocks that own child processes end them."""
-    sys.exit(128 + number)
+    sys.exit(of_signal(number))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipelines.experiment_queue import QUEUE_FOLDER
 from pipelines.ledger import DEFAULT_LEDGER
+from s4rec_tf.exit_codes import ExitCode
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -64,10 +65,10 @@ def main(argv: list[str] | None = None) -> int:
         return _collect(args) if args.collect else _work(args, deadline)
     except (ValueError, OSError) as error:
         print(f"experiments: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return ExitCode.INTERRUPTED
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -77,7 +78,7 @@ def _collect(args: argparse.Namespace) -> int:
         args.collect / ledger.DEFAULT_LEDGER.name, args.ledger
     )
     print(f"{args.ledger}: {taken} runs taken, {known} were there")
-    return 0
+    return ExitCode.OK
 
 
 def _work(args: argparse.Namespace, deadline: float) -> int:
@@ -91,7 +92,7 @@ def _work(args: argparse.Namespace, deadline: float) -> int:
         runs = experiment_queue.read_queue(path)
     except experiment_queue.QueueError as error:
         print(f"experiments: {error}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     runner = Runner(backend, args.data, args.work, args.ledger, deadline)
     if args.prepare:
         names = dict.fromkeys(run.dataset for run in runs)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.experiment_queue import DATASETS, MAIN, QueueError, Run, resolve_run
 from pipelines.ledger import DEFAULT_LEDGER
+from s4rec_tf.exit_codes import ExitCode, of_signal
 
 if TYPE_CHECKING:
     from pipelines.report_groups import Group
@@ -195,17 +196,17 @@ def run_command(
         runs, planned = plan()
     except QueueError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     try:
         is_whole = work(args, backend, runs)
         write(backend, planned)
     except (ValueError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0 if is_whole else 1
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK if is_whole else ExitCode.FAILED
 
 
 def write_files(output: Path, texts: Mapping[str, str]) -> None:
@@ -221,7 +222,7 @@ def write_files(output: Path, texts: Mapping[str, str]) -> None:
 
 def _leave(number: int, _: FrameType | None) -> None:
     """Lets the block that owns the child process end it."""
-    sys.exit(128 + number)
+    sys.exit(of_signal(number))
 
 
 def work(args: argparse.Namespace, backend: Backend, runs: Sequence[Run]) -> bool:

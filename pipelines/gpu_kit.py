@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.experiment_queue import DATASETS
+from s4rec_tf.exit_codes import ExitCode
 
 MOST_BYTES = 60 * 2**20
 WHEELS = ("keras==3.15.1", "namex==0.1.0", "optree==0.20.0")
@@ -61,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         size = folder_size(args.output)
     except (ValueError, OSError) as error:
         print(f"gpu_kit: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     print(f"{args.output}: {size / 2**20:.1f} MiB")
-    return 0
+    return ExitCode.OK
 
 
 def write_data(names: Sequence[str], data: Path, output: Path) -> None:

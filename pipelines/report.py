@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.experiment_queue import DATASETS, QUEUE_FOLDER
 from pipelines.ledger import DEFAULT_LEDGER
+from s4rec_tf.exit_codes import ExitCode
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
 TITLE = "S4Rec: experiments"
@@ -61,8 +62,8 @@ def main(argv: list[str] | None = None) -> int:
             print(path)
     except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.OK
 
 
 def report_blocks(lines: Sequence[dict[str, Any]], ledger_path: Path) -> list[Any]:

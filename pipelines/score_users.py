@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 
 _SECONDS_A_USER = 1e-3
 """Roughly, for deciding how many processes are worth their start."""
@@ -124,9 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         score(args, beam_flags)
     except (ValueError, OSError) as error:
         print(f"score_users: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     print(args.output)
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -53,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_dataset_arrays(spec.DatasetDir(args.dataset), args.output)
     except (ValueError, OSError) as error:
         print(f"arrays: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     print(f"{args.output}: {args.output.stat().st_size:,} bytes")
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

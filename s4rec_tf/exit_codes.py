@@ -6,7 +6,7 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """How a command ended. A signal ends it with 128 and the signal's number."""
+    """How a command ended."""
 
     OK = 0
     """Done, or nothing was left to do."""
@@ -15,6 +15,9 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     """The command line or a setting is wrong; nothing was read or written."""
     INTERRUPTED = 130
-    """Stopped by Ctrl-C (SIGINT); the same command resumes or starts anew."""
-    TERMINATED = 143
-    """Stopped by SIGTERM; likewise."""
+    """Stopped by Ctrl-C; most commands resume when they are started again."""
+
+
+def of_signal(number: int) -> int:
+    """The exit code of a command that a signal ends, as shells have it."""
+    return 128 + number

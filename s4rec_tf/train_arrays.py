@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
 if TYPE_CHECKING:
@@ -102,14 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if problem := check_backend():
         print(f"train_arrays: {problem}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     from s4rec_tf.runs import config
 
     try:
         resolved = config.resolve(args.model, args.config, args.set)
     except config.ConfigError as error:
         print(f"train_arrays: {error}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     from s4rec_tf.data import array_file
     from s4rec_tf.train.jax import loop
 
@@ -119,12 +120,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         evaluate_run(resolved, dataset, args.run_dir)
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     print(
         f"best validation NDCG@20 {progress.best_value:.4f} "
         f"in epoch {progress.best_epoch}; run folder {args.run_dir}"
     )
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s4rec_tf.exit_codes import ExitCode
 from serving.flags import meaningless, parse_args
 from serving.status import StatusError
 from serving.versions.manager import versions_on_disk
@@ -216,8 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         serve(args, stop)
     except StatusError as error:
         print(f"serving: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

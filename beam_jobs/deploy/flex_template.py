@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
 from beam_jobs.options import parse_args
+from s4rec_tf.exit_codes import ExitCode
 
 
 def launch(argv: Sequence[str]) -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         launch(sys.argv[1:])
     except ValueError as error:
         print(f"flex_template: error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILED)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from beam_jobs.fetch.catalogue import CATALOGUE
 from beam_jobs.fetch.download import DownloadError
 from beam_jobs.fetch.fetch import RECEIPT_NAME, Receipt, Wanted, fetch
+from s4rec_tf.exit_codes import ExitCode
 
 _SECONDS_BETWEEN_REPORTS = 5.0
 _CHECKED = {
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.list:
         print_list(args.json)
-        return 0
+        return ExitCode.OK
     folder = args.output or Path("logs") / args.name
     published = CATALOGUE[args.name]
     wanted = Wanted(args.name, published, folder, args.url, args.sha256, args.from_file)
@@ -144,12 +145,12 @@ def _run(wanted: Wanted, args: argparse.Namespace) -> int:
         receipt = fetch(wanted, (lambda *_: None) if args.quiet else _Progress())
     except DownloadError as error:
         print(f"fetch: error: {error}; {_advice(wanted)}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except (ValueError, OSError) as error:
         print(f"fetch: error: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     _print_result(wanted, receipt, args)
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":
@@ -157,4 +158,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         print("fetch: stopped; the same command resumes", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)

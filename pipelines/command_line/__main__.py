@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import s4rec_tf
 from pipelines.command_line.commands import COMMANDS, Command
+from s4rec_tf.exit_codes import ExitCode
 
 _SHOWN_PACKAGES = ("tensorflow", "keras", "apache-beam")
 
@@ -66,8 +67,8 @@ def _run(name: str, command: Command, rest: Sequence[str]) -> int:
             f"pip install 's4rec-tf[{command.extra}]'",
             file=sys.stderr,
         )
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.OK
 
 
 def main(argv: Sequence[str] | None = None) -> int:

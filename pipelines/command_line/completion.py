@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from unittest import mock
 
 from pipelines.command_line.commands import COMMANDS
+from s4rec_tf.exit_codes import ExitCode
 
 _PATHS = ("DIR", "FILE", "GLOB")
 """Metavariables that stand for a path."""
@@ -84,6 +85,6 @@ def main(argv: Sequence[str]) -> int:
             "pip install 's4rec-tf[completion]'",
             file=sys.stderr,
         )
-        return 1
+        return ExitCode.FAILED
     print(shtab.complete(whole_parser(shtab), shell=args.shell))
-    return 0
+    return ExitCode.OK

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -77,12 +78,12 @@ def main(argv: list[str] | None = None) -> int:
         findings = analyze(args)
     except (ValueError, OSError) as error:
         print(f"analyze: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     width = max(map(len, findings))
     for name, value in findings.items():
         print(f"{name.ljust(width)}  {value:.4f}")
     print(json.dumps(findings, allow_nan=False))
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

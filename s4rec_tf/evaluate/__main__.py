@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.ranking import sampled_ranking
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         model, sequences, item_counts = _load(args)
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     from s4rec_tf.evaluate import evaluation, report
 
     counts = item_counts if args.sampled else None
@@ -79,13 +80,13 @@ def main(argv: list[str] | None = None) -> int:
         evaluation.write_evaluation(args.run_dir, args.split, found, sequences.is_head)
     except OSError as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     split_by = spec.DatasetDir(args.dataset).info().split
     print(f"{args.split}, sequences split by {split_by}")
     print(report.metrics_table(found.metrics, sequences))
     print(report.list_summary(found.top_ids, sequences.target_ids, item_counts))
     print(json.dumps(found.metrics, allow_nan=False))
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.export import protocol
 from s4rec_tf.retrieval import kinds
 
@@ -152,9 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         OSError,
     ) as error:
         print(f"export: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     print(version)
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
 _STRATEGIES = ("none", "mirrored", "multiworker")
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         resolved = config.resolve(args.model, args.config, args.set)
     except config.ConfigError as error:
         print(f"train: {error}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     try:
         dataset = spec.DatasetDir(args.dataset)
         progress = loop.train(
@@ -64,14 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     if not strategies.is_chief(strategy):
-        return 0
+        return ExitCode.OK
     print(
         f"best validation NDCG@20 {progress.best_value:.4f} "
         f"in epoch {progress.best_epoch}; run folder {args.run_dir}"
     )
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

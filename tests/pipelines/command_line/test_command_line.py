@@ -29,7 +29,8 @@ def s4rec(*argv, before="", **options):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_subcommand_is_the_modules_and_light(name):
     heavy = "{'tensorflow', 'keras', 'apache_beam', 'pandas', 'jax'}"
-    report = f"import atexit, sys; atexit.register(lambda: print({heavy} & {{*sys.modules}}))"
+    shown = f"lambda: print({heavy} & {{*sys.modules}})"
+    report = f"import atexit, sys; atexit.register({shown})"
     done = s4rec(name, "--help", before=report)
     assert done.returncode == 0, done.stderr
     assert f"usage: python -m {COMMANDS[name].module}" in done.stdout
