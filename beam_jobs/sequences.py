@@ -8,6 +8,7 @@ then single operations on bytes, and what is shuffled is small.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -28,7 +29,7 @@ def to_action_line(interaction: Interaction) -> bytes:
     r"""Interaction("u", "i", 7) -> b"u\t00000000000007\ti"."""
     user, item, timestamp_ms, _, split_number = interaction
     time = tagged_time(timestamp_ms, split_number)
-    return f"{user}\t{time:0{TIME_DIGITS}}\t{item}".encode()
+    return f"{user}\t{str(time).zfill(TIME_DIGITS)}\t{item}".encode()
 
 
 def parse_action_line(line: bytes) -> tuple[bytes, int, bytes]:
@@ -59,6 +60,7 @@ def read_sequences(lines: Iterable[bytes]) -> Iterator[UserSequence]:
     return map(parse_sequence_line, lines)
 
 
+@functools.lru_cache(maxsize=1)  # the examples of a user follow each other
 def bucket_of(user: bytes, num_buckets: int) -> int:
     """A user's bucket, the same in every process, run and version of Python."""
     return int.from_bytes(hashlib.sha256(user).digest()[:8], "big") % num_buckets

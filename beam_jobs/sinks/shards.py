@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,7 @@ class WriteShards(beam.PTransform):
 class PackingDoFn(beam.DoFn):
     """Joins a shard's records, so that few and large values are shuffled.
 
-    A subclass appends to `self.records_of(number)` and gives the list to `full` when it
-    is `is_full`.
+    A subclass appends to `self.records[number]`, then gives what `full` gives.
 
     Args:
         pack: makes one value of records.
@@ -106,23 +106,25 @@ class PackingDoFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Begins without records."""
-        self._records: dict[int, list[Any]] = {}
+        self.records: defaultdict[int, list[Any]] = defaultdict(list)
         self._num_shards = 1
 
+    def full(self, num_shards: int) -> list[Packed]:
+        """The shards whose records are enough to be shuffled, which begin anew."""
+        self._num_shards = num_shards
+        full = [n for n, some in self.records.items() if len(some) >= _RECORDS_AT_ONCE]
+        return [self._packed(number, self.records.pop(number)) for number in full]
+
     def add(self, number: int, record: Any, num_shards: int) -> Sequence[Packed]:
-        """Keeps a record of a shard; gives what is enough to be shuffled."""
-        records = self._records.get(number)
-        if records is None:
-            records = self._records[number] = []
-            self._num_shards = num_shards
+        """Keeps one record; gives its shard if it is full."""
+        self._num_shards = num_shards
+        records = self.records[number]
         records.append(record)
-        if len(records) < _RECORDS_AT_ONCE:
-            return ()
-        return (self._packed(number, self._records.pop(number)),)
+        return self.full(num_shards) if len(records) >= _RECORDS_AT_ONCE else ()
 
     def finish_bundle(self) -> Iterator[Any]:
         """Gives what is left."""
-        for number, records in self._records.items():
+        for number, records in self.records.items():
             yield GlobalWindows.windowed_value(self._packed(number, records))
 
     def _packed(self, number: int, records: list[Any]) -> Packed:

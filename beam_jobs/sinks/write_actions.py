@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -73,10 +73,12 @@ class _PackActions(PackingDoFn, InteractionsDoFn):
         self._shards = num_shards
 
     @beam.DoFn.yields_elements
-    def process_batch(self, batch: Batch) -> Iterator[Packed]:
+    def process_batch(self, batch: Batch) -> Iterable[Packed]:
+        records, num_shards = self.records, self._shards
         for interaction in batch:
-            number = zlib.crc32(interaction.user.encode()) % self._shards
-            yield from self.add(number, to_action_line(interaction), self._shards)
+            number = zlib.crc32(interaction.user.encode()) % num_shards
+            records[number].append(to_action_line(interaction))
+        return self.full(num_shards)
 
 
 def distinct_records(lines: Iterator[bytes]) -> Iterator[bytes]:

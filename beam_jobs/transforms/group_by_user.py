@@ -117,18 +117,18 @@ class GroupByUser(beam.PTransform):
         return GroupedUsers(*(grouped[tag] for tag in tags))
 
 
-def keyed_line(interaction: Interaction, ties: Ties) -> tuple[bytes, bytes]:
-    r"""The user, and a line that sorts by time, then by the rule of ties.
+def sortable_line(interaction: Interaction, ties: Ties) -> bytes:
+    r"""Time and item as a line; lines sort by time, then by the rule of ties.
 
-    Example: Interaction("u", "i", 7) -> (b"u", b"00000000000007\ti").
+    Example: Interaction("u", "i", 7) -> b"00000000000007\ti".
     """
     user, item, timestamp_ms, _, split_number = interaction
     time = tagged_time(timestamp_ms, split_number)
     if ties == "item_id":
-        return user.encode(), f"{time:0{TIME_DIGITS}}\t{item}".encode()
+        return f"{str(time).zfill(TIME_DIGITS)}\t{item}".encode()
     key = f"{user}\t{timestamp_ms}\t{item}".encode()
     tie = hashlib.blake2b(key, digest_size=_TIE_BYTES).hexdigest()
-    return user.encode(), f"{time:0{TIME_DIGITS}}\t{tie}\t{item}".encode()
+    return f"{str(time).zfill(TIME_DIGITS)}\t{tie}\t{item}".encode()
 
 
 class UserLines(NamedTuple):
@@ -179,22 +179,23 @@ class GatherByUser(InteractionsDoFn):
 
     def start_bundle(self) -> None:
         """Begins without lines."""
-        self._users: dict[bytes, UserLines] = {}
+        self._users: dict[str, list[bytes]] = {}
+        self._cut: dict[str, UserLines] = {}
         self._num_gathered = 0
 
     @beam.DoFn.yields_elements
     def process_batch(self, batch: Batch) -> Iterable[tuple[bytes, bytes]]:
         """Keeps lines; gives all users when the lines are many."""
-        users, most = self._users, 2 * self._limit
+        users, most, ties = self._users, 2 * self._limit, self._ties
         for interaction in batch:
-            user, line = keyed_line(interaction, self._ties)
-            found = users.get(user)
-            if found is None:
-                users[user] = UserLines(0, False, [line])
+            line = sortable_line(interaction, ties)
+            lines = users.get(interaction.user)
+            if lines is None:
+                users[interaction.user] = [line]
                 continue
-            found.lines.append(line)
-            if len(found.lines) > most:
-                users[user] = found.newest(self._limit)
+            lines.append(line)
+            if len(lines) > most:
+                users[interaction.user] = self._newest(interaction.user, lines)
         self._num_gathered += len(batch)
         return self._packed() if self._num_gathered >= _GATHERED_AT_ONCE else ()
 
@@ -202,9 +203,22 @@ class GatherByUser(InteractionsDoFn):
         """Gives what is left."""
         yield from map(GlobalWindows.windowed_value, self._packed())
 
+    def _newest(self, user: str, lines: list[bytes]) -> list[bytes]:
+        """A user's newest lines; that others were left out is noted."""
+        self._cut[user] = self._user_lines(user, lines).newest(self._limit)
+        return self._cut[user].lines
+
+    def _user_lines(self, user: str, lines: list[bytes]) -> UserLines:
+        before = self._cut.get(user)
+        return before._replace(lines=lines) if before else UserLines(0, False, lines)
+
     def _packed(self) -> list[tuple[bytes, bytes]]:
-        users, self._users, self._num_gathered = self._users, {}, 0
-        return [(user, lines.pack()) for user, lines in users.items()]
+        packed = [
+            (user.encode(), self._user_lines(user, lines).pack())
+            for user, lines in self._users.items()
+        ]
+        self.start_bundle()
+        return packed
 
 
 class NewestLines(beam.CombineFn):

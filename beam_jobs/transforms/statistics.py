@@ -22,7 +22,7 @@ with contextlib.redirect_stderr(io.StringIO()):  # it remarks that IPython is mi
     import tensorflow_data_validation as tfdv
     from tfx_bsl.coders import example_coder
 
-_BATCH = 1000
+_BATCH = 4000
 _MAX_CATEGORIES = 10_000
 """Distinct values of a categorical feature that are counted, such as lengths."""
 

@@ -11,7 +11,7 @@ from beam_jobs.transforms.drop_repeats import DropRepeats
 from beam_jobs.transforms.group_by_user import (
     GatherByUser,
     NewestLines,
-    keyed_line,
+    sortable_line,
 )
 
 
@@ -111,10 +111,7 @@ def test_a_long_bundle_gives_its_users_in_between(tmp_path, monkeypatch):
 
 
 def test_lines_sort_by_time():
-    assert keyed_line(Interaction("u", "i", 7), "item_id") == (
-        b"u",
-        b"00000000000007\ti",
-    )
+    assert sortable_line(Interaction("u", "i", 7), "item_id") == b"00000000000007\ti"
 
 
 def test_erased_users_and_items_go(tmp_path):
