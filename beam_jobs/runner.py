@@ -58,7 +58,7 @@ def with_flags(flags: Sequence[str]) -> RunPipeline:
         if num_workers == 1:
             # `DirectRunner` would first try to download another one.
             return FnApiRunner()
-        give_freed_memory_back()
+        give_freed_memory_back(seconds)
         return RunnerWithWorkers(num_workers)
 
     return run

@@ -180,3 +180,17 @@ def test_what_the_system_refuses_is_found_in_an_engines_text():
     assert reason.startswith("OSError: [Errno 28] No space left on device: '/d/x'")
     assert "while running 'W" in reason
     assert refused_by_system(RuntimeError("KeyError: 'x' [while running 'W']")) is None
+
+
+@pytest.mark.parametrize("seconds, kept", [(5.0, 32 << 20), (300.0, 4 << 20)])
+def test_a_short_job_keeps_more_of_what_it_frees(seconds, kept):
+    code = (
+        "import os; from beam_jobs.local.memory import give_freed_memory_back;"
+        "[os.environ.pop(name) for name in list(os.environ) if 'MALLOC' in name];"
+        "os.environ['MALLOC_TRIM_THRESHOLD_'] = '7';"
+        f"give_freed_memory_back({seconds});"
+        "print(*(os.environ[f'MALLOC_{name}']"
+        " for name in ('ARENA_MAX', 'MMAP_THRESHOLD_', 'TRIM_THRESHOLD_')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["1", str(kept), "7"]
