@@ -35,7 +35,7 @@ from beam_jobs.options import JobOptions
 from beam_jobs.pipeline import JobPlan, Wiring
 from beam_jobs.runner import Metrics, RunPipeline
 from beam_jobs.transforms.group_by_user import Ties
-from beam_jobs.transforms.stop_early import StopRule
+from beam_jobs.transforms.stop_early import MAX_EARLY_SHARE, StopRule
 from s4rec_tf.spec import DatasetDir, DatasetInfo
 
 ACTION_SHARD_BYTES = 128 << 20
@@ -170,8 +170,14 @@ class Job:
             num_action_shards=max(
                 self.options.num_shards or _MIN_ACTION_SHARDS, by_size
             ),
-            stop_rule=StopRule(self.options.max_bad_share, least),
+            stop_rule=self._stop_rule(least),
         )
+
+    def _stop_rule(self, min_lines: float) -> StopRule:
+        options = self.options
+        takes_all = options.max_bad_share == 1 or options.format_options.time_unit
+        early_share = 1.0 if takes_all else MAX_EARLY_SHARE
+        return StopRule(options.max_bad_share, min_lines, early_share)
 
     def _ties(self, inputs: Inputs, previous: Previous) -> Ties:
         asked = self.options.ties
@@ -211,6 +217,13 @@ class Job:
             raise InputError("; ".join(sorted(found.errors)))
         if num_bad > self.options.max_bad_share * lines:
             raise JobError(self._bad_records_message(found, num_bad, checked))
+        if self._stop_rule(0).has_early_times(counts):
+            raise JobError(
+                f"{counts['early_times']:,} of {counts['judged_times']:,} times lie "
+                "before 1973-03-03, those of the first lines excepted; look at the "
+                "later lines of the logs: the column may hold something else there; "
+                "where such times are right, give `--time_unit`"
+            )
         if found.conflicts:
             raise JobError(
                 f"user {min(found.conflicts)!r} has more than one line in logs of "

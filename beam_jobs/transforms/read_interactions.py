@@ -16,7 +16,7 @@ from beam_jobs.logs.checks import parse_first_lines
 from beam_jobs.logs.files import MAX_LINE_BYTES, InputError, match_files
 from beam_jobs.logs.format_options import FormatOptions
 from beam_jobs.logs.formats import decide_format
-from beam_jobs.logs.interactions import BadRecord, Interaction
+from beam_jobs.logs.interactions import SECONDS_FROM, BadRecord, Interaction
 from beam_jobs.logs.line_format import LineFormat
 from beam_jobs.logs.log_file import LogFile
 from beam_jobs.logs.parsers import make_parser
@@ -31,6 +31,7 @@ RANGE_BYTES = 64 << 20
 """Size of the range of a plain file that one worker reads at a time."""
 
 DAY_MS = 86_400_000
+_FIRST_PLAUSIBLE_DAY = SECONDS_FROM * 1000 // DAY_MS
 
 ANY_FORMAT = FormatOptions()
 ALL = Selection()
@@ -74,8 +75,10 @@ class ReadResult(NamedTuple):
     Attributes:
         interactions: the valid and selected `Interaction`s.
         bad_records: a `BadEntry` a bad line.
-        counts: `lines`, `bad` and `bad_REASON`, `not_selected`, `interactions`, and
-            the histogram `days` of valid interactions since 1970 (UTC).
+        counts: `lines`, `bad` and `bad_REASON`, `not_selected`, `interactions`, the
+            histogram `days` of valid interactions since 1970 (UTC), and of formats
+            whose times are chosen among columns or fields `judged_times` and those
+            before 1973-03-03, `early_times`.
         files: a `FileIdentity` a file.
         errors: the message of every file that cannot be read.
         float_ids: ids such as `17850.0`, at most `MAX_FLOAT_IDS` a range.
@@ -244,6 +247,10 @@ class _ReadRange(CountingDoFn):
         self.counts["lines"] += lines
         if log.line_format.shape != "sequences":
             self.counts.update({f"days:{day}": n for day, n in days.items()})
+        if log.line_format.shape in ("delimited", "record"):
+            early = [n for day, n in days.items() if day < _FIRST_PLAUSIBLE_DAY]
+            self.counts["judged_times"] += days.total()
+            self.counts["early_times"] += sum(early)
 
     def _selected(
         self, batch: Batch, days: Counter[int], float_ids: set[str]

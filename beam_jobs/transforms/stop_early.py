@@ -16,16 +16,22 @@ TWINS = "twins"
 """Tag of ids that occur as `17850` and as `17850.0`; the former is given."""
 
 
+MAX_EARLY_SHARE = 0.5
+
+
 class StopRule(NamedTuple):
     """When the logs are refused, from the counts of reading them.
 
     Attributes:
         max_bad_share: greatest share of bad lines.
         min_lines: least number of lines, where there are any.
+        max_early_share: greatest share of times before 1973-03-03, which are rather
+            ratings, years, or a clock that begins with the log.
     """
 
     max_bad_share: float = MAX_BAD_SHARE
     min_lines: float = 0.0
+    max_early_share: float = MAX_EARLY_SHARE
 
     def stops(self, counts: Mapping[str, int]) -> bool:
         """Whether the logs are refused."""
@@ -34,7 +40,13 @@ class StopRule(NamedTuple):
             counts.get("errors", 0) > 0
             or counts.get("bad", 0) > self.max_bad_share * lines
             or 0 < lines < self.min_lines
+            or self.has_early_times(counts)
         )
+
+    def has_early_times(self, counts: Mapping[str, int]) -> bool:
+        """Whether too many times lie before any log of the web."""
+        judged = counts.get("judged_times", 0)
+        return counts.get("early_times", 0) > self.max_early_share * judged
 
 
 @dataclasses.dataclass(eq=False)

@@ -316,3 +316,15 @@ def test_a_glob_without_match_and_mixed_sequences(tmp_path, capfdbinary):
     write_log(tmp_path / "b", REVIEWS)
     assert prepare(tmp_path / "out", tmp_path / "?") == 1
     assert b"cannot be joined with other logs" in capfdbinary.readouterr().err
+
+
+def test_times_of_the_later_lines_are_looked_at_too(tmp_path, capsys):
+    log, good = tmp_path / "log.csv", 250
+    lines = [f"u{n % 9},i{n % 7},{1_500_000_000 + n}" for n in range(good)]
+    lines += [f"u{n % 9},i{n % 7},{1 + n % 5}" for n in range(2 * good)]
+    log.write_text("\n".join(["user,item,time", *lines]))
+    columns = {"format": "csv", "columns": "user=user,item=item,time=time"}
+    assert prepare(tmp_path / "output", log, **columns) == 1
+    assert "500 of 750 times lie before 1973-03-03" in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+    assert prepare(tmp_path / "output", log, time_unit="s", **columns) == 0

@@ -1,7 +1,10 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from beam_jobs import prepare_dataset
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
@@ -139,3 +142,29 @@ def test_help_imports_neither_beam_nor_tensorflow(module):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage: python -m beam_jobs." in done.stdout
+
+
+class _JobServer(beam_job_api_pb2_grpc.JobServiceServicer):
+    def DescribePipelineOptions(self, request, context):
+        options = [
+            beam_job_api_pb2.PipelineOptionDescriptor(name=name)
+            for name in ("parallelism", "execution_mode_for_batch")
+        ]
+        return beam_job_api_pb2.DescribePipelineOptionsResponse(options=options)
+
+
+def test_a_job_servers_own_flags_pass_too():
+    server = grpc.server(ThreadPoolExecutor(1))
+    beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(_JobServer(), server)
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    there = ["--runner=PortableRunner", f"--job_endpoint=localhost:{port}"]
+    flags = [*there, "--parallelism=2", "--execution_mode_for_batch=BATCH"]
+    try:
+        assert checked_beam_flags(flags) == ["--no_save_main_session", *flags]
+        with pytest.raises(UsageError, match="unrecognized arguments: --paralelism=2 "):
+            checked_beam_flags([*flags, "--paralelism=2"])
+    finally:
+        server.stop(0)
+    with pytest.raises(UsageError, match=rf"localhost:{port} .* Received: UNAVAILABLE"):
+        checked_beam_flags(flags)
