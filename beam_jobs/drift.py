@@ -6,6 +6,7 @@ What a job measures against the dataset before, for two that are finished.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,12 +45,17 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("dataset", type=Path, help="a finished dataset")
     parser.add_argument("previous", type=Path, help="the one that it is compared with")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     try:
         findings = compare(DatasetDir(args.dataset), DatasetDir(args.previous))
     except (ValueError, OSError) as error:
         print(f"drift: error: {error}", file=sys.stderr)
         return ExitCode.FAILED
+    if args.json:
+        distances = [found._asdict() for found in findings.measurements]
+        print(json.dumps({"distances": distances, "anomalies": findings.anomalies}))
+        return ExitCode.OK
     for found in findings.measurements:
         verdict = "DRIFT" if found.value > found.threshold else "ok"
         print(

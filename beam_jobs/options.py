@@ -48,6 +48,8 @@ class JobOptions:
         min_rows_share: share of a log's usual rows that an increment must have.
         allow: checks that may fail, of `ALLOWABLE`.
         beam_flags: the flags meant for Beam.
+        quiet: say nothing but errors.
+        json: print the dataset's counts at the end.
     """
 
     inputs: tuple[str, ...]
@@ -71,6 +73,8 @@ class JobOptions:
     min_rows_share: float
     allow: tuple[str, ...]
     beam_flags: tuple[str, ...]
+    quiet: bool = False
+    json: bool = False
 
     @property
     def format(self) -> str:
@@ -275,6 +279,12 @@ def _make_parser() -> argparse.ArgumentParser:
         help="checks against the dataset before that do not stop the job; drift is "
         "reported nevertheless",
     )
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add(
+        "--json",
+        action="store_true",
+        help="print the finished dataset and its counts as one JSON object",
+    )
     return parser
 
 
@@ -313,6 +323,8 @@ def parse_args(argv: Sequence[str]) -> JobOptions:
         min_rows_share=args.min_rows_share,
         allow=tuple(args.allow),
         beam_flags=tuple(beam_flags),
+        quiet=args.quiet,
+        json=args.json,
     )
 
 

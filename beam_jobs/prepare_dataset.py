@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from beam_jobs.beam_flags import UsageError, checked_beam_flags
@@ -31,7 +33,8 @@ def build(options: JobOptions) -> None:
 
     run_pipeline = with_flags(checked_beam_flags(options.beam_flags))
     with building(options.output) as place:
-        Job(options, place, run_pipeline, Progress()).run()
+        report = (lambda _: None) if options.quiet else Progress()
+        Job(options, place, run_pipeline, report).run()
 
 
 def _quiet_libraries() -> None:
@@ -62,7 +65,14 @@ def run(argv: Sequence[str]) -> int:
         if reason is None:
             raise
         return _fail(f"{options.output} cannot be made: {reason}", ExitCode.FAILED)
+    if options.json:
+        print(json.dumps(_result(options.output)))
     return ExitCode.OK
+
+
+def _result(output: Path) -> dict[str, object]:
+    manifest = json.loads((output / "MANIFEST.json").read_text("utf-8"))
+    return {"dataset": str(output), "counts": manifest["counts"]}
 
 
 def _fail(error: Exception | str, status: int) -> int:

@@ -34,6 +34,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="add the size of every loss term's gradient on what the next-item loss "
         "trains, for one training batch",
     )
+    add("--json", action="store_true", help="print the JSON object alone")
     return parser.parse_args(argv)
 
 
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"analyze: {error}", file=sys.stderr)
         return ExitCode.FAILED
     width = max(map(len, findings))
-    for name, value in findings.items():
+    for name, value in findings.items() if not args.json else ():
         print(f"{name.ljust(width)}  {value:.4f}")
     print(json.dumps(findings, allow_nan=False))
     return ExitCode.OK

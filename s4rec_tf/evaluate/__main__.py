@@ -41,6 +41,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         f"{sampled_ranking.POPULAR_NEGATIVES} popular negatives, under names of their "
         "own; not comparable with the full ranking",
     )
+    add("--json", action="store_true", help="print the JSON object alone")
     return parser.parse_args(argv)
 
 
@@ -81,10 +82,11 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    split_by = spec.DatasetDir(args.dataset).info().split
-    print(f"{args.split}, sequences split by {split_by}")
-    print(report.metrics_table(found.metrics, sequences))
-    print(report.list_summary(found.top_ids, sequences.target_ids, item_counts))
+    if not args.json:
+        split_by = spec.DatasetDir(args.dataset).info().split
+        print(f"{args.split}, sequences split by {split_by}")
+        print(report.metrics_table(found.metrics, sequences))
+        print(report.list_summary(found.top_ids, sequences.target_ids, item_counts))
     print(json.dumps(found.metrics, allow_nan=False))
     return ExitCode.OK
 

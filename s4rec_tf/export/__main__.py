@@ -58,6 +58,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of the item vectors in the index: bfloat16 (streaming) and int8 "
         "(streaming, scann) take a half and a quarter; default float32",
     )
+    add("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     try:
         args.index = kinds.IndexKind(args.index, args.table_dtype)
@@ -154,7 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as error:
         print(f"export: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    print(version)
+    result = {"path": str(version), "version": int(version.name)}
+    print(json.dumps(result) if args.json else version)
     return ExitCode.OK
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
+
+if TYPE_CHECKING:
+    from s4rec_tf.train.validation import Progress
 
 _STRATEGIES = ("none", "mirrored", "multiworker")
 
@@ -38,6 +46,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="start from the best weights of this run; items that the dataset has more "
         "than that run's get new rows",
     )
+    add("--quiet", action="store_true", help="print the outcome alone")
+    add("--json", action="store_true", help="print the outcome as one JSON object")
     add_run_flags(parser)
     return parse_run_flags(parser, argv)
 
@@ -60,19 +70,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     try:
         dataset = spec.DatasetDir(args.dataset)
-        progress = loop.train(
-            resolved, dataset, args.run_dir, strategy, args.warm_start
-        )
+        with _lines_of_epochs(args):
+            progress = loop.train(
+                resolved, dataset, args.run_dir, strategy, args.warm_start
+            )
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return ExitCode.FAILED
     if not strategies.is_chief(strategy):
         return ExitCode.OK
-    print(
-        f"best validation NDCG@20 {progress.best_value:.4f} "
-        f"in epoch {progress.best_epoch}; run folder {args.run_dir}"
-    )
+    print(_outcome(progress, args))
     return ExitCode.OK
+
+
+def _lines_of_epochs(args: argparse.Namespace) -> AbstractContextManager[object]:
+    """Keeps lines about epochs off standard output where it is the outcome's alone."""
+    if args.quiet:
+        return contextlib.redirect_stdout(io.StringIO())
+    if args.json:
+        return contextlib.redirect_stdout(sys.stderr)
+    return contextlib.nullcontext()
+
+
+def _outcome(progress: Progress, args: argparse.Namespace) -> str:
+    value, epoch = progress.best_value, progress.best_epoch
+    if args.json:
+        found = {"run_dir": str(args.run_dir), "best_epoch": epoch, "best_value": value}
+        return json.dumps(found)
+    return (
+        f"best validation NDCG@20 {value:.4f} in epoch {epoch}; "
+        f"run folder {args.run_dir}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
@@ -17,11 +18,13 @@ _FALLBACK = {
 }
 
 
-def _ask(client: Client, args: argparse.Namespace) -> tuple[list[str], bool]:
-    """The lines to print, item and value, and whether the answer is a fallback."""
+def _ask(
+    client: Client, args: argparse.Namespace
+) -> tuple[list[tuple[str, float]], bool]:
+    """Items with their values, and whether the answer is a fallback."""
     if args.why is not None:
         explanation = client.explain(args.history, args.why)
-        return _lines(explanation.influences), explanation.is_fallback
+        return explanation.influences, explanation.is_fallback
     if args.similar_to is not None:
         answer = client.similar_items(args.similar_to, args.k, args.exclude)
     else:
@@ -32,11 +35,14 @@ def _ask(client: Client, args: argparse.Namespace) -> tuple[list[str], bool]:
     if args.probabilities:
         items = [item for item, _ in pairs]
         pairs = list(zip(items, answer.probabilities, strict=True))
-    return _lines(pairs), answer.is_fallback
+    return pairs, answer.is_fallback
 
 
-def _lines(pairs: list[tuple[str, float]]) -> list[str]:
-    return [f"{item}\t{value:.6f}\n" for item, value in pairs]
+def _text(pairs: list[tuple[str, float]], is_fallback: bool, as_json: bool) -> str:
+    if not as_json:
+        return "".join(f"{item}\t{value:.6f}\n" for item, value in pairs)
+    items = [{"item": item, "value": value} for item, value in pairs]
+    return json.dumps({"items": items, "is_fallback": is_fallback}) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,17 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.ca_file, args.cert_file, args.key_file, args.token_file
         )
         with Client(args.target, args.model_name, args.timeout, security) as client:
-            lines, is_fallback = _ask(client, args)
+            pairs, is_fallback = _ask(client, args)
     except (QueryError, OSError) as error:
         print(f"query: {error}", file=sys.stderr)
         return 1
     if is_fallback:
         print(f"query: {_FALLBACK[args.why is not None]}", file=sys.stderr)
-    if args.why is None and len(lines) < args.k:
+    if args.why is None and len(pairs) < args.k:
         print(
-            f"query: the model answers {len(lines)} of {args.k} items", file=sys.stderr
+            f"query: the model answers {len(pairs)} of {args.k} items", file=sys.stderr
         )
-    sys.stdout.buffer.write("".join(lines).encode("utf-8", "surrogateescape"))
+    text = _text(pairs, is_fallback, args.json)
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     return 0
 
 

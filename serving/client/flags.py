@@ -60,6 +60,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="print how likely an item is the next one, instead of its score",
     )
+    add("--json", action="store_true", help="print one JSON object")
     add("--ca_file", type=Path, help="PEM of who signed the server's key: use TLS")
     add("--cert_file", type=Path, help="PEM of the client's own certificate")
     add("--key_file", type=Path, help="PEM of its key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import urllib.parse
@@ -30,10 +31,17 @@ _MODEL = (
 )
 _POST = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
-# Names of protobuf 4, which TensorFlow 2.16 is bound to; the stubs know newer ones.
+_PRINTS_DEFAULTS = (  # the second is protobuf 4's, which TensorFlow 2.16 is bound to
+    "always_print_fields_with_no_presence",
+    "including_default_value_fields",
+)
 _JSON_OPTIONS: dict[str, Any] = {
     "preserving_proto_field_name": True,
-    "including_default_value_fields": True,
+    **{
+        name: True
+        for name in inspect.signature(json_format.MessageToDict).parameters
+        if name in _PRINTS_DEFAULTS
+    },
 }
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from beam_jobs import prepare_dataset, show
+from beam_jobs import drift, prepare_dataset, show
 from beam_jobs.sinks.encoding import parse_example, read_records
 from s4rec_tf.spec import DatasetDir
 
@@ -122,6 +122,22 @@ def test_everything_in_the_folder(tmp_path, capfdbinary):
     assert prepare(output, log, k_core=2) == 1
     assert b"is a finished dataset already" in capfdbinary.readouterr().err
     assert sorted(tmp_path.iterdir()) == [log, output]
+    # Of so few examples no distance is measured.
+    assert drift.run([str(output), str(output), "--json"]) == 0
+    found = json.loads(capfdbinary.readouterr().out)
+    assert found == {"distances": [], "anomalies": []}
+
+
+def test_counts_as_json_and_nothing_else(tmp_path, capfdbinary):
+    log = write_log(tmp_path / "log.json", REVIEWS)
+    argv = ["--input", str(log), "--output", str(tmp_path / "out"), "--k_core=2"]
+    assert prepare_dataset.run([*argv, "--quiet", "--json"]) == 0
+    out, err = capfdbinary.readouterr()
+    found = json.loads(out)
+    assert found["dataset"] == str(tmp_path / "out")
+    counts = {name: found["counts"][name] for name in ("users", "items", "actions")}
+    assert counts == {"users": 3, "items": 3, "actions": 9}
+    assert err == b""
 
 
 def features(user, item_ids, target, is_head, length):

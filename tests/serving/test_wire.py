@@ -83,11 +83,18 @@ def test_metadata_reads_alike():
     assert [dim.size for dim in shape.dim] == [-1, 50]
 
 
+def is_repeated(field):
+    """By the name of protobuf 6, or that of protobuf 4."""
+    if hasattr(field, "is_repeated"):
+        return field.is_repeated
+    return field.label == field.LABEL_REPEATED
+
+
 def test_numbers_of_the_tensor_fields():
     fields = tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name
     for field in wire.Tensor.DESCRIPTOR.fields:
         assert fields[field.name].number == field.number
-        assert fields[field.name].label == field.label
+        assert is_repeated(fields[field.name]) == is_repeated(field)
 
 
 def test_client_imports_no_tensorflow():

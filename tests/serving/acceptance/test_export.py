@@ -1,6 +1,7 @@
 """What the export and the project's own client may rely on, of either server."""
 
 import base64
+import json
 import subprocess
 import sys
 
@@ -370,6 +371,15 @@ def test_command_prints_items_and_scores(server, served_export):
     assert [line[0] for line in lines] == [f"item-{item}" for item in items]
     received = [float(line[1]) for line in lines]
     np.testing.assert_allclose(received, scores, rtol=1e-4, atol=1e-5)
+
+
+def test_command_prints_one_json_object(server, served_export):
+    common = ("--target", server.grpc_address, "--model_name", "demo", "--json")
+    done = run_client(*common, "--history", "item-3,item-9", "--k", 2)
+    answer = json.loads(done.stdout)
+    items = served_export.expected([3, 9], [3, 9], 2)[0]
+    assert [row["item"] for row in answer["items"]] == [f"item-{i}" for i in items]
+    assert answer["is_fallback"] is False
 
 
 def test_client_excludes_and_includes(server, served_export):
