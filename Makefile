@@ -13,6 +13,10 @@ OUTPUT ?= demo_output
 SET ?=
 TESTS ?=
 FUZZ_RUNS ?= 1000000
+# No wheel of ScaNN loads on the newest TensorFlow; these tests compare with it, and
+# that of exit codes runs the data job's commands.
+NEWEST_LACKS := --ignore tests/s4rec_tf/export/test_index_kinds.py \
+	--ignore tests/s4rec_tf/test_exit_codes.py
 PROTOS := serving/config.proto serving/client/wire.proto benchmarks/kserve.proto
 
 # What an outer environment says about Python must not reach ours.
@@ -103,7 +107,7 @@ test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12
 	@$(VENV)/bin/uv pip install --quiet --python .cache/newest-python/bin/python \
 		-c constraints-newest.txt -e '.[train,serve,test]'
 	.cache/newest-python/bin/python -m pytest -m 'not slow and not tfserving' \
-		tests/s4rec_tf tests/serving tests/pipelines/command_line $(TESTS)
+		tests/s4rec_tf tests/serving $(NEWEST_LACKS) $(TESTS)
 
 gpu-kit: setup ## write gpu_kit/: data sets and wheels for a GPU machine (LOGS=.. makes missing data)
 	$(RUN) -m pipelines.gpu_kit $(if $(LOGS),--prepare '$(LOGS)')

@@ -55,12 +55,15 @@ def whole_parser(shtab: Any) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="s4rec")
     subparsers = parser.add_subparsers()
     for name, command in COMMANDS.items():
-        parent = parser_of(command.module)
-        for action in parent._actions:
+        try:
+            parents = [parser_of(command.module)]
+        except ModuleNotFoundError:  # its extra is not installed
+            parents = []
+        for action in (action for parent in parents for action in parent._actions):
             if action.type is Path or action.metavar in _PATHS:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
         subparsers.add_parser(
-            name, help=command.summary, parents=[parent], add_help=False
+            name, help=command.summary, parents=parents, add_help=not parents
         )
     completions = subparsers.add_parser("completion", help="print this script")
     completions.add_argument("shell", choices=SHELLS)

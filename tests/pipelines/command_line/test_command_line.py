@@ -104,6 +104,13 @@ def test_bash_completes_subcommands_flags_and_choices():
     assert set(complete("s4rec", "serve", "--rest_api_p")) == {"--rest_api_port"}
 
 
+def test_commands_whose_packages_are_missing_are_completed_by_name():
+    hidden = "import sys; sys.modules['google_crc32c'] = None"
+    script = s4rec("completion", "bash", before=hidden).stdout
+    assert "_shtab_s4rec_show_option_strings=(-h --help)" in script
+    assert "_shtab_s4rec_train_option_strings=(-h --help --dataset" in script
+
+
 def test_zsh_script_names_every_subcommand(capsys):
     assert main(["completion", "zsh"]) == 0
     script = capsys.readouterr().out
