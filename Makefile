@@ -33,7 +33,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-newest gpu-kit fuzz lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -100,6 +100,9 @@ test-gpu-kit: setup ## the GPU kit on this machine's CPU, Python 3.12 and JAX in
 test-release: setup ## wheel and sdist outside the repository, from a log to an answer
 	$(RUN) -m pytest -m release --timeout 3600 tests/release $(TESTS)
 
+test-tutorial: setup ## every command of the tutorial, in an empty folder
+	$(RUN) -m pytest -m tutorial --timeout 3600 tests/test_tutorial.py $(TESTS)
+
 test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12, NumPy 2
 	@test -x .cache/newest-python/bin/python || \
 		'$(PYTHON312)' -m venv .cache/newest-python || \
@@ -119,6 +122,11 @@ fuzz: setup ## FUZZ_RUNS inputs (a million) through the server's decoding of req
 	@mkdir -p .cache/fuzz
 	.venv-fuzz/bin/python tests/fuzz/decode_requests.py .cache/fuzz \
 		-runs=$(FUZZ_RUNS) -max_len=2048 -artifact_prefix=.cache/fuzz-
+
+docs: setup ## the pages as a site, in .cache/site; a broken link or anchor fails
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "open .cache/site/index.html"
 
 lint: setup ## ruff: rules and formatting
 	$(RUN) -m ruff check .

@@ -56,6 +56,11 @@ SERVE = [
 SCANN = ["scann>=1.3.2,<1.4; python_version < '3.12'"]
 # Instead of TRAIN: training from arrays where there is no TensorFlow.
 TRAIN_ARRAYS = [JAX, KERAS, SCIPY, YAML]
+# Of `make docs` alone.
+DOCS = [
+    "mkdocs-material>=9.7,<10",  # the site; plain MkDocs underneath
+    "mkdocstrings-python>=2,<3",  # pages from docstrings, without importing the code
+]
 # Of `make fuzz` alone, in an environment of its own.
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 # Completion scripts of the `s4rec` command for bash, zsh and tcsh.
@@ -118,6 +123,7 @@ setup(
         "serve": SERVE,
         "scann": SCANN,
         "completion": COMPLETION,
+        "docs": DOCS,
         "fuzz": FUZZ,
         "test": TEST,
         "dev": DEV,

@@ -106,8 +106,8 @@ class NCF(UserRecommender):
         """Eq. 12, before the sigmoid: phi^GMF and phi^MLP, joined and weighed by h.
 
         Args:
-            user_vectors: [p^G, p^M] [N, 1, d].
-            item_vectors: [q^G, q^M] [1 or N, n, d].
+            user_vectors: p^G and p^M side by side, [N, 1, d].
+            item_vectors: q^G and q^M side by side, [1 or N, n, d].
 
         Returns:
             [N, n].
