@@ -26,7 +26,10 @@ REFERENCE = {
     "models": ("Models", ["s4rec_tf.models"]),
     "layers": ("Layers", ["s4rec_tf.layers"]),
     "losses": ("Losses", ["s4rec_tf.losses"]),
-    "ranking": ("Ranking, metrics, evaluation", ["s4rec_tf.ranking", "s4rec_tf.evaluate"]),
+    "ranking": (
+        "Ranking, metrics, evaluation",
+        ["s4rec_tf.ranking", "s4rec_tf.evaluate"],
+    ),
     "client": ("The client", ["serving.client.client", "serving.client.messages"]),
 }
 """Pages of the reference: their titles, and the modules and packages that they show."""
