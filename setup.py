@@ -112,7 +112,7 @@ setup(
     package_data={
         "s4rec_tf": ["configs/*.yaml"],
         "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
-        "pipelines": ["budgets.yaml", "published.yaml", "queues/*.yaml", "*.sh"],
+        "pipelines": ["report/*.yaml", "experiments/queues/*.yaml", "*.sh"],
         "serving": ["*.config", "*.txt", "*.md", "deploy/*"],
     },
     install_requires=[],

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines import family
-from pipelines.experiment_queue import QueueError, Run
+from pipelines.experiments.queue_files import QueueError, Run
 
 if TYPE_CHECKING:
-    from pipelines.training_backends import Backend
+    from pipelines.experiments.training_backends import Backend
 
 _OUTPUT = "out/comparison/NAME"
 
@@ -68,8 +68,9 @@ def _write(
 ) -> None:
     import yaml
 
-    from pipelines import comparison_table, report_page
-    from pipelines.report import NAMES, PUBLISHED
+    from pipelines.report import comparison_table
+    from pipelines.report import page as report_page
+    from pipelines.report.blocks import NAMES, PUBLISHED
 
     name = family.dataset_name(args.dataset)
     groups = family.finished_groups(args, backend, runs)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pipelines.experiment_queue import DATASETS, MAIN, QueueError, Run, resolve_run
-from pipelines.ledger import DEFAULT_LEDGER
-from s4rec_tf.exit_codes import ExitCode, of_signal
+from pipelines.experiments.ledger import DEFAULT_LEDGER
+from pipelines.experiments.queue_files import (
+    DATASETS,
+    MAIN,
+    QueueError,
+    Run,
+    resolve_run,
+)
+from s4rec_tf.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from pipelines.report_groups import Group
-    from pipelines.training_backends import Backend
+    from pipelines.experiments.training_backends import Backend
+    from pipelines.report.groups import Group
 
 ALL = "all"
 
@@ -161,19 +164,6 @@ def runs_of(
     return runs
 
 
-def begin(args: argparse.Namespace) -> Backend:
-    """Chooses the backend before keras is imported, and what a signal does."""
-    from pipelines.stages import QUIET
-    from pipelines.training_backends import choose_backend
-
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
-    backend = choose_backend(args.backend)
-    os.environ["KERAS_BACKEND"] = backend.name
-    os.environ.update({name: os.environ.get(name, QUIET[name]) for name in QUIET})
-    return backend
-
-
 def run_command(
     name: str,
     args: argparse.Namespace,
@@ -191,7 +181,9 @@ def run_command(
     Returns:
         the exit code.
     """
-    backend = begin(args)
+    from pipelines.experiments.training_backends import begin
+
+    backend = begin(args.backend)
     try:
         runs, planned = plan()
     except QueueError as error:
@@ -220,18 +212,13 @@ def write_files(output: Path, texts: Mapping[str, str]) -> None:
         print(path)
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    """Lets the block that owns the child process end it."""
-    sys.exit(of_signal(number))
-
-
 def work(args: argparse.Namespace, backend: Backend, runs: Sequence[Run]) -> bool:
     """Runs what the ledger does not have yet.
 
     Returns:
         whether nothing failed; runs may be left when the time is up.
     """
-    from pipelines.experiment_runner import Runner, say
+    from pipelines.experiments.runner import Runner, say
 
     limit = float("inf") if args.minutes is None else 60 * args.minutes
     deadline = time.monotonic() + limit
@@ -245,8 +232,8 @@ def finished_groups(
     args: argparse.Namespace, backend: Backend, runs: Sequence[Run]
 ) -> list[Group]:
     """The runs that the ledger has, seeds together, in the order of `runs`."""
-    from pipelines import ledger
-    from pipelines.report_groups import groups_of
+    from pipelines.experiments import ledger
+    from pipelines.report.groups import groups_of
 
     fingerprint = backend.fingerprint(args.dataset)
     wanted: dict[str, int] = {}

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.experiment_queue import DATASETS
+from pipelines.experiments.queue_files import DATASETS
 from s4rec_tf.exit_codes import ExitCode
 
 MOST_BYTES = 60 * 2**20
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = args.datasets.split(",")
     try:
         if args.prepare:
-            from pipelines.experiment_datasets import prepare
+            from pipelines.experiments.public_logs import prepare
 
             prepare(names, args.data, args.prepare)
         for part in ("data", "wheels"):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pipelines import family
 
 if TYPE_CHECKING:
-    from pipelines.experiment_queue import Run
-    from pipelines.report_groups import Group
-    from pipelines.training_backends import Backend
+    from pipelines.experiments.queue_files import Run
+    from pipelines.experiments.training_backends import Backend
+    from pipelines.report.groups import Group
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 METRIC = "NDCG@20"
@@ -73,8 +73,8 @@ def _plan(args: argparse.Namespace) -> tuple[list[Run], dict[float, list[Run]]]:
 def _write(
     args: argparse.Namespace, backend: Backend, by_share: Mapping[float, Sequence[Run]]
 ) -> None:
-    from pipelines import report_page
-    from pipelines.report import NAMES
+    from pipelines.report import page as report_page
+    from pipelines.report.blocks import NAMES
 
     name = family.dataset_name(args.dataset)
     found = {
@@ -96,9 +96,9 @@ def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:
     Args:
         found: finished models by the share of items that was replaced, 0 first.
     """
-    from pipelines.report_figures import line_plot
-    from pipelines.report_groups import NONE, spread
-    from pipelines.report_page import Figure, Paragraph, Table
+    from pipelines.report.figures import line_plot
+    from pipelines.report.groups import NONE, spread
+    from pipelines.report.page import Figure, Paragraph, Table
 
     models = dict.fromkeys(group.model for groups in found.values() for group in groups)
     if not models:

@@ -31,11 +31,13 @@ DAY = 86_400
 LETTERS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 BROKEN_SHARE = 0.0005
 DUPLICATE_SHARE = 0.005
-COUNTS = {
+FLAGS = {
     "users": "users with at least five actions",
     "items": "items of all intents together",
     "intents": "groups of items",
     "max_length": "longest history, at most items / intents",
+    "tail_exponent": "of the power law of lengths; smaller is longer",
+    "successor_rate": "how often the next item follows from the last one",
     "seed": "equal seeds give equal bytes",
 }
 """Settings that the command line offers, and what they mean."""
@@ -246,10 +248,11 @@ def main(argv: list[str] | None = None) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--output", type=Path, required=True, help="*.json.gz to write")
-    for name, meaning in COUNTS.items():
+    for name, meaning in FLAGS.items():
         default = getattr(LogSettings, name)
+        kind = type(default)
         parser.add_argument(
-            f"--{name}", type=int, default=default, help=f"{meaning} ({default})"
+            f"--{name}", type=kind, default=default, help=f"{meaning} ({default})"
         )
     args = vars(parser.parse_args(argv))
     output = args.pop("output")

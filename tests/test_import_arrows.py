@@ -68,7 +68,14 @@ MAY_IMPORT = {
         *("serving", "serving.servables", "serving.versions", "s4rec_tf.spec")
     },
     "serving": SERVING,
-    "pipelines": {"beam_jobs", *SERVING, *S4REC_TF},
+    "pipelines.processes": set(),
+    "pipelines.experiments": {"pipelines.processes", *S4REC_TF},
+    "pipelines.report": {"pipelines.experiments", *S4REC_TF},
+    "pipelines.demo": {"pipelines.processes", "pipelines.report"},
+    "pipelines": {
+        *("pipelines.processes", "pipelines.experiments", "pipelines.report"),
+        *("beam_jobs", *SERVING, *S4REC_TF),
+    },
     "benchmarks": {"beam_jobs", "pipelines", *SERVING, *S4REC_TF},
 }
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import small_datasets
-from pipelines import compare, comparison_table, family, ledger, robustness
+from pipelines import compare, family, robustness
+from pipelines.experiments import ledger
+from pipelines.report import comparison_table
 from s4rec_tf import spec
 
 NUM_ITEMS = 12

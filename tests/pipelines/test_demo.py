@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import demo
+from pipelines.demo import __main__ as demo
 
 ROOT = Path(__file__).parents[2]
 TINY = (

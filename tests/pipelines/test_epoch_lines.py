@@ -1,6 +1,6 @@
 import json
 
-from pipelines.run_folders import EpochLines
+from pipelines.experiments.run_folders import EpochLines
 
 
 def test_new_epochs_are_told_those_of_early_stages_too(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from pipelines.experiment_queue import (
+from pipelines.experiments.queue_files import (
     QUEUE_FOLDER,
     QueueError,
     read_entries,

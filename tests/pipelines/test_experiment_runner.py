@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import ledger
-from pipelines.experiment_queue import Run
-from pipelines.experiment_runner import Margins, Runner
-from pipelines.training_backends import JaxBackend, TensorFlowBackend, choose_backend
+from pipelines.experiments import ledger
+from pipelines.experiments.queue_files import Run
+from pipelines.experiments.runner import Margins, Runner
+from pipelines.experiments.training_backends import (
+    JaxBackend,
+    TensorFlowBackend,
+    choose_backend,
+)
 
 ROOT = Path(__file__).parents[2]
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_training.py")))

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from benchmarks import small_datasets
-from pipelines import experiment_datasets, experiments
+from pipelines import experiments
+from pipelines.experiments import public_logs as experiment_datasets
 from s4rec_tf import spec
 
 ROOT = Path(__file__).parents[2]

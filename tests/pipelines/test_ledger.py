@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import ledger
+from pipelines.experiments import ledger
 
 ROOT = Path(__file__).parents[2]
 

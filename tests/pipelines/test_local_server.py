@@ -3,9 +3,9 @@ import textwrap
 
 import pytest
 
-from pipelines import local_server
-from pipelines.local_server import LocalServer
-from pipelines.stages import StageError
+from pipelines.demo import local_server
+from pipelines.demo.chain import StageError
+from pipelines.demo.local_server import LocalServer, wait_until
 
 
 @pytest.fixture
@@ -64,3 +64,10 @@ def test_server_that_is_never_ready_is_stopped(stub, monkeypatch):
     with pytest.raises(StageError, match=r"the server \(see .*log\) was not ready"):
         stub("silent").__enter__()
     assert children() == before
+
+
+def test_waiting_ends_with_a_named_error():
+    answers = iter([False, True])
+    wait_until(lambda: next(answers), 5, "it")
+    with pytest.raises(StageError, match="the thing was not ready within 0 s"):
+        wait_until(lambda: False, 0, "the thing")

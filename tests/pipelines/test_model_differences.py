@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.model_differences import METRICS, USERS, differences, user_metric
+from pipelines.report.model_differences import METRICS, USERS, differences, user_metric
 
 
 def test_metrics_of_users_by_hand():

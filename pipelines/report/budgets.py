@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.experiment_queue import MAIN
-from pipelines.report_groups import NONE, Group, best, spread
-from pipelines.report_page import Block, Paragraph, Table
+from pipelines.experiments.queue_files import MAIN
+from pipelines.report.groups import NONE, Group, best, spread
+from pipelines.report.page import Block, Paragraph, Table
 
 BUDGETS = Path(__file__).parent / "budgets.yaml"
 """Trials, and passes an epoch, of the models on Amazon Beauty."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.model_differences import METRICS, USERS, Difference, differences
-from pipelines.report_groups import NONE, spread
-from pipelines.report_page import Block, Paragraph, Table
-from pipelines.report_sections import relative_cells
+from pipelines.report.groups import NONE, spread
+from pipelines.report.model_differences import METRICS, USERS, Difference, differences
+from pipelines.report.page import Block, Paragraph, Table
+from pipelines.report.sections import relative_cells
 
 if TYPE_CHECKING:
-    from pipelines.report_groups import Group
+    from pipelines.report.groups import Group
 
 CUTOFFS = (5, 10, 20)
 TESTED = "NDCG@20"

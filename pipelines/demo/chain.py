@@ -7,23 +7,15 @@ itself needs no record and is always run.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::UserWarning",
-}
-"""Keeps what TensorFlow says at every start out of the demo, unless set otherwise."""
+from pipelines.demo.fork_server import ForkServer
 
 
 class StageError(Exception):
@@ -69,15 +61,18 @@ class Stage:
 
 
 class Chain:
-    """Runs stages in order, shows where it stands, and remembers what is done.
+    """Runs stages in order, prints progress, and skips what is done.
 
-    Attributes:
+    Args:
         records: folder of the records, one JSON file a stage.
+        total: number of stages, for the banners.
+        processes: runs their commands.
     """
 
-    def __init__(self, records: Path, total: int) -> None:
-        self.records = records
+    def __init__(self, records: Path, total: int, processes: ForkServer) -> None:
+        self._records = records
         self._total = total
+        self._processes = processes
         self._begun = 0
 
     def begin(self, stage: Stage) -> None:
@@ -96,89 +91,33 @@ class Chain:
             StageError: if the command ends with an exit code other than 0.
         """
         self.begin(stage)
-        record = self.records / f"{_file_name(stage.name)}.json"
+        record = self._records / f"{_file_name(stage.name)}.json"
         if (kept := _kept_output(stage, record)) is not None:
             print("    already done with these inputs: skipped", flush=True)
             return kept
         record.unlink(missing_ok=True)
         start = time.monotonic()
-        output = run_command(stage)
+        output = self._run_command(stage)
         print(f"    done in {time.monotonic() - start:.1f} s", flush=True)
         if stage.writes:
             _write_record(stage, record, output)
         return output
 
+    def _run_command(self, stage: Stage) -> str:
+        """Runs the command in the foreground; its output is shown as it comes."""
+        lines: list[str] = []
 
-def run_command(stage: Stage) -> str:
-    """Runs the command in the foreground; its output is shown as it comes."""
-    with child(stage.command, keep_output=stage.keep_output) as process:
-        lines = []
-        for line in process.stdout or ():
+        def keep(line: str) -> None:
             # An object in one line is meant for programs.
             if not stage.quiet and not line.startswith("{"):
                 print(line, end="", flush=True)
             lines.append(line)
-        code = process.wait()
-    if code != 0:
-        raise StageError(stage.failure(code))
-    return "".join(lines)
 
-
-@contextlib.contextmanager
-def child(
-    command: Sequence[str], keep_output: bool = False, log: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A child process that does not outlive the block it is used in.
-
-    Args:
-        command: words of the command line.
-        keep_output: True gives its standard output through a pipe.
-        log: file that receives both of its outputs instead.
-
-    Yields:
-        The running process.
-    """
-    env = {**QUIET, **os.environ, "PYTHONUNBUFFERED": "1"}
-    with contextlib.ExitStack() as stack:
-        sink: Any = subprocess.PIPE if keep_output else None
-        if log:
-            sink = stack.enter_context(log.open("w", encoding="utf-8"))
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT if log else None,
-            encoding="utf-8",
-            env=env,
-        )
-        stack.callback(stop, process)
-        yield process
-
-
-def stop(process: subprocess.Popen[Any]) -> None:
-    """Ends a process that still runs: asks first, kills after ten seconds."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout:
-        process.stdout.close()
-
-
-def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
-    """Asks `ready` four times a second.
-
-    Raises:
-        StageError: if it has not said True within `seconds`.
-    """
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            raise StageError(f"{what} was not ready within {seconds:.0f} s")
-        time.sleep(0.25)
+        on_line = keep if stage.keep_output else None
+        code = self._processes.run(stage.module, stage.arguments, on_line)
+        if code != 0:
+            raise StageError(stage.failure(code))
+        return "".join(lines)
 
 
 def _file_name(name: str) -> str:

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines.experiment_queue import QUEUE_FOLDER
-from pipelines.ledger import DEFAULT_LEDGER
+from pipelines.experiments.ledger import DEFAULT_LEDGER
+from pipelines.experiments.queue_files import QUEUE_FOLDER
 from s4rec_tf.exit_codes import ExitCode
 
 
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _collect(args: argparse.Namespace) -> int:
-    from pipelines import ledger
+    from pipelines.experiments import ledger
 
     taken, known = ledger.collect(
         args.collect / ledger.DEFAULT_LEDGER.name, args.ledger
@@ -82,21 +82,21 @@ def _collect(args: argparse.Namespace) -> int:
 
 
 def _work(args: argparse.Namespace, deadline: float) -> int:
-    from pipelines import experiment_datasets, experiment_queue, family
-    from pipelines.experiment_runner import Runner, say
+    from pipelines.experiments import public_logs, queue_files, training_backends
+    from pipelines.experiments.runner import Runner, say
 
-    backend = family.begin(args)
+    backend = training_backends.begin(args.backend)
     shipped = QUEUE_FOLDER / f"{args.queue}.yaml"
     path = shipped if shipped.is_file() else Path(args.queue)
     try:
-        runs = experiment_queue.read_queue(path)
-    except experiment_queue.QueueError as error:
+        runs = queue_files.read_queue(path)
+    except queue_files.QueueError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return ExitCode.USAGE
     runner = Runner(backend, args.data, args.work, args.ledger, deadline)
     if args.prepare:
         names = dict.fromkeys(run.dataset for run in runs)
-        experiment_datasets.prepare(names, args.data, args.prepare, deadline)
+        public_logs.prepare(names, args.data, args.prepare, deadline)
     outcomes = runner.run_all(runs)
     say(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()))
     return 1 if outcomes["failed"] else 0

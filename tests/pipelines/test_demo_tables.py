@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.demo_report import last_json_object, metrics_table, recommendations
+from pipelines.demo.tables import last_json_object, metrics_table, recommendations
 
 
 def test_last_line_is_taken():
@@ -36,10 +36,10 @@ def test_recommendations_name_user_history_and_scores():
         "A1", ["old", "b", "c"], [("x", 1.5), ("y", -0.25)], {"b": "3", "x": "12"}, 2
     )
     assert text.splitlines() == [
-        "user A1: his last 2 of 3 items, oldest first",
+        "user A1: the last 2 of 3 items, oldest first",
         "      b  (planted intent  3)",
         "      c",
-        "recommended to him, best first, with scores",
+        "recommended, best first, with scores",
         "   1. x  (planted intent 12)  1.5000",
         "   2. y  -0.2500",
     ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from pipelines.stages import Stage, StageError, child, wait_until
+from pipelines.demo.chain import Stage, StageError
+from pipelines.processes import logged_child
 
 START_SECONDS = 120
 READY = re.compile(r"^serving: grpc=(\S+) ", re.MULTILINE)
@@ -43,7 +46,7 @@ class LocalServer:
         """
         with self._stack:
             process = self._stack.enter_context(
-                child(self.stage.command, log=self._log)
+                logged_child(self.stage.command, self._log)
             )
 
             def ready() -> bool:
@@ -72,3 +75,16 @@ class LocalServer:
 
     def _end_of_log(self) -> str:
         return "\n".join(["the end of its log:", *self._printed().splitlines()[-15:]])
+
+
+def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
+    """Calls `ready` four times a second.
+
+    Raises:
+        StageError: if it has not returned True within `seconds`.
+    """
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise StageError(f"{what} was not ready within {seconds:.0f} s")
+        time.sleep(0.25)

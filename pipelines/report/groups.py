@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import ledger
-from pipelines.experiment_queue import MAIN
+from pipelines.experiments import ledger
+from pipelines.experiments.queue_files import MAIN
 
 SELECTION = "NDCG@20"
 """The validation metric that chooses among settings."""

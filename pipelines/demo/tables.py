@@ -62,19 +62,19 @@ def recommendations(
     intents: Mapping[str, str],
     shown: int = 8,
 ) -> str:
-    """The end of a user's history, and what is recommended to him.
+    """The end of a user's history, and what is recommended.
 
     Args:
         user: raw user id.
-        history: his raw item ids, oldest first.
+        history: their raw item ids, oldest first.
         answer: recommended items with their scores, best first.
         intents: planted intent of an item, where it is known.
         shown: how many items of the history are printed.
     """
     last = history[-shown:]
-    lines = [f"user {user}: his last {len(last)} of {len(history)} items, oldest first"]
+    lines = [f"user {user}: the last {len(last)} of {len(history)} items, oldest first"]
     lines += [f"      {_with_intent(item, intents)}" for item in last]
-    lines.append("recommended to him, best first, with scores")
+    lines.append("recommended, best first, with scores")
     for rank, (item, score) in enumerate(answer, start=1):
         lines.append(f"  {rank:>2}. {_with_intent(item, intents)}  {score:.4f}")
     return "\n".join(lines)

@@ -1,9 +1,8 @@
-"""The whole chain with one command: raw logs to recommendations over gRPC.
+"""`python -m pipelines.demo`: raw logs to recommendations over gRPC, in one command.
 
-Every stage is one of the project's own commands, run as a child process just as one
-would type it, and printed so that it can be typed. Without `--logs` the chain makes a
-synthetic log for itself. Run again with the same inputs it skips what is done; training
-resumes by itself.
+Every stage is one of the project's own commands, in a process of its own and printed so
+that it can be typed. Without `--logs` the chain makes a synthetic log first. Run again
+with the same inputs, it skips what is done; training resumes.
 """
 
 from __future__ import annotations
@@ -12,40 +11,37 @@ import argparse
 import glob
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
-from pipelines.demo_report import metrics_table, recommendations
-from pipelines.demo_stages import DemoStages, Folders
-from pipelines.stages import Chain, StageError
-from s4rec_tf.exit_codes import ExitCode, of_signal
+from pipelines.demo.chain import Chain, StageError
+from pipelines.demo.commands import DemoCommands
+from pipelines.demo.folders import Folders
+from pipelines.demo.fork_server import ForkServer
+from pipelines.demo.tables import metrics_table, recommendations
+from pipelines.processes import exit_on_signals
+from s4rec_tf.exit_codes import ExitCode
 
-SYNTHETIC_SETTINGS = ("epochs=8",)
+SYNTHETIC_SETTINGS = ("epochs=4", "max_length=20")
 """Settings of training on the synthetic log, chosen so that the demo stays short."""
-SYNTHETIC_SIZE = {"users": 3000, "items": 1200, "intents": 24}
+SYNTHETIC_SIZE = {"users": 4000, "items": 1200, "intents": 24}
+SHORT_HISTORIES = {"max_length": 20, "tail_exponent": 5.0, "successor_rate": 0.35}
+"""Of the synthetic log: six actions a user on average, and no easy next item."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the chain from the command line."""
     args = parse_args(argv)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
+    exit_on_signals()
     try:
         run(args)
     except (StageError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted; rerun the command to resume", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
-
-
-def _leave(number: int, _: FrameType | None) -> None:
-    """Lets the blocks that own child processes end them."""
-    sys.exit(of_signal(number))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -96,13 +92,18 @@ def run(args: argparse.Namespace) -> None:
         StageError: if a stage fails.
         ValueError: if the output folder holds another chain.
     """
+    # Imported late: NumPy is slow, and `--help` needs none of it.
+    from pipelines.demo.own_terms import own_terms
+
     start = time.monotonic()
     folders = Folders(args.output)
     _claim(folders.root, args)
-    chain = Chain(folders.root / ".stages", total=11 if args.logs else 12)
-    stages = DemoStages(chain, folders, _settings(args))
+    total = 11 if args.logs else 12
+    chain = Chain(folders.root / ".stages", total, ForkServer())
+    stages = DemoCommands(chain, folders, _settings(args))
     if not args.logs:
-        stages.make_log({n: getattr(args, n) for n in (*SYNTHETIC_SIZE, "seed")})
+        size = {name: getattr(args, name) for name in (*SYNTHETIC_SIZE, "seed")}
+        stages.make_log({**size, **SHORT_HISTORIES})
     stages.prepare(args.logs or [folders.synthetic_log], args.format, args.columns)
     stages.train()
     rows = stages.evaluate()
@@ -114,6 +115,8 @@ def run(args: argparse.Namespace) -> None:
     print(recommendations(user, history, answer, intents))
     print("\nmetrics on the test split, all items ranked")
     print(metrics_table(rows))
+    print()
+    print(own_terms(folders.test_ranks("sasrec"), folders.test_ranks("s4rec")))
     print()
     print(folders.described())
     print(f"all stages: {time.monotonic() - start:.0f} s")
@@ -147,8 +150,8 @@ def _identity(args: argparse.Namespace) -> dict[str, object]:
         logs = [[str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in states]
         log_format = [args.format, args.columns]
         return {"logs": logs, "format": log_format, "settings": _settings(args)}
-    synthetic = [args.users, args.items, args.intents, args.seed]
-    return {"synthetic": synthetic, "settings": _settings(args)}
+    synthetic = [getattr(args, name) for name in (*SYNTHETIC_SIZE, "seed")]
+    return {"synthetic": [*synthetic, SHORT_HISTORIES], "settings": _settings(args)}
 
 
 def _settings(args: argparse.Namespace) -> list[str]:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.experiment_queue import MAIN
-from pipelines.model_differences import Difference, differences
-from pipelines.report_budgets import passes_of
-from pipelines.report_figures import bar_chart, box_plot, line_plot, scatter_plot
-from pipelines.report_groups import NONE, SELECTION, Group, best, spread
-from pipelines.report_page import Block, Figure, Heading, Paragraph, Table
+from pipelines.experiments.queue_files import MAIN
+from pipelines.report.budgets import passes_of
+from pipelines.report.figures import bar_chart, box_plot, line_plot, scatter_plot
+from pipelines.report.groups import NONE, SELECTION, Group, best, spread
+from pipelines.report.model_differences import Difference, differences
+from pipelines.report.page import Block, Figure, Heading, Paragraph, Table
 
 METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
 PAPER_METRICS = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pipelines.experiment_queue import Run
+from pipelines.experiments.queue_files import Run
+from pipelines.processes import QUIET, exit_on_signals
 
 if TYPE_CHECKING:
     from s4rec_tf.spec import DatasetInfo
@@ -155,3 +157,16 @@ def config_copy(run: Run, run_dir: Path) -> Path:
 def _flags(run: Run, run_dir: Path) -> tuple[str, ...]:
     config = ("--config", str(config_copy(run, run_dir))) if run.config_text else ()
     return ("--model", run.model, *config, "--set", *run.overrides)
+
+
+def begin(name: str) -> Backend:
+    """Chooses the backend before keras is imported, and lets signals end children.
+
+    Args:
+        name: "auto", "tensorflow" or "jax".
+    """
+    exit_on_signals()
+    backend = choose_backend(name)
+    os.environ["KERAS_BACKEND"] = backend.name
+    os.environ.update({name: os.environ.get(name, QUIET[name]) for name in QUIET})
+    return backend

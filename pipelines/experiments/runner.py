@@ -14,12 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines import ledger, run_folders
-from pipelines.child_process import bound_child
-from pipelines.experiment_queue import Run
-from pipelines.provenance import code_version, machine
-from pipelines.stages import QUIET
-from pipelines.training_backends import SPLITS, Backend, Step, config_copy
+from pipelines.experiments import ledger, run_folders
+from pipelines.experiments.provenance import code_version, machine
+from pipelines.experiments.queue_files import Run
+from pipelines.experiments.training_backends import SPLITS, Backend, Step, config_copy
+from pipelines.processes import QUIET, bound_child
 from s4rec_tf.atomic_files import write_bytes
 
 Outcome = Literal["done", "skipped", "failed", "busy", "out of time"]

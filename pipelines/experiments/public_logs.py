@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.child_process import bound_child
-from pipelines.experiment_runner import say
+from pipelines.experiments.runner import say
+from pipelines.processes import bound_child
 
 LOGS = {
     "beauty": ("amazon", "reviews_Beauty_5*.json.gz"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import s4rec_tf
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _CODE = "s4rec_tf"
 """What a run depends on; changes elsewhere do not make it another version."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.experiment_queue import Run
+from pipelines.experiments.queue_files import Run
 from s4rec_tf.atomic_files import replaced, write_json
 
 START_NAME = "experiment.json"

@@ -2,83 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipelines.demo_report import last_json_object
-from pipelines.local_server import LocalServer
-from pipelines.stages import Chain, Stage, StageError
+from pipelines.demo.chain import Chain, Stage, StageError
+from pipelines.demo.folders import SERVED, Folders
+from pipelines.demo.local_server import LocalServer
+from pipelines.demo.tables import last_json_object
 
 MODELS = {"popularity": "popularity", "sasrec": "SASRec", "s4rec": "S4Rec"}
 """Names of the models that are trained, and what the table calls them."""
-SERVED = "s4rec"
 
 
-@dataclasses.dataclass(frozen=True)
-class Folders:
-    """Where the parts of the chain lie inside the output folder."""
-
-    root: Path
-
-    @property
-    def synthetic_log(self) -> Path:
-        """The log that is made when none is given."""
-        return self.root / "logs" / "reviews_synthetic.json.gz"
-
-    @property
-    def synthetic_truth(self) -> Path:
-        """Its planted intents, item<TAB>intent."""
-        return self.root / "logs" / "reviews_synthetic.json.gz.intents.tsv"
-
-    @property
-    def dataset(self) -> Path:
-        """The dataset folder."""
-        return self.root / "dataset"
-
-    def run(self, model: str) -> Path:
-        """The run folder of a model."""
-        return self.root / "runs" / model
-
-    def trained(self, model: str) -> tuple[Path, ...]:
-        """Files of a run that change when it is trained anew."""
-        run = self.run(model)
-        return (run / "MANIFEST.json", run / "checkpoints" / "best.npz")
-
-    @property
-    def export(self) -> Path:
-        """The served model's folder of versions, BASE/NAME."""
-        return self.root / "export" / SERVED
-
-    @property
-    def server_log(self) -> Path:
-        """What the server printed."""
-        return self.root / "server.log"
-
-    def planted_intents(self) -> dict[str, str]:
-        """Intent of every item of the synthetic log."""
-        lines = self.synthetic_truth.read_text("utf-8").splitlines()
-        return dict(line.split("\t") for line in lines)
-
-    def described(self) -> str:
-        """Where everything lies, a line each, and how to serve it again."""
-        serve = (
-            f"python -m serving.server --model_name {SERVED} "
-            f"--model_base_path {self.export} --port 8500 --rest_api_port 8501"
-        )
-        return "\n".join(
-            (
-                f"dataset     {self.dataset}",
-                f"statistics  {self.dataset / 'statistics'}",
-                f"runs        {self.root / 'runs'} (tensorboard --logdir there)",
-                f"export      {self.export}",
-                f"server log  {self.server_log}",
-                f"serve it    {serve}",
-            )
-        )
-
-
-class DemoStages:
+class DemoCommands:
     """Runs the stages in a chain.
 
     Args:
@@ -92,9 +28,9 @@ class DemoStages:
         self._folders = folders
         self._settings = [word for pair in settings for word in ("--set", pair)]
 
-    def make_log(self, size: Mapping[str, int]) -> None:
+    def make_log(self, settings: Mapping[str, float]) -> None:
         """Writes the synthetic log."""
-        flags = [word for name in size for word in (f"--{name}", str(size[name]))]
+        flags = [str(w) for name in settings for w in (f"--{name}", settings[name])]
         log = self._folders.synthetic_log
         self._chain.run(
             Stage(

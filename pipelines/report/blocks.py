@@ -1,19 +1,25 @@
-"""`python -m pipelines.report`: the ledger as an HTML page and as Markdown."""
+"""The whole report: every dataset's tables and figures, in their order."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.experiment_queue import DATASETS, QUEUE_FOLDER
-from pipelines.ledger import DEFAULT_LEDGER
-from s4rec_tf.exit_codes import ExitCode
+import yaml
+
+from pipelines.experiments.queue_files import (
+    DATASETS,
+    QUEUE_FOLDER,
+    config_name,
+    read_entries,
+)
+from pipelines.report import budgets as report_budgets
+from pipelines.report import groups as report_groups
+from pipelines.report import sections
+from pipelines.report.page import Heading, Paragraph
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
-TITLE = "S4Rec: experiments"
 NAMES = {
     "beauty": "Amazon Beauty",
     "sports": "Amazon Sports and Outdoors",
@@ -29,43 +35,6 @@ _ABOUT = (
 )
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.report",
-        description="Writes the ledger's tables and figures, the papers' numbers "
-        "beside, to OUTPUT.html (one file, nothing loaded) and OUTPUT.md.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--ledger", type=Path, default=DEFAULT_LEDGER, help=f"({DEFAULT_LEDGER})")
-    output = Path("docs/results/report")
-    add("--output", type=Path, default=output, help=f"without suffix ({output})")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    args = parse_args(argv)
-    from pipelines import ledger, report_page
-    from s4rec_tf.atomic_files import write_bytes
-
-    try:
-        blocks = report_blocks(ledger.read(args.ledger), args.ledger)
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, write in (
-            (".html", report_page.as_html),
-            (".md", report_page.as_markdown),
-        ):
-            path = args.output.with_name(args.output.name + suffix)
-            write_bytes(path, write(TITLE, blocks).encode())
-            print(path)
-    except (ValueError, OSError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return ExitCode.FAILED
-    return ExitCode.OK
-
-
 def report_blocks(lines: Sequence[dict[str, Any]], ledger_path: Path) -> list[Any]:
     """All of the report.
 
@@ -73,22 +42,15 @@ def report_blocks(lines: Sequence[dict[str, Any]], ledger_path: Path) -> list[An
         lines: the ledger's entries.
         ledger_path: the ledger, beside which the ranks lie.
     """
-    import yaml
-
-    from pipelines import report_sections
-    from pipelines.report_page import Paragraph
-
     published = yaml.safe_load(PUBLISHED.read_text("utf-8"))
     blocks: list[Any] = [Paragraph(_ABOUT)]
     for dataset in DATASETS:
         blocks += _dataset_blocks(dataset, lines, ledger_path, published)
-    return [*blocks, *report_sections.missing_runs(shipped_queues(), lines)]
+    return [*blocks, *sections.missing_runs(shipped_queues(), lines)]
 
 
 def shipped_queues() -> dict[str, list[dict[str, Any]]]:
     """The runs of every shipped queue, with a ledger line's fields up to `seed`."""
-    from pipelines.experiment_queue import config_name, read_entries
-
     return {
         path.stem: [
             {
@@ -110,12 +72,6 @@ def _dataset_blocks(
     ledger_path: Path,
     published: Mapping[str, Any],
 ) -> list[Any]:
-    import yaml
-
-    from pipelines import report_budgets, report_groups
-    from pipelines import report_sections as sections
-    from pipelines.report_page import Heading
-
     groups = report_groups.groups_of(e for e in lines if e["dataset"] == dataset)
     results = [row for row in published["results"] if row["dataset"] == dataset]
     is_beauty = dataset == "beauty"
@@ -147,7 +103,3 @@ def _dataset_blocks(
             *sections.sweeps(groups, published["num_intents"]),
         ]
     return blocks
-
-
-if __name__ == "__main__":
-    sys.exit(main())

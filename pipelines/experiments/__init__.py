@@ -1,0 +1,1 @@
+"""Queues of training runs, and the ledger of those that finished."""
