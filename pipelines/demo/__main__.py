@@ -92,14 +92,21 @@ def run(args: argparse.Namespace) -> None:
         StageError: if a stage fails.
         ValueError: if the output folder holds another chain.
     """
-    # Imported late: NumPy is slow, and `--help` needs none of it.
-    from pipelines.demo.own_terms import own_terms
-
     start = time.monotonic()
     folders = Folders(args.output)
     _claim(folders.root, args)
-    total = 11 if args.logs else 12
-    chain = Chain(folders.root / ".stages", total, ForkServer())
+    with ForkServer() as processes:
+        _run_stages(args, folders, processes)
+    print(f"all stages: {time.monotonic() - start:.0f} s")
+
+
+def _run_stages(
+    args: argparse.Namespace, folders: Folders, processes: ForkServer
+) -> None:
+    # Imported late: NumPy is slow, and `--help` needs none of it.
+    from pipelines.demo.own_terms import own_terms
+
+    chain = Chain(folders.root / ".stages", 11 if args.logs else 12, processes)
     stages = DemoCommands(chain, folders, _settings(args))
     if not args.logs:
         size = {name: getattr(args, name) for name in (*SYNTHETIC_SIZE, "seed")}
@@ -115,11 +122,8 @@ def run(args: argparse.Namespace) -> None:
     print(recommendations(user, history, answer, intents))
     print("\nmetrics on the test split, all items ranked")
     print(metrics_table(rows))
-    print()
-    print(own_terms(folders.test_ranks("sasrec"), folders.test_ranks("s4rec")))
-    print()
+    print(f"\n{own_terms(*map(folders.test_ranks, ('sasrec', 's4rec')))}\n")
     print(folders.described())
-    print(f"all stages: {time.monotonic() - start:.0f} s")
 
 
 def _claim(root: Path, args: argparse.Namespace) -> None:

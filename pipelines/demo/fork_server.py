@@ -25,7 +25,8 @@ HEAVY = ("s4rec_tf", "keras", "beam_jobs.transforms.statistics")
 class ForkServer:
     """Starts `python -m MODULE ...` as copies of a process with all imports.
 
-    That process imports while this one goes on. There is one in a process.
+    That process imports while this one goes on, and ends with the block. A process has
+    one at a time.
 
     Args:
         imported: modules that are imported once.
@@ -39,6 +40,13 @@ class ForkServer:
         )
         self._context.set_forkserver_preload(list(imported))
         forkserver.ensure_running()
+
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Waited for, so that its time counts as this process' (`/usr/bin/time`).
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
     def run(
         self,

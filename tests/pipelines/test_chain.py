@@ -31,7 +31,8 @@ def script(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def processes():
-    return ForkServer(imported=())
+    with ForkServer(imported=()) as server:
+        yield server
 
 
 @pytest.fixture

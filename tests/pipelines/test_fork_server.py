@@ -30,7 +30,8 @@ elif what == "sleep":
 def server(tmp_path, monkeypatch):
     (tmp_path / "forked_command.py").write_text(textwrap.dedent(COMMANDS))
     monkeypatch.syspath_prepend(tmp_path)
-    return ForkServer(imported=())
+    with ForkServer(imported=()) as server:
+        yield server
 
 
 def lines_of(server, *arguments):
