@@ -92,3 +92,12 @@ def test_the_picture_of_the_architecture_names_every_folder():
     assert {
         name for name in (*packages, *folders) if f"{name}/" not in picture
     } == set()
+
+
+GUIDES = [page for page in PAGES if page.parent.name == "docs" and page != INDEX]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=names(GUIDES))
+def test_a_page_says_first_who_reads_it(page):
+    first = page.read_text("utf-8").split("\n\n")[1]
+    assert re.match(r"For (whoever|newcomers)\b", first)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import small_datasets
-from pipelines import experiments
+from pipelines.experiments import __main__ as experiments
 from pipelines.experiments import public_logs as experiment_datasets
 from s4rec_tf import spec
 

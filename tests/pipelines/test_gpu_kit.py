@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import small_datasets
-from pipelines import experiments, gpu_kit
+from pipelines import gpu_kit
+from pipelines.experiments import __main__ as experiments
 from pipelines.experiments import ledger
 from s4rec_tf import spec
 
