@@ -61,6 +61,11 @@ DOCS = [
     "mkdocs-material>=9.7,<10",  # the site; plain MkDocs underneath
     "mkdocstrings-python>=2,<3",  # pages from docstrings, without importing the code
 ]
+# Searches of settings.
+TUNE = [
+    "optuna>=5,<6",  # TPE, pruning, a journal that processes share
+    "plotly>=7,<8",  # draws Optuna's figures into one page
+]
 # Of `make fuzz` alone, in an environment of its own.
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 # Completion scripts of the `s4rec` command for bash, zsh and tcsh.
@@ -69,6 +74,7 @@ COMPLETION = ["shtab>=1.7,<2"]
 TEST = [
     JAX,  # the models are held to give the same on both backends
     *COMPLETION,
+    *TUNE,
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "pytest-timeout>=2.4,<3",  # a test that hangs fails and shows where
@@ -124,6 +130,7 @@ setup(
         "scann": SCANN,
         "completion": COMPLETION,
         "docs": DOCS,
+        "tune": TUNE,
         "fuzz": FUZZ,
         "test": TEST,
         "dev": DEV,

@@ -15,6 +15,7 @@ EVERYWHERE = {"s4rec_tf.exit_codes"}
 # What each part may import of this project, besides itself. The longest name counts.
 LEAVES = {"s4rec_tf.spec", "s4rec_tf.atomic_files"}
 MATHEMATICS = {"s4rec_tf.spec", "s4rec_tf.backend"}
+RANGES = {"s4rec_tf.search_ranges"}
 DATA = {"s4rec_tf.data", "s4rec_tf.data.batch_spec"}
 MODELS = {"s4rec_tf.models", "s4rec_tf.layers", "s4rec_tf.losses"}
 RUNS = {"s4rec_tf", "s4rec_tf.yaml_text", "s4rec_tf.runs"}
@@ -22,7 +23,7 @@ MEASURES = {"s4rec_tf.ranking", "s4rec_tf.clustering"}
 TRAINED = LEAVES | MATHEMATICS | DATA | MODELS | RUNS | MEASURES
 RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
 S4REC_TF = {
-    *(TRAINED | RETRIEVAL),
+    *(TRAINED | RETRIEVAL | RANGES),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze", "s4rec_tf.export"),
     "s4rec_tf.train_arrays",
 }
@@ -36,6 +37,7 @@ MAY_IMPORT = {
     "s4rec_tf.atomic_files": set(),
     "s4rec_tf.exit_codes": set(),
     "s4rec_tf.yaml_text": set(),
+    "s4rec_tf.search_ranges": set(),
     "s4rec_tf.clustering": set(),
     "s4rec_tf.backend": set(),
     "s4rec_tf.layers": MATHEMATICS | {"s4rec_tf.clustering"},
@@ -43,10 +45,10 @@ MAY_IMPORT = {
     "s4rec_tf.data.batch_spec": set(),
     "s4rec_tf.data": LEAVES | {"s4rec_tf.data.batch_spec"},
     "s4rec_tf.models": {
-        *(MATHEMATICS | MODELS),
+        *(MATHEMATICS | MODELS | RANGES),
         *("s4rec_tf.clustering", "s4rec_tf.data.batch_spec"),
     },
-    "s4rec_tf.runs": LEAVES | DATA | MODELS | RUNS,
+    "s4rec_tf.runs": LEAVES | DATA | MODELS | RUNS | RANGES,
     "s4rec_tf.ranking": MATHEMATICS | DATA | MODELS,
     "s4rec_tf.train": TRAINED,
     "s4rec_tf.evaluate": TRAINED,
@@ -92,10 +94,12 @@ ONLY_IN = {
         *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding"),
         *("benchmarks.jax_device", "benchmarks.jax_worker"),
     ),
+    "optuna": ("pipelines.tune",),
     "torch": ("benchmarks.torch_worker", "benchmarks.recbole_worker"),
 }
 WITHOUT_TENSORFLOW = (
     *("s4rec_tf.spec", "s4rec_tf.atomic_files", "s4rec_tf.yaml_text"),
+    *("s4rec_tf.search_ranges",),
     *("s4rec_tf.clustering", "s4rec_tf.layers", "s4rec_tf.losses", "s4rec_tf.models"),
     *(
         f"s4rec_tf.data.{name}"
@@ -135,6 +139,7 @@ COMMANDS = (
     "pipelines.report",
     "pipelines.score_users",
     "pipelines.synthetic_log",
+    "pipelines.tune",
 )
 
 

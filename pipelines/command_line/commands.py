@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
         "pipelines.score_users", "beam", "answer for all users, into files"
     ),
     "compare": Command("pipelines.compare", "train", "train many models, in one table"),
+    "tune": Command("pipelines.tune", "train,tune", "search a model's settings"),
     "demo": Command("pipelines.demo", "beam,train,serve", "run all stages in a row"),
 }
 """Every subcommand by its name, in the order of the flow."""

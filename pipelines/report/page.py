@@ -56,7 +56,14 @@ class Figure:
     table: Table
 
 
-Block = Heading | Paragraph | Table | Figure
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """HTML that stands in the page as it is; Markdown goes without it."""
+
+    html: str
+
+
+Block = Heading | Paragraph | Table | Figure | Raw
 
 
 def as_html(title: str, blocks: Sequence[Block]) -> str:
@@ -82,6 +89,8 @@ def _html_block(block: Block) -> str:
             return f"<p>{html.escape(text)}</p>"
         case Figure(svg, table):
             return f"{svg}\n{_html_block(table)}"
+        case Raw(text):
+            return text
         case Table(header, rows):
             lines = [_html_row("th", header), *(_html_row("td", row) for row in rows)]
             return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
@@ -100,6 +109,8 @@ def _markdown_block(block: Block) -> str:
             return text
         case Figure(_, table):
             return _markdown_block(table)
+        case Raw():
+            return ""
         case Table(header, rows):
             rule = [":--", *["--:"] * (len(header) - 1)]
             return "\n".join(map(_markdown_row, [header, rule, *rows]))

@@ -23,6 +23,7 @@ from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.search_ranges import numbers
 
 Tensor = Any
 
@@ -36,7 +37,7 @@ class BERT4RecSettings(SASRecSettings):
             what chance hides of the others.
     """
 
-    hidden_share: float = 0.2
+    hidden_share: float = numbers(0.2, low=0.1, high=0.6)
     last_share: float = 1.0
 
     def __post_init__(self) -> None:

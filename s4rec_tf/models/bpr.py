@@ -23,6 +23,7 @@ from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
 from s4rec_tf.models.base import Batch, ModelSettings, mean_state
 from s4rec_tf.models.users import UserRecommender, every_action
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -39,8 +40,8 @@ class BPRSettings(ModelSettings):
             actions.
     """
 
-    dim: int = 64
-    regularization: float = 0.01
+    dim: int = choices(64, 32, 64, 128)
+    regularization: float = numbers(0.01, low=1e-4, high=0.1, log=True)
     negative_sampling: Sampling = "uniform"
 
     def __post_init__(self) -> None:

@@ -18,14 +18,17 @@ import keras
 
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.search_ranges import choices, numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class BSARecSettings(SASRecSettings):
     """Settings of BSARec; c // 2 + 1 of its code is `num_frequencies`."""
 
-    num_heads: int = 1
+    num_heads: int = choices(1, 1, 2, 4)
     encoder: Literal["attention", "bsarec"] = "bsarec"
+    num_frequencies: int = numbers(3, low=1, high=9)
+    filter_share: float = numbers(0.7, low=0.1, high=0.9)
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")

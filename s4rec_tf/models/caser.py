@@ -23,6 +23,7 @@ from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
 from s4rec_tf.losses import next_item
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.users import UserRecommender
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -41,12 +42,12 @@ class CaserSettings(ModelSettings):
         num_negatives: sampled items a row, for bce.
     """
 
-    max_length: int = 5
-    dim: int = 64
+    max_length: int = choices(5, 3, 5, 10)
+    dim: int = choices(64, 32, 64, 128)
     num_targets: int = 3
-    num_horizontal: int = 16
+    num_horizontal: int = choices(16, 8, 16, 32)
     num_vertical: int = 4
-    dropout: float = 0.5
+    dropout: float = numbers(0.5, low=0.1, high=0.7)
     loss: Literal["bce", "softmax"] = "bce"
     num_negatives: int = 3
 

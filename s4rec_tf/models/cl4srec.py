@@ -18,6 +18,7 @@ import keras
 from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.sasrec import Encoded, SASRec, SASRecSettings
+from s4rec_tf.search_ranges import numbers
 
 Tensor = Any
 
@@ -32,8 +33,8 @@ class CL4SRecSettings(SASRecSettings):
         tau: temperature of the contrastive loss.
     """
 
-    contrast_weight: float = 0.1
-    tau: float = 0.1
+    contrast_weight: float = numbers(0.1, low=0.01, high=1.0, log=True)
+    tau: float = numbers(0.1, low=0.05, high=1.0, log=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

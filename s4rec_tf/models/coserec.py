@@ -20,6 +20,7 @@ import keras
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings
+from s4rec_tf.search_ranges import numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CoSeRecSettings(CL4SRecSettings):
             most correlated with the one beside it, or that it replaces.
     """
 
-    num_correlated: int = 1
+    num_correlated: int = numbers(1, low=1, high=5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

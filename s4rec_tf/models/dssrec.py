@@ -31,6 +31,7 @@ from s4rec_tf.losses.sequence_to_sequence import (
 )
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -52,9 +53,9 @@ class DSSRecSettings(SASRecSettings):
             (`next_items`).
     """
 
-    num_intents: int = 4
-    keep_share: float = 0.5
-    seq2seq_weight: float = 1.0
+    num_intents: int = choices(4, 2, 4, 8)
+    keep_share: float = numbers(0.5, low=0.3, high=0.9)
+    seq2seq_weight: float = numbers(1.0, low=0.1, high=2.0, log=True)
     seq2seq: Literal["latent", "items", "next_items"] = "latent"
 
     def __post_init__(self) -> None:

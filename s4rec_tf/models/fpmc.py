@@ -23,6 +23,7 @@ from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.users import UserRecommender
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -38,9 +39,9 @@ class FPMCSettings(ModelSettings):
             item.
     """
 
-    dim: int = 64
+    dim: int = choices(64, 32, 64, 128)
     loss: Literal["bpr", "softmax"] = "bpr"
-    regularization: float = 0.01
+    regularization: float = numbers(0.01, low=1e-4, high=0.1, log=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

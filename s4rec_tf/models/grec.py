@@ -30,6 +30,7 @@ from s4rec_tf.models.bert4rec import (
     whole_sequences,
     with_gap,
 )
+from s4rec_tf.search_ranges import choices
 
 Tensor = Any
 
@@ -42,7 +43,7 @@ class GRECSettings(BERT4RecSettings):
         width: positions that a convolution looks at.
     """
 
-    width: int = 3
+    width: int = choices(3, 3, 5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,6 +26,7 @@ from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise, session_negatives
 from s4rec_tf.models.base import Batch, ModelSettings, SequenceRecommender, last_state
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -44,9 +45,9 @@ class GRU4RecSettings(ModelSettings):
         num_negatives: additional negatives a row, shared by the whole batch.
     """
 
-    dim: int = 64
-    num_layers: int = 1
-    dropout: float = 0.3
+    dim: int = choices(64, 32, 64, 128)
+    num_layers: int = numbers(1, low=1, high=2)
+    dropout: float = numbers(0.3, low=0.1, high=0.7)
     loss: Literal["softmax", "cross_entropy", "bpr_max", "top1"] = "softmax"
     bpr_regularization: float = 1.0
     num_negatives: int = 8

@@ -26,6 +26,7 @@ from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
 from s4rec_tf.losses import next_item, pairwise
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.users import UserRecommender
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -44,9 +45,9 @@ class HGNSettings(ModelSettings):
         loss: bpr: one item against a sampled one; softmax: against all.
     """
 
-    max_length: int = 5
-    dim: int = 64
-    num_targets: int = 3
+    max_length: int = choices(5, 3, 5, 8)
+    dim: int = choices(64, 32, 64, 128)
+    num_targets: int = numbers(3, low=1, high=3)
     pooling: Literal["mean", "max"] = "mean"
     loss: Literal["bpr", "softmax"] = "bpr"
 

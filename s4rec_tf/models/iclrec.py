@@ -24,6 +24,7 @@ from s4rec_tf.losses.contrastive import intent_contrast
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings
 from s4rec_tf.models.sasrec import Encoded
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -38,9 +39,9 @@ class ICLRecSettings(CL4SRecSettings):
         intent_tau: temperature of the intent contrast.
     """
 
-    num_intents: int = 256
-    intent_weight: float = 0.1
-    intent_tau: float = 0.1
+    num_intents: int = choices(256, 64, 256, 1024)
+    intent_weight: float = numbers(0.1, low=0.01, high=1.0, log=True)
+    intent_tau: float = numbers(0.1, low=0.05, high=1.0, log=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,6 +20,7 @@ from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
 from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.users import UserRecommender, every_action
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -37,10 +38,10 @@ class NCFSettings(ModelSettings):
         num_negatives: sampled items for every action.
     """
 
-    dim: int = 32
-    predictive_factors: int = 8
+    dim: int = choices(32, 16, 32, 64)
+    predictive_factors: int = choices(8, 8, 16, 32)
     num_layers: int = 3
-    num_negatives: int = 4
+    num_negatives: int = numbers(4, low=2, high=8)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,7 @@ from s4rec_tf.losses.contrastive import matching
 from s4rec_tf.models.base import LAST_STAGE, Batch, ModelSettings, last_state
 from s4rec_tf.models.bert4rec import make_gaps, whole_sequences
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.search_ranges import numbers
 
 Tensor = Any
 
@@ -43,9 +44,9 @@ class S3RecSettings(SASRecSettings):
     """
 
     pretrain_epochs: int = 10
-    gap_share: float = 0.2
-    item_weight: float = 1.0
-    segment_weight: float = 0.5
+    gap_share: float = numbers(0.2, low=0.1, high=0.5)
+    item_weight: float = numbers(1.0, low=0.1, high=2.0, log=True)
+    segment_weight: float = numbers(0.5, low=0.1, high=2.0, log=True)
     segment_tau: float = 0.1
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from s4rec_tf.models.sasrec import SASRecSettings
+from s4rec_tf.search_ranges import choices, numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,16 +66,16 @@ class S4RecSettings(SASRecSettings):
             with both classes weighing alike.
     """
 
-    num_intents: int = 128
-    tau_1: float = 0.1
-    tau_2: float = 0.1
+    num_intents: int = choices(128, 32, 64, 128, 256, 512)
+    tau_1: float = numbers(0.1, low=0.05, high=0.5, log=True)
+    tau_2: float = numbers(0.1, low=0.05, high=0.5, log=True)
     tau_3: float = 0.1
     epsilon: float = 0.05
     sinkhorn_iterations: int = 3
-    alpha: float = 0.01
-    beta_1: float = 0.1
-    beta_2: float = 0.01
-    lambda_adv: float = 0.05
+    alpha: float = numbers(0.01, low=1e-3, high=0.1, log=True)
+    beta_1: float = numbers(0.1, low=0.01, high=1.0, log=True)
+    beta_2: float = numbers(0.01, low=1e-3, high=0.1, log=True)
+    lambda_adv: float = numbers(0.05, low=1e-3, high=0.5, log=True)
     predicted_intents: float = 0.0
     teach_weight: float = 0.0
     taught: Literal["short", "views"] = "short"

@@ -29,6 +29,7 @@ from s4rec_tf.models.base import (
     last_state,
     mean_state,
 )
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -72,21 +73,21 @@ class SASRecSettings(ModelSettings):
             and which elements dropout hits.
     """
 
-    dim: int = 64
-    num_layers: int = 2
+    dim: int = choices(64, 32, 64, 128)
+    num_layers: int = numbers(2, low=1, high=3)
     num_heads: int = 2
-    dropout: float = 0.5
+    dropout: float = numbers(0.5, low=0.1, high=0.7)
     attention_dropout: float = -1.0
     encoder: Literal["attention", "bsarec"] = "attention"
     num_frequencies: int = 3
     filter_share: float = 0.7
     causal_filter: bool = True
-    hidden_share: float = 0.0
+    hidden_share: float = numbers(0.0, low=0.0, high=0.5)
     repeats_history: bool = False
     view_weight: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
     score: Literal["dot", "cosine"] = "cosine"
-    score_temperature: float = 0.07
+    score_temperature: float = numbers(0.07, low=0.03, high=0.2, log=True)
     num_negatives: int = 256
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     calibration: float = 0.75

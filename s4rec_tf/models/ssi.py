@@ -34,6 +34,7 @@ from s4rec_tf.models.base import (
     SequenceRecommender,
 )
 from s4rec_tf.models.ssi_teacher import TASKS, Teacher
+from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
 
@@ -66,16 +67,16 @@ class SSISettings(ModelSettings):
 
     student: Literal["hgn", "gru"] = "hgn"
     window: int = 5
-    dim: int = 64
-    dropout: float = 0.3
-    score_temperature: float = 0.07
+    dim: int = choices(64, 32, 64, 128)
+    dropout: float = numbers(0.3, low=0.1, high=0.7)
+    score_temperature: float = numbers(0.07, low=0.03, high=0.2, log=True)
     teacher_epochs: int = 10
     teacher_dim: int = 64
     teacher_layers: int = 2
     teacher_heads: int = 2
     hidden_share: float = 0.2
     last_share: float = 1.0
-    consistency_weight: float = 1.0
+    consistency_weight: float = numbers(1.0, low=0.1, high=2.0, log=True)
     session_tau: float = 0.1
     teachers: tuple[str, ...] = TASKS
     imitates_predictions: bool = True

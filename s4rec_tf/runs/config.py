@@ -16,6 +16,7 @@ from s4rec_tf.data.augment import AugmentationSettings
 from s4rec_tf.data.samples import SampleKind
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.registry import MODELS, model_class
+from s4rec_tf.search_ranges import numbers
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
 
@@ -76,7 +77,7 @@ class TrainSettings:
     epochs: int = 60
     patience: int = 10
     batch_size: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = numbers(1e-3, low=1e-4, high=1e-2, log=True)
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = 0.0
     optimizer: Literal["adam", "lazy_adam", "sgd"] = "adam"
