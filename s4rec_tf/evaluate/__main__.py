@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,11 @@ from s4rec_tf.ranking import sampled_ranking
 
 if TYPE_CHECKING:
     from s4rec_tf.data.sequences import Sequences
+    from s4rec_tf.evaluate.evaluation import Evaluation
     from s4rec_tf.models.base import SequenceRecommender
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a run folder that may only be read answers; its metrics are printed alone."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -27,8 +32,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description="Ranks all items for every user of a split with a run's best "
         "checkpoint. Prints a table; the last line is one JSON object of the metrics, "
         "also written to RUN_DIR/evaluation/SPLIT.json, with the rank of every user's "
-        "target beside it in SPLIT_ranks.npz. A metric of a group without users is "
-        "null.",
+        "target beside it in SPLIT_ranks.npz, unless the folder is read-only. A metric "
+        "of a group without users is null. A note says where a metric measures "
+        "something else than its name says.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
@@ -73,22 +79,36 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    from s4rec_tf.evaluate import evaluation, report
+    from s4rec_tf.evaluate import evaluation
 
     counts = item_counts if args.sampled else None
     found = evaluation.evaluate_model(model, sequences, sampling_counts=counts)
+    _print(args, found, sequences, item_counts)
     try:
         evaluation.write_evaluation(args.run_dir, args.split, found, sequences.is_head)
     except OSError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return ExitCode.FAILED
+        print(f"evaluate: not written: {error}", file=sys.stderr)
+        return ExitCode.OK if error.errno in _READ_ONLY else ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _print(
+    args: argparse.Namespace,
+    found: Evaluation,
+    sequences: Sequences,
+    item_counts: np.ndarray,
+) -> None:
+    from s4rec_tf.evaluate import report
+    from s4rec_tf.evaluate.caveats import caveats
+
     if not args.json:
         split_by = spec.DatasetDir(args.dataset).info().split
         print(f"{args.split}, sequences split by {split_by}")
         print(report.metrics_table(found.metrics, sequences))
         print(report.list_summary(found.top_ids, sequences.target_ids, item_counts))
-    print(json.dumps(found.metrics, allow_nan=False))
-    return ExitCode.OK
+    for note in caveats(sequences, item_counts, args.sampled):
+        print(f"note: {note}", file=sys.stderr if args.json else sys.stdout)
+    print(json.dumps(found.metrics, allow_nan=False), flush=True)
 
 
 if __name__ == "__main__":

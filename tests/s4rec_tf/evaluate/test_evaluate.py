@@ -179,6 +179,39 @@ def test_the_table_shows_every_group_and_the_lists(
     assert (tmp_path / "evaluation" / "valid.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermissionError(13, "denied"), 0),
+        (OSError(30, "EROFS"), 0),
+        (OSError(28, ""), 1),
+    ],
+)
+def test_metrics_are_printed_before_they_are_written(
+    dataset, tmp_path, monkeypatch, capsys, error, code
+):
+    def refuse(*arguments):
+        raise error
+
+    monkeypatch.setattr(evaluation, "write_evaluation", refuse)
+    assert run_command(monkeypatch, dataset, Successor(), tmp_path) == code
+    printed = capsys.readouterr()
+    assert json.loads(printed.out.splitlines()[-1])["HR@5"] == 1.0
+    assert printed.err.startswith("evaluate: not written: ")
+
+
+def test_note_stands_before_the_metrics(tmp_path, monkeypatch, capsys):
+    # The second user's target, 1, is in the history.
+    root = small_datasets.write_dataset(tmp_path / "d", [[1, 2, 3], [1, 2, 1]], 4)
+    dataset, model = spec.DatasetDir(root), Popularity([2, 2, 1, 1])
+    assert run_command(monkeypatch, dataset, model, tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("note: 1 of 2 targets are in") for line in lines[:-1])
+    assert run_command(monkeypatch, dataset, model, tmp_path, "--json") == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 1 and "note: 1 of 2" in printed.err
+
+
 def test_coverage_and_bias_of_recommending_the_popular():
     # Percentiles of 4 items counted 1, 2, 3, 4 are 1/8, 3/8, 5/8, 7/8.
     text = report.list_summary(
