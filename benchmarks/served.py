@@ -46,14 +46,18 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def embedded(export_dir: Path, flags: Sequence[str], log: Path) -> Iterator[Served]:
-    """The project's own server."""
-    port, rest_port = free_port(), free_port()
+def embedded(
+    export_dir: Path, flags: Sequence[str], log: Path, count: int = 1
+) -> Iterator[Served]:
+    """The project's own server, by so many processes on one gRPC port."""
+    port, rest_ports = free_port(), [free_port() for _ in range(count)]
     command = [sys.executable, "-m", "serving.server", f"--model_name={NAME}"]
-    command += [f"--model_base_path={export_dir}", f"--port={port}"]
-    command += [f"--rest_api_port={rest_port}", *flags]
-    with _processes([command], log) as pids:
-        yield Served(f"127.0.0.1:{port}", pids, f"127.0.0.1:{rest_port}")
+    command += [f"--model_base_path={export_dir}", f"--port={port}", *flags]
+    if count > 1:
+        command.append("--grpc_channel_arguments=grpc.so_reuseport=1")
+    commands = [[*command, f"--rest_api_port={number}"] for number in rest_ports]
+    with _processes(commands, log) as pids:
+        yield Served(f"127.0.0.1:{port}", pids, f"127.0.0.1:{rest_ports[0]}")
 
 
 @contextlib.contextmanager

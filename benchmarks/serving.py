@@ -67,6 +67,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--server_flag", action="append", default=[], help="one more flag of the server"
     )
     add("--peer", choices=("triton", "none"), default="triton", help="default triton")
+    add(
+        "--processes",
+        type=int,
+        default=1,
+        help="of one more embedded server, which share its gRPC port; by default none",
+    )
     add("--write", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args(argv)
     if min(args.items / 100, args.seconds, args.max_k, args.passes) < 1:
@@ -133,7 +139,14 @@ class Benchmark:
         overload = self._overload(found["servers"]["server"]["held"])
         settings = {
             name: getattr(self.args, name)
-            for name in ("items", "max_k", "seconds", "passes", "max_p99_ms")
+            for name in (
+                "items",
+                "max_k",
+                "seconds",
+                "passes",
+                "max_p99_ms",
+                "processes",
+            )
         }
         return {
             **serving_page.headline(found["servers"], found["compared"], in_process),
@@ -185,6 +198,10 @@ class Benchmark:
             "server": self._target("server", ours),
             "server_rest": self._target("server_rest", ours, is_http=True),
         }
+        if (count := self.args.processes) > 1:
+            several = (self.export_dir, self.flags, self.folder / "several_log", count)
+            running_several = running.enter_context(served.embedded(*several))
+            targets["servers"] = self._target("servers", running_several)
         sizes = {
             name: target.load.saturate(_THREADS)["answer_bytes"]
             for name, target in targets.items()

@@ -1,8 +1,7 @@
-"""Counters and latencies for Prometheus, under TF Serving's names.
+"""Prometheus metrics under TF Serving's names, labels and buckets.
 
-Names, labels and buckets are those of tensorflow_serving/servables/tensorflow/util.cc,
-the format that of its util/prometheus_exporter.cc: `/` of a name is written as `:`.
-The registry is the process's, as in TF Serving.
+They are those of tensorflow_serving/servables/tensorflow/util.cc, with `/` written as
+`:`. The registry is the process's, as in TF Serving.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterator
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -20,9 +20,6 @@ DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 _LATENCY_BOUNDS = [float(f"{10 * 1.8**power:g}") for power in range(33)]
 _SIZE_BOUNDS = [float(2**power) for power in range(15)]
-_UNKNOWN_MODEL = ""
-"""Label of requests for models that are not served: clients may invent any name."""
-
 _REGISTRY = CollectorRegistry()
 _SERVING = ":tensorflow:serving"
 
@@ -31,29 +28,27 @@ def _counter(name: str, *labels: str) -> Counter:
     return Counter(name, name, labels, registry=_REGISTRY)
 
 
-def _histogram(name: str, bounds: list[float], *labels: str) -> Histogram:
+def _histogram(
+    name: str, *labels: str, bounds: list[float] = _LATENCY_BOUNDS
+) -> Histogram:
     return Histogram(name, name, labels, buckets=bounds, registry=_REGISTRY)
 
 
-REQUESTS = _counter(f"{_SERVING}:request_count", "model_name", "status")
-REQUEST_LATENCY = _histogram(
-    f"{_SERVING}:request_latency",
-    _LATENCY_BOUNDS,
-    *("model_name", "API", "entrypoint"),
+_REQUESTS = _counter(f"{_SERVING}:request_count", "model_name", "status")
+_REQUEST_LATENCY = _histogram(
+    f"{_SERVING}:request_latency", "model_name", "API", "entrypoint"
 )
 RUNTIME_LATENCY = _histogram(
-    f"{_SERVING}:runtime_latency", _LATENCY_BOUNDS, "model_name", "API", "runtime"
+    f"{_SERVING}:runtime_latency", "model_name", "API", "runtime"
 )
-WARMUP_LATENCY = _histogram(
-    f"{_SERVING}:model_warmup_latency", _LATENCY_BOUNDS, "model_path", "status"
-)
+WARMUP_LATENCY = _histogram(f"{_SERVING}:model_warmup_latency", "model_path", "status")
 BATCH_INPUT = _histogram(
-    f"{_SERVING}:batching_session:input_batch_size", _SIZE_BOUNDS, "signature"
+    f"{_SERVING}:batching_session:input_batch_size", "signature", bounds=_SIZE_BOUNDS
 )
 LOAD_ATTEMPTS = _counter(
     ":tensorflow:cc:saved_model:load_attempt_count", "model_path", "status"
 )
-# Not TF Serving's: it tells no metric why a version was refused.
+# TF Serving has no metric of the reason.
 REJECTED = _counter(
     ":s4rec:serving:rejected_version_count", "model_name", "version", "reason"
 )
@@ -64,39 +59,33 @@ _TOTAL = re.compile(r"^((?:# \w+ )?:[\w:]+_count)_total(?=[ {])", re.MULTILINE)
 
 
 def page() -> str:
-    """What a scrape gets."""
-    text = prometheus_client.generate_latest(_REGISTRY).decode()
-    return _TOTAL.sub(r"\1", text)
+    """The answer to a scrape."""
+    return _TOTAL.sub(r"\1", prometheus_client.generate_latest(_REGISTRY).decode())
 
 
-class Request(contextlib.AbstractContextManager[None]):
-    """Counts what happens in the block as one request, and its time if it succeeds.
+@contextlib.contextmanager
+def timed(histogram: Histogram, *labels: str) -> Iterator[None]:
+    """Observes the microseconds of a block that succeeds."""
+    start = time.perf_counter()
+    yield
+    histogram.labels(*labels).observe(1e6 * (time.perf_counter() - start))
 
-    Args:
-        model_name: the model asked for.
-        known: whether there is such a model.
-        api: as TF Serving calls it, `Predict` for one.
-        entrypoint: `GRPC` or `REST`.
+
+@contextlib.contextmanager
+def request(model_name: str, api: str, entrypoint: str) -> Iterator[None]:
+    """Counts a block as one request under its status, and times it if it succeeds.
+
+    The name of an unknown model is "", since clients may invent names.
     """
-
-    def __init__(self, model_name: str, known: bool, api: str, entrypoint: str) -> None:
-        self._labels = (model_name if known else _UNKNOWN_MODEL, api, entrypoint)
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            micros = 1e6 * (time.perf_counter() - self._start)
-            REQUEST_LATENCY.labels(*self._labels).observe(micros)
-            status = "OK"
-        else:
-            status = _status(error)
-        REQUESTS.labels(self._labels[0], status).inc()
-
-
-def _status(error: object) -> str:
-    if isinstance(error, StatusError):
-        return error.code.name
-    # The caller has gone, or its time has passed: asyncio's CancelledError.
-    return "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
+    status = "OK"
+    try:
+        with timed(_REQUEST_LATENCY, model_name, api, entrypoint):
+            yield
+    except BaseException as error:
+        # CancelledError is no Exception: the caller is gone or its time is up.
+        status = "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
+        if isinstance(error, StatusError):
+            status = error.code.name
+        raise
+    finally:
+        _REQUESTS.labels(model_name, status).inc()

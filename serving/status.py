@@ -1,11 +1,15 @@
 """Errors with a canonical status, which both protocols share.
 
-Codes and texts are TF Serving's own (tensorflow_serving/servables, model_servers), so
-that clients which look for them work against either server.
+Every function of this package that fails because of a request, a file or a flag raises
+`StatusError`. Codes and texts are TF Serving's own, since clients match on them.
 """
 
 from __future__ import annotations
 
+import logging
+import traceback
+
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 HTTP_STATUS = {
@@ -24,23 +28,24 @@ HTTP_STATUS = {
     StatusCode.UNAVAILABLE: 503,
     StatusCode.UNAUTHENTICATED: 401,
 }
-"""HTTP status of each code; 500 for those not named."""
+"""HTTP status of each code; 500 for those not listed."""
 
 _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 
+log = logging.getLogger(__name__)
+
 
 class StatusError(Exception):
-    """A request or a load that fails with a canonical status.
-
-    Attributes:
-        code: the status.
-        message: the text for the client.
-    """
+    """A failed request or load: a canonical status and the text for the client."""
 
     def __init__(self, code: StatusCode, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, message
+
+
+def invalid(message: str) -> StatusError:
+    """An error of the request, whatever the state of the server."""
+    return StatusError(StatusCode.INVALID_ARGUMENT, message)
 
 
 def code_of(number: int) -> StatusCode:
@@ -48,6 +53,14 @@ def code_of(number: int) -> StatusCode:
     return _BY_NUMBER[number]
 
 
-def invalid_argument(message: str) -> StatusError:
-    """An error of the request, whatever the state of the server."""
-    return StatusError(StatusCode.INVALID_ARGUMENT, message)
+def status_of(error: Exception) -> StatusError:
+    """The error for the client. The text of an unexpected one may quote a history."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, DecodeError):
+        return StatusError(
+            StatusCode.INTERNAL, "the request is no message of this call"
+        )
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("%s at %s:%s", type(error).__name__, frame.filename, frame.lineno)
+    return StatusError(StatusCode.INTERNAL, f"internal: {type(error).__name__}")

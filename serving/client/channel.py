@@ -9,18 +9,17 @@ from pathlib import Path
 import grpc
 
 _MAX_RESPONSE_BYTES = 64 * 2**20
-_BACK_OFFS = ("initial", "min", "max")
 
 
 @dataclasses.dataclass(frozen=True)
 class Security:
-    """What a channel over TLS needs.
+    """TLS of a channel.
 
     Attributes:
         ca: PEM of the authority that signed the server's certificate.
         cert: PEM of the client's own certificate; None where none is asked for.
         key: PEM of its key.
-        token: what the server asks for; never sent without TLS.
+        token: for the server; never sent without TLS.
     """
 
     ca: bytes
@@ -35,11 +34,7 @@ def read_security(
     key_file: Path | None,
     token_file: Path | None,
 ) -> Security | None:
-    """The security that files say; None without a `ca_file`.
-
-    Raises:
-        OSError: if a file cannot be read.
-    """
+    """The security of these files; None without a `ca_file`."""
     if ca_file is None:
         return None
     return Security(
@@ -51,11 +46,7 @@ def read_security(
 
 
 def is_local(target: str) -> bool:
-    """Whether a target is on this machine, where no proxy can reach it.
-
-    Args:
-        target: HOST:PORT, or `unix:PATH`.
-    """
+    """Whether HOST:PORT or `unix:PATH` is on this machine, out of a proxy's reach."""
     if target.startswith("unix:"):
         return True
     host = target.rpartition(":")[0].strip("[]")
@@ -66,16 +57,11 @@ def is_local(target: str) -> bool:
 
 
 def connect(target: str, security: Security | None) -> grpc.Channel:
-    """A channel that connects when it is first used.
-
-    Args:
-        target: HOST:PORT of the gRPC port.
-        security: None for a plain channel.
-    """
+    """A channel to HOST:PORT that connects when it is first used."""
     options = [
         ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
         # A server that comes back is found within a second or two.
-        *((f"grpc.{name}_reconnect_backoff_ms", 1000) for name in _BACK_OFFS),
+        *((f"grpc.{n}_reconnect_backoff_ms", 1000) for n in ("initial", "min", "max")),
         ("grpc.enable_http_proxy", int(not is_local(target))),
     ]
     if security is None:

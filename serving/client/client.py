@@ -20,7 +20,16 @@ _SWAPS = 5
 
 
 class Client:
-    """Queries one model; a context manager that closes its channel."""
+    """Queries one model; a context manager that closes its channel.
+
+    Every query raises `QueryError` if it is not answered.
+
+    Args:
+        target: HOST:PORT of the gRPC port, to which it connects at the first query.
+        model_name: the served model's name.
+        timeout: seconds for each call.
+        security: of the connection; plain by default.
+    """
 
     def __init__(
         self,
@@ -29,17 +38,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         security: channel.Security | None = None,
     ) -> None:
-        """Connects lazily.
-
-        Args:
-            target: HOST:PORT of the gRPC port.
-            model_name: the served model's name.
-            timeout: seconds for each call.
-            security: of the connection; plain by default.
-        """
-        self._model_name = model_name
-        self._target = target
-        self._timeout = timeout
+        self._model_name, self._target, self._timeout = model_name, target, timeout
         self._channel = channel.connect(target, security)
 
     def __enter__(self) -> Client:
@@ -49,11 +48,7 @@ class Client:
         self._channel.close()
 
     def history_length(self, signature_name: str) -> int:
-        """L of a signature, from the model's metadata.
-
-        Raises:
-            QueryError: if the server cannot say or the model has no such signature.
-        """
+        """L of a signature, from the model's metadata."""
         return self._length_and_version(signature_name)[0]
 
     def recommend(
@@ -72,10 +67,7 @@ class Client:
             exclude: raw item ids that must not be answered.
             include_history: whether items of the history may be answered; not together
                 with `allow`.
-            allow: raw item ids, of which alone the answer is made; None for all.
-
-        Raises:
-            QueryError: if the server does not answer.
+            allow: raw item ids, the only ones to answer; None for all.
         """
         if include_history and allow is not None:
             raise ValueError("`allow` answers nothing of the history")
@@ -97,29 +89,15 @@ class Client:
     def similar_items(
         self, item: str, k: int = 10, exclude: Sequence[str] = ()
     ) -> Recommendations:
-        """The k items most like one, by the cosine of their vectors.
-
-        Args:
-            item: raw item id.
-            k: items wanted; the model answers its own bound at most.
-            exclude: raw item ids that must not be answered.
-
-        Raises:
-            QueryError: if the server does not answer.
-        """
+        """The k items most like one, by the cosine of vectors; see `recommend`."""
         request = self._request("similar_items", "item_ids", "scores")
         request.inputs["item"].CopyFrom(messages.strings([[item]], rank=1))
         messages.fill_lists(request, k, exclude)
-        return messages.to_recommendations(
-            self._call(PREDICT, request, wire.PredictResponse)
-        )
+        response = self._call(PREDICT, request, wire.PredictResponse)
+        return messages.to_recommendations(response)
 
     def explain(self, history: Sequence[str], item: str) -> Explanation:
-        """What the last L items of a history add to an item's score.
-
-        Raises:
-            QueryError: if the server does not answer.
-        """
+        """The share of the last L items of a history in an item's score."""
 
         def fill(request: Any, length: int) -> None:
             request.inputs["history"].CopyFrom(messages.padded(history, length))
@@ -127,9 +105,8 @@ class Client:
 
         outputs = ("item_ids", "influences", "score")
         response = self._ask_with_length("explain", outputs, fill)
-        (score,) = messages.floats(response.outputs["score"])
         return Explanation(
-            score=score,
+            score=messages.floats(response.outputs["score"])[0],
             influences=messages.pairs_of(response, "influences"),
             is_fallback=messages.is_fallback_of(response),
             version=response.model_spec.version.value,
@@ -139,11 +116,9 @@ class Client:
         request = wire.MetadataRequest(metadata_field=[SIGNATURE_DEF])
         request.model_spec.name = self._model_name
         response = self._call(METADATA, request, wire.MetadataResponse)
-        definitions = wire.SignatureDefMap.FromString(
-            response.metadata[SIGNATURE_DEF].value
-        )
-        signature = definitions.signature_def.get(signature_name)
-        shape = signature.inputs["history"].tensor_shape.dim if signature else []
+        value = response.metadata[SIGNATURE_DEF].value
+        signatures = wire.SignatureDefMap.FromString(value).signature_def
+        shape = signatures[signature_name].inputs["history"].tensor_shape.dim
         if len(shape) != 2 or shape[1].size < 1:
             raise QueryError(
                 f"model {self._model_name} has no signature {signature_name} with a "
@@ -152,21 +127,18 @@ class Client:
         return int(shape[1].size), response.model_spec.version.value
 
     def _ask_with_length(
-        self,
-        signature_name: str,
-        outputs: Sequence[str],
-        fill: Callable[[Any, int], None],
+        self, name: str, outputs: Sequence[str], fill: Callable[[Any, int], None]
     ) -> Any:
         """Asks the version whose L was read; anew if it has gone meanwhile.
 
         Args:
-            signature_name: whose history has the length L.
+            name: of the signature, whose history has the length L.
             outputs: that are wanted.
             fill: sets the inputs of a request for a length.
         """
         for _ in range(_SWAPS):
-            length, version = self._length_and_version(signature_name)
-            request = self._request(signature_name, *outputs)
+            length, version = self._length_and_version(name)
+            request = self._request(name, *outputs)
             request.model_spec.version.value = version
             fill(request, length)
             try:
@@ -178,17 +150,14 @@ class Client:
         raise failure
 
     def _request(self, signature_name: str, *outputs: str) -> Any:
-        request = wire.PredictRequest()
+        request = wire.PredictRequest(output_filter=[*outputs, "is_fallback"])
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature_name
-        request.output_filter.extend([*outputs, "is_fallback"])
         return request
 
     def _call(self, method: str, request: Any, response_class: Any) -> Any:
         call = self._channel.unary_unary(
-            method,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=response_class.FromString,
+            method, type(request).SerializeToString, response_class.FromString
         )
         try:
             return call(request, timeout=self._timeout)
@@ -203,15 +172,9 @@ def recommend(
     history: Sequence[str],
     k: int = 10,
     *,
-    exclude: Sequence[str] = (),
-    include_history: bool = False,
-    allow: Sequence[str] | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    **wishes: Any,
 ) -> Recommendations:
-    """One query over a channel of its own; see `Client`.
-
-    Raises:
-        QueryError: if the server does not answer.
-    """
+    """One query over a channel of its own; see `Client.recommend`."""
     with Client(target, model_name, timeout) as client:
-        return client.recommend(history, k, exclude, include_history, allow)
+        return client.recommend(history, k, **wishes)

@@ -1,4 +1,4 @@
-"""What the client sends and reads, as messages and as Python values."""
+"""Messages of the client, and the Python values that they carry."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ from serving.client import wire_pb2 as wire
 
 
 class QueryError(RuntimeError):
-    """A query that got no answer, or one that is not a recommender's.
-
-    Attributes:
-        code: the status, where a call has failed.
-    """
+    """A query without an answer, or with a wrong one; `code` is a call's status."""
 
     def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
-        """Takes the text and the status."""
         super().__init__(message)
         self.code = code
 
 
 @dataclasses.dataclass(frozen=True)
 class Recommendations:
-    """What was answered.
+    """An answer.
 
     Attributes:
         items: raw item ids with their scores, best first; at most k.
@@ -46,7 +41,7 @@ class Recommendations:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What the items of a history add to an item's score.
+    """The share of each item of a history in an item's score.
 
     Attributes:
         score: the item's score after the history.
@@ -70,8 +65,7 @@ def padded(history: Sequence[str], length: int) -> Any:
 
 def fill_lists(request: Any, k: int, exclude: Sequence[str]) -> None:
     """Sets `exclude` and `k` of a request of one row."""
-    # Led by "": where TF Serving pads a batch's rows, it does so with the first value,
-    # which must then mean nothing.
+    # Led by "": TF Serving pads a batch's rows with the first value.
     request.inputs["exclude"].CopyFrom(strings([["", *exclude]]))
     request.inputs["k"].CopyFrom(int32([k]))
 
@@ -96,21 +90,11 @@ def int32(values: list[int]) -> Any:
 
 
 def to_recommendations(response: Any) -> Recommendations:
-    """Reads an answer.
-
-    Raises:
-        QueryError: if it is not a recommender's.
-    """
+    """The recommendations of an answer."""
     items = pairs_of(response, "scores")
-    probabilities = []
-    if "probabilities" in response.outputs:
-        probabilities = floats(response.outputs["probabilities"])[: len(items)]
-    return Recommendations(
-        items=items,
-        is_fallback=is_fallback_of(response),
-        version=response.model_spec.version.value,
-        probabilities=probabilities,
-    )
+    probabilities = floats(response.outputs["probabilities"])[: len(items)]
+    version = response.model_spec.version.value
+    return Recommendations(items, is_fallback_of(response), version, probabilities)
 
 
 def pairs_of(response: Any, values: str) -> list[tuple[str, float]]:
@@ -119,24 +103,21 @@ def pairs_of(response: Any, values: str) -> list[tuple[str, float]]:
     missing = {"item_ids", values, "is_fallback"} - set(outputs)
     if missing:
         raise QueryError(f"the answer lacks {', '.join(sorted(missing))}")
-    item_ids = [
+    items = [
         item.decode("utf-8", "surrogateescape")
         for item in outputs["item_ids"].string_val
     ]
-    pairs = zip(item_ids, floats(outputs[values]), strict=True)
+    pairs = zip(items, floats(outputs[values]), strict=True)
     return [pair for pair in pairs if pair[0]]
 
 
 def floats(tensor: Any) -> list[float]:
-    """The values of a float tensor."""
-    # A server may write numbers as a list or as raw bytes.
-    return list(tensor.float_val) or [
-        value for (value,) in struct.iter_unpack("<f", tensor.tensor_content)
-    ]
+    """The values of a float tensor, which are a list or raw bytes."""
+    content = struct.iter_unpack("<f", tensor.tensor_content)
+    return list(tensor.float_val) or [value for (value,) in content]
 
 
 def is_fallback_of(response: Any) -> bool:
     """Whether any row of an answer is a fallback."""
     fallback = response.outputs["is_fallback"]
-    values = list(fallback.bool_val) or [bool(b) for b in fallback.tensor_content]
-    return any(values)
+    return any(fallback.bool_val) or any(fallback.tensor_content)

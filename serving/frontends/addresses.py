@@ -10,30 +10,22 @@ from serving.status import StatusError
 
 
 def url_host(host: str) -> str:
-    """An address as it stands before a port: an IPv6 one in brackets."""
+    """An address as it is written before a port: an IPv6 one in brackets."""
     bare = host.strip("[]")
     return f"[{bare}]" if ":" in bare else bare
 
 
-def bind(host: str, port: int, name: str) -> socket.socket:
-    """A socket that is bound and does not listen.
-
-    Args:
-        host: name or address, an IPv6 one with or without brackets.
-        port: 0 for any free one.
-        name: of what will listen, for the error.
-
-    Raises:
-        StatusError: UNAVAILABLE if the address cannot be had.
-    """
-    bare = host.strip("[]")
+def bind(host: str, port: int, name: str, is_shared: bool = False) -> socket.socket:
+    """A socket that is bound and does not listen yet; `name` is for the error."""
     bound = None
     try:
-        flags = socket.AI_PASSIVE
-        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=flags)
+        found = socket.getaddrinfo(
+            *(host.strip("[]"), port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
         family, kind, protocol, _, address = found[0]
         bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        option = socket.SO_REUSEPORT if is_shared else socket.SO_REUSEADDR
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
         bound.bind(address)
     except (OSError, UnicodeError) as error:
         if bound is not None:
@@ -43,12 +35,3 @@ def bind(host: str, port: int, name: str) -> socket.socket:
             f"cannot listen on {url_host(host)}:{port} ({name}): {error}",
         ) from error
     return bound
-
-
-def check(host: str, port: int, name: str) -> None:
-    """Checks that an address can be had, which costs less than loading a model.
-
-    Raises:
-        StatusError: as `bind`.
-    """
-    bind(host, port, name).close()

@@ -1,8 +1,9 @@
-"""Which calls are taken on, and where they run: the same for both ports."""
+"""Admission of calls, and the threads that answer them: the same for both ports."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +12,9 @@ from typing import Any
 
 from grpc import StatusCode
 
-from serving.frontends.security import Tokens
 from serving.status import StatusError
 
-_BURST_SECONDS = 0.02
-_LEAST_BURST = 10
+_BURST_SECONDS, _LEAST_BURST = 0.02, 10
 """Requests that come by chance within 20 ms where few are allowed a second."""
 
 
@@ -26,19 +25,11 @@ class RateLimit:
     """
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic):
-        """Starts full.
-
-        Args:
-            per_second: permits a second.
-            clock: seconds that only go up.
-        """
-        self._rate = per_second
+        self._rate, self._clock = per_second, clock
         least = min(per_second, _LEAST_BURST)
         self._most = max(1.0, least, per_second * _BURST_SECONDS)
-        self._clock = clock
         self._lock = threading.Lock()
-        self._permits = self._most
-        self._filled_at = clock()
+        self._permits, self._filled_at = self._most, clock()
 
     def take(self) -> bool:
         """Takes a permit; False if none is left."""
@@ -52,6 +43,25 @@ class RateLimit:
             return True
 
 
+class Tokens:
+    """Compares a header with the valid tokens; without any, every request passes."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = [token.encode() for token in tokens]
+
+    def check(self, headers: Sequence[str]) -> None:
+        """Checks all Authorization headers of a call: there must be one, and valid."""
+        if not self._tokens:
+            return
+        scheme, _, token = (headers[0] if headers else "").partition(" ")
+        given = token.strip().encode("utf-8", "replace")
+        # All are compared, in constant time each.
+        matches = [hmac.compare_digest(given, valid) for valid in self._tokens]
+        if len(headers) != 1 or scheme.lower() != "bearer" or not any(matches):
+            text = "a valid token is needed, in one header: Authorization: Bearer TOKEN"
+            raise StatusError(StatusCode.UNAUTHENTICATED, text)
+
+
 class Admission:
     """Tokens, the bounds on calls, and the threads that answer them."""
 
@@ -62,52 +72,20 @@ class Admission:
         max_per_second: float | None = None,
         tokens: Sequence[str] = (),
     ) -> None:
-        """Takes the bounds.
-
-        Args:
-            threads: calls that are worked on at a time.
-            max_concurrent: calls in flight.
-            max_per_second: Predict calls; None for any number.
-            tokens: of which a call must bring one; none for any call.
-        """
         self._threads = futures.ThreadPoolExecutor(threads, "call")
-        self._max_concurrent = max_concurrent
+        self._max_concurrent, self._in_flight = max_concurrent, 0
         self._rate = None if max_per_second is None else RateLimit(max_per_second)
-        self._tokens = Tokens(tokens)
-        self._in_flight = 0
-
-    def authorize(self, headers: Sequence[str]) -> None:
-        """Checks the Authorization headers of a call.
-
-        Raises:
-            StatusError: UNAUTHENTICATED.
-        """
-        self._tokens.check(headers)
+        self.authorize = Tokens(tokens).check
 
     def take(self) -> None:
-        """Takes a Predict call's permit.
-
-        Raises:
-            StatusError: RESOURCE_EXHAUSTED beyond the rate.
-        """
+        """Takes a Predict call's permit."""
         if self._rate is not None and not self._rate.take():
-            raise StatusError(
-                StatusCode.RESOURCE_EXHAUSTED,
-                "too many requests a second (--max_requests_per_second): retry later",
-            )
+            raise _exhausted("requests a second (--max_requests_per_second)")
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls a function in a thread; it is not run if the caller goes before.
-
-        Raises:
-            StatusError: RESOURCE_EXHAUSTED if too many calls are in flight; what the
-                function raises.
-        """
+        """Calls a function in a thread, unless the caller leaves before it begins."""
         if self._in_flight >= self._max_concurrent:
-            raise StatusError(
-                StatusCode.RESOURCE_EXHAUSTED,
-                "too many concurrent requests (--max_concurrent_requests): retry later",
-            )
+            raise _exhausted("concurrent requests (--max_concurrent_requests)")
         self._in_flight += 1
         try:
             loop = asyncio.get_running_loop()
@@ -118,3 +96,7 @@ class Admission:
     def close(self) -> None:
         """Takes no more calls."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _exhausted(what: str) -> StatusError:
+    return StatusError(StatusCode.RESOURCE_EXHAUSTED, f"too many {what}: retry later")

@@ -17,24 +17,18 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.frontends import api as model_api
 from serving.frontends.admission import Admission
-from serving.frontends.api import ModelApi
-from serving.frontends.faults import status_of
-from serving.status import StatusError
+from serving.frontends.api import ModelApi, spec_of
+from serving.status import StatusError, status_of
 
-_PREDICTION, _MODEL = (
-    f"tensorflow.serving.{name}" for name in ("PredictionService", "ModelService")
-)
-_PREDICT = f"/{_PREDICTION}/Predict"
-_HEALTH = "/grpc.health.v1.Health/"
+_PREDICTION = "tensorflow.serving.PredictionService"
+_MODEL = "tensorflow.serving.ModelService"
 
 
 class Gate(aio.ServerInterceptor):
     """Refuses calls before their message is read; health probes pass."""
 
     def __init__(self, admission: Admission) -> None:
-        """Takes who decides."""
         self._admission = admission
 
     async def intercept_service(
@@ -43,11 +37,11 @@ class Gate(aio.ServerInterceptor):
         """The handler of a call, or one that refuses it."""
         method = handler_call_details.method
         try:
-            if not method.startswith(_HEALTH):
+            if not method.startswith("/grpc.health.v1.Health/"):
                 metadata = handler_call_details.invocation_metadata or ()
                 headers = [str(v) for name, v in metadata if name == "authorization"]
                 self._admission.authorize(headers)
-            if method == _PREDICT:
+            if method == f"/{_PREDICTION}/Predict":
                 self._admission.take()
         except StatusError as error:
             return _refusal(error)
@@ -71,27 +65,21 @@ def handlers(api: ModelApi, admission: Admission) -> list[grpc.GenericRpcHandler
 
         return _handler(lambda data: admission.run(answer, data))
 
+    def refused(kind: Any, method: str) -> grpc.RpcMethodHandler:
+        return blocking(kind, lambda request: api.refuse(method, spec_of(request)))
+
     async def reload(data: bytes) -> bytes:
         request = model_management_pb2.ReloadConfigRequest.FromString(data)
-        response = await api.reload(request)
-        return bytes(response.SerializeToString())
+        return bytes((await api.reload(request)).SerializeToString())
 
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest
+    multi_inference = inference_pb2.MultiInferenceRequest
     prediction = {
         "Predict": blocking(predict_pb2.PredictRequest, api.predict),
-        "GetModelMetadata": blocking(
-            get_model_metadata_pb2.GetModelMetadataRequest, api.metadata
-        ),
-        "Classify": blocking(
-            classification_pb2.ClassificationRequest,
-            lambda request: api.refuse(model_api.CLASSIFY, request),
-        ),
-        "Regress": blocking(
-            regression_pb2.RegressionRequest,
-            lambda request: api.refuse(model_api.REGRESS, request),
-        ),
-        "MultiInference": blocking(
-            inference_pb2.MultiInferenceRequest, api.refuse_inference
-        ),
+        "GetModelMetadata": blocking(metadata, api.metadata),
+        "Classify": refused(classification_pb2.ClassificationRequest, "classify"),
+        "Regress": refused(regression_pb2.RegressionRequest, "regress"),
+        "MultiInference": blocking(multi_inference, api.refuse_inference),
     }
     status = blocking(get_model_status_pb2.GetModelStatusRequest, api.status)
     model = {"GetModelStatus": status, "HandleReloadConfigRequest": _handler(reload)}

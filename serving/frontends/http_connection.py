@@ -4,48 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from aiohttp import web
 from grpc import StatusCode
 
+from serving import limits
 from serving.status import HTTP_STATUS, StatusError
 
 _LINGER_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
-"""For the answer of a request that ran out of time to get to its client."""
+"""For the answer of a request that ran out of time to reach its client."""
+# llhttp, aiohttp's parser, skips further blanks in a request line.
+_BLANKS = re.compile(rb"(?<![ \w])[A-Z]+ (?: |\S* {2})[^\r\n]*HTTP/1\.[01]\r\n")
+_LONGEST_LINE = 8192
+_OPTIONS: dict[str, Any] = {
+    "access_log": None,
+    # Unpacked here, within a bound.
+    "auto_decompress": False,
+    "lingering_time": 0,
+    # Bytes of a body that are read before its request may be taken on.
+    "read_bufsize": 2**16,
+}
 
 
 class HttpError(StatusError):
-    """An error with a status of HTTP's own.
-
-    Attributes:
-        http_status: the status.
-    """
+    """An error with a status of HTTP's own."""
 
     def __init__(self, http_status: int, message: str) -> None:
-        """Takes the status and the text for the client."""
         super().__init__(StatusCode.INVALID_ARGUMENT, message)
         self.http_status = http_status
 
 
 def error_response(error: StatusError, is_last: bool = False) -> web.Response:
-    """The JSON answer to an error.
-
-    Args:
-        error: what is wrong.
-        is_last: whether the connection ends with it.
-    """
+    """The JSON answer to an error; `is_last` ends the connection with it."""
     status = HTTP_STATUS.get(error.code, 500)
     if isinstance(error, HttpError):
         status = error.http_status
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     kind = LastResponse if is_last else web.Response
     response = kind(
         status=status,
         body=json.dumps({"error": error.message}).encode(),
         content_type="application/json",
-        headers=headers,
+        headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
     )
     if is_last:
         response.force_close()
@@ -53,14 +55,14 @@ def error_response(error: StatusError, is_last: bool = False) -> web.Response:
 
 
 class LastResponse(web.Response):
-    """A response after which its connection closes, when its client could read it.
+    """A response after which its connection closes, once its client could read it.
 
-    Closed at once, a connection with unread data is reset, and the answer lost. What
-    the client still sends is discarded.
+    A connection with unread data that is closed at once is reset, and the answer lost.
+    What the client still sends is discarded.
     """
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Sends the rest and waits for the client's end, a moment at most."""
+        """Sends the rest and waits a moment for the client's end."""
         connection = self._req.protocol if self._req else None
         await super().write_eof(data)
         if isinstance(connection, Connection):
@@ -68,37 +70,24 @@ class LastResponse(web.Response):
 
 
 class Connection(web.RequestHandler):
-    """One connection.
+    """One connection, with `seconds` for a request and for the pause before it.
 
-    Attributes:
-        deadline: when the request that is read must have been answered, in the event
-            loop's time.
-        is_idle: whether no byte of a request has come.
+    The time of a request starts with its first byte and ends at the `deadline`.
     """
 
     def __init__(
-        self, server: web.Server, seconds: float, most: int, **options: Any
+        self, server: web.Server, seconds: float, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Takes the server, the bounds, and aiohttp's options.
-
-        Args:
-            server: whose connection it is.
-            seconds: for a request from its first byte on; for the pause before it.
-            most: connections; this one is refused beyond.
-            options: see `aiohttp.web.Server`.
-        """
-        super().__init__(server, lingering_time=0, **options)
-        self._seconds, self._most = seconds, most
+        super().__init__(server, loop=loop, **_OPTIONS)
+        self._seconds, self._answered, self._line = seconds, 0, b""
         self._is_ended = asyncio.Event()
-        self.deadline = 0.0
-        self.is_idle = True
-        self._answered = 0
+        self.deadline, self.is_idle = 0.0, True
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Refuses a connection too many."""
+        """Refuses a connection beyond the bound."""
         super().connection_made(transport)
-        if self._manager and len(self._manager.connections) > self._most:
+        if self._manager and len(self._manager.connections) > limits.MAX_CONNECTIONS:
             self.force_close()
         else:
             self._start_timer()
@@ -123,6 +112,11 @@ class Connection(web.RequestHandler):
         if self.is_idle and data:
             self.is_idle = False
             self._start_timer()
+        text = self._line + data
+        self._line = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
+        if b"  " in text and (match := _BLANKS.search(text)):
+            # What came before is answered; NUL is what the parser does refuse.
+            data = text[max(0, len(text) - len(data)) : match.start()] + b"\0\r\n\r\n"
         super().data_received(data)
 
     async def finish_response(
@@ -143,7 +137,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answers what is no HTTP; its bytes are neither logged nor quoted."""
+        """Answers malformed HTTP; its bytes are neither logged nor quoted."""
         return error_response(HttpError(status, "Malformed HTTP request"), True)
 
     def is_cut(self, request: web.BaseRequest | None) -> bool:
@@ -154,12 +148,11 @@ class Connection(web.RequestHandler):
     async def linger(self) -> None:
         """Discards what the client sends until it ends, for a moment at most."""
         self.close()
-        transport = self.transport
-        if transport is None:
+        if self.transport is None:
             return
         try:
-            transport.write_eof()
-            transport.resume_reading()
+            self.transport.write_eof()
+            self.transport.resume_reading()
             async with asyncio.timeout(_LINGER_SECONDS):
                 await self._is_ended.wait()
         except (OSError, RuntimeError, TimeoutError):
@@ -173,7 +166,7 @@ class Connection(web.RequestHandler):
 
     def _expire(self) -> None:
         if self._request_in_progress and self.deadline + 1 > self._loop.time():
-            # The request's own time is over too, which it says if it can.
+            # The request's own time is over too, and its answer may be on the way.
             self._timer = self._loop.call_later(_GRACE_SECONDS, self._expire)
         else:
             self.force_close()

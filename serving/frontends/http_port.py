@@ -2,102 +2,48 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 from grpc import StatusCode
 
-from serving import limits, metrics
+from serving import config_files, metrics
 from serving.frontends import addresses, http_bodies
 from serving.frontends.admission import Admission
 from serving.frontends.api import ModelApi
-from serving.frontends.faults import status_of
 from serving.frontends.http_connection import Connection, HttpError, error_response
 from serving.frontends.rest_api import RestApi, Target
-from serving.status import StatusError
+from serving.status import StatusError, status_of
 
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
 }
-_PARSER_OPTIONS: dict[str, Any] = {
-    "access_log": None,
-    # Unpacked here, within a bound.
-    "auto_decompress": False,
-    # What is read of a body before its request may be taken on.
-    "read_bufsize": 2**16,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class HttpOptions:
-    """How the REST port is offered.
-
-    Attributes:
-        metrics_path: where metrics are read; None for nowhere.
-        timeout_seconds: the longest time of a request, and of the pause before it.
-        allows_origins: whether pages of any origin may ask (CORS).
-        max_connections: connections at a time; more are closed.
-    """
-
-    metrics_path: str | None = None
-    timeout_seconds: float = limits.REST_TIMEOUT_SECONDS
-    allows_origins: bool = False
-    max_connections: int = limits.MAX_REST_CONNECTIONS
-
-
-class _Server(web.Server):
-    """Makes connections of our own kind."""
-
-    new_connection: Callable[[_Server], Connection]
-
-    def __call__(self) -> Connection:
-        """A connection."""
-        return self.new_connection(self)
 
 
 class HttpPort:
-    """The REST API on a port, from `start` to `stop`."""
+    """The REST API on a port, with the flags of the command line."""
 
     def __init__(
-        self, api: ModelApi, admission: Admission, options: HttpOptions
+        self, api: ModelApi, admission: Admission, args: argparse.Namespace
     ) -> None:
-        """Takes what answers, what it takes on, and how the port is offered."""
-        self._api, self._admission, self._options = api, admission, options
-        self._rest = RestApi(api)
-        self._bodies = http_bodies.Bodies()
-        self._in_flight = 0
-        self._is_draining = False
+        self._api, self._admission, self._args = api, admission, args
+        self._rest, self._bodies = RestApi(api), http_bodies.Bodies()
+        self._metrics_path, self._is_draining = None, False
+        if file := args.monitoring_config_file:
+            self._metrics_path = config_files.read_metrics_path(file)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listens.
-
-        Args:
-            host: address to listen on.
-            port: 0 for any free one.
-
-        Returns:
-            The port.
-
-        Raises:
-            StatusError: UNAVAILABLE if the port cannot be had.
-        """
-        bound = addresses.bind(host, port, "REST")
-        loop = asyncio.get_running_loop()
-        options = self._options
-
-        def new_connection(server: web.Server) -> Connection:
-            bounds = (options.timeout_seconds, options.max_connections)
-            return Connection(server, *bounds, loop=loop, **_PARSER_OPTIONS)
-
-        self._server = _Server(self._handle, handler_cancellation=True)
-        self._server.new_connection = new_connection
+    async def start(self) -> int:
+        """Listens; the number of the port."""
+        bound = addresses.bind(self._args.host, self._args.rest_api_port, "REST")
+        loop, seconds = asyncio.get_running_loop(), self._args.rest_api_timeout_in_ms
+        self._server = web.Server(self._handle, handler_cancellation=True)
         self._listener = await loop.create_server(
-            self._server, sock=bound, backlog=1024
+            lambda: Connection(self._server, seconds / 1000, loop),
+            sock=bound,
+            backlog=1024,
         )
         return int(bound.getsockname()[1])
 
@@ -115,53 +61,47 @@ class HttpPort:
         await self._server.shutdown(0.1)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = _connection(request)
+        connection = request.protocol
+        assert isinstance(connection, Connection)
         if connection.is_cut(request):
             raise ConnectionResetError
         try:
             async with asyncio.timeout_at(connection.deadline):
                 response = await self._answer(request)
-        except TimeoutError:
-            response = self._failed(request, _out_of_time())
         except ConnectionError:
             raise
         except Exception as error:
-            response = self._failed(request, status_of(error))
-        if self._options.allows_origins:
+            status = _out_of_time() if isinstance(error, TimeoutError) else error
+            response = _failed(request, status_of(status))
+        if self._args.rest_api_enable_cors_support:
             response.headers.update(_CORS)
         is_read = request.content.is_eof() and "Upgrade" not in request.headers
         if self._is_draining or not is_read:
             response.force_close()
         return response
 
-    def _failed(self, request: web.BaseRequest, error: StatusError) -> web.Response:
-        # A body that is not read to its end must never become the next request.
-        is_last = not request.content.is_eof()
-        if isinstance(error, HttpError) and error.http_status == 400:
-            is_last = True
-        return error_response(error, is_last)
-
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         http_bodies.check_framing(request)
         path = request.rel_url.raw_path
         method = "GET" if request.method == "HEAD" else request.method
-        if method == "OPTIONS" and self._options.allows_origins:
+        if method == "OPTIONS" and self._args.rest_api_enable_cors_support:
             return web.Response()
         self._admission.authorize(request.headers.getall("Authorization", []))
         if method == "GET":
-            # What a GET carries besides is read, and means nothing.
+            # The body of a GET is read, and means nothing.
             await self._bodies.read(request)
-            if path == self._options.metrics_path:
+            if path == self._metrics_path:
                 return web.Response(text=metrics.page())
             target = Target(method, path)
             return _document(await self._admission.run(self._rest.get, target))
         return await self._post(request, Target(method, path))
 
     async def _post(self, request: web.BaseRequest, target: Target) -> web.Response:
-        """Who may ask, and for what, is settled before the body is read."""
+        """Checks permission and model before it reads the body."""
         with self._api.counted(target.spec.name, target.method.title(), "REST"):
             self._admission.take()
-            self._api.check(target.spec)
+            with self._api.lease(target.spec):
+                pass
             http_bodies.check_length(request)
             await _continue(request)
             body = await self._bodies.read(request)
@@ -172,9 +112,10 @@ class HttpPort:
             return _document(await self._admission.run(answer))
 
 
-def _connection(request: web.BaseRequest) -> Connection:
-    assert isinstance(request.protocol, Connection)
-    return request.protocol
+def _failed(request: web.BaseRequest, error: StatusError) -> web.Response:
+    # A body that is not read to its end must never become the next request.
+    is_malformed = isinstance(error, HttpError) and error.http_status == 400
+    return error_response(error, is_malformed or not request.content.is_eof())
 
 
 async def _continue(request: web.BaseRequest) -> None:

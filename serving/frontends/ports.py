@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import threading
 from collections.abc import Coroutine
@@ -9,55 +10,44 @@ from typing import Any
 
 import uvloop
 
+from serving.frontends.admission import Admission
+from serving.frontends.api import ModelApi
 from serving.frontends.grpc_port import GrpcPort
 from serving.frontends.http_port import HttpPort
 
 
 class Ports:
-    """Both ports of a server, from `start` to `stop`."""
+    """Both ports, with the flags of the command line, from `start` to `stop`."""
 
-    def __init__(self, grpc_port: GrpcPort, http_port: HttpPort) -> None:
-        """Takes the ports, which do not listen yet."""
-        self._grpc, self._http = grpc_port, http_port
+    def __init__(
+        self, api: ModelApi, admission: Admission, args: argparse.Namespace
+    ) -> None:
+        self._grpc = GrpcPort(api, admission, args)
+        self._http = HttpPort(api, admission, args)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="ports", daemon=True)
 
-    def start(self, host: str, grpc_port: int, http_port: int) -> tuple[int, int]:
-        """Listens; the numbers of the gRPC and the REST port.
-
-        Args:
-            host: address to listen on.
-            grpc_port: 0 for any free one.
-            http_port: 0 for any free one.
-
-        Raises:
-            StatusError: UNAVAILABLE if a port cannot be had.
-        """
+    def start(self) -> tuple[int, int]:
+        """Listens; the numbers of the gRPC and the REST port."""
         self._thread.start()
-        return self._wait(self._start(host, grpc_port, http_port))
+        return self._wait(self._start())
 
     def stop(self, grace_seconds: float) -> None:
-        """Takes no new calls and waits for those in flight.
-
-        Args:
-            grace_seconds: how long they may go on.
-        """
+        """Takes no new calls and waits for those in flight, so many seconds at most."""
         self._wait(self._stop(grace_seconds))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    async def _start(self, host: str, grpc_port: int, http_port: int) -> Any:
-        bound = await self._grpc.start(host, grpc_port)
+    async def _start(self) -> tuple[int, int]:
+        number = await self._grpc.start()
         try:
-            return bound, await self._http.start(host, http_port)
+            return number, await self._http.start()
         except BaseException:
             await self._grpc.stop(0)
             raise
 
-    async def _stop(self, grace_seconds: float) -> None:
-        await asyncio.gather(
-            self._grpc.stop(grace_seconds), self._http.stop(grace_seconds)
-        )
+    async def _stop(self, seconds: float) -> None:
+        await asyncio.gather(self._grpc.stop(seconds), self._http.stop(seconds))
 
     def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -1,12 +1,13 @@
-"""Joins requests to batches by TensorFlow's own scheduler, as TF Serving does.
+"""Joins requests by TensorFlow's own scheduler, as TF Serving does.
 
-The operation is `BatchFunction`, which `tf.nondifferentiable_batch_function` makes: the
-C++ SharedBatchScheduler that TF Serving's batching session stands on. It is put around
-the function that a signature calls, in the version's own session, and ends with that.
+The operation is `BatchFunction`: the C++ SharedBatchScheduler, on which TF Serving's
+batching session stands. It wraps the function that a signature calls, in the version's
+own session.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,11 +22,11 @@ from serving.servables import padding
 from serving.servables.graphs import Graph
 from serving.servables.padding import Padding
 from serving.servables.tensors import sizes_of
-from serving.status import StatusError, invalid_argument
+from serving.status import StatusError, invalid
 
 
 class Batcher:
-    """One signature of a session, with requests joined."""
+    """One signature of a session, which `is_row_wise`, with requests joined."""
 
     def __init__(
         self,
@@ -35,66 +36,43 @@ class Batcher:
         parameters: BatchingParameters,
         paddings: Mapping[str, Padding],
     ) -> None:
-        """Adds the operation to the session's graph.
-
-        Args:
-            session: of the version.
-            graph: what is loaded in it.
-            name: of a signature that `is_row_wise`.
-            parameters: how requests are joined.
-            paddings: how rows may be lengthened, by input.
-        """
-        self._name = name
-        self._max_rows = parameters.max_batch_size
+        self._name, self._max_rows = name, parameters.max_batch_size
         signature = graph.signatures[name]
+        aliases = sorted(signature.inputs)
+        pads_all = parameters.pad_variable_length_inputs
         self._inputs = [
-            _Input(
-                sizes_of(signature.inputs[alias]) or [],
-                paddings.get(alias),
-                parameters.pad_variable_length_inputs,
-            )
-            for alias in sorted(signature.inputs)
+            _Input(sizes_of(signature.inputs[a]) or [], paddings.get(a), pads_all)
+            for a in aliases
         ]
         self._outputs = sorted(signature.outputs)
         with session.graph.as_default():
             results = _batched(graph, name, parameters)
         self._run = session.make_callable(
             [results[alias] for alias in self._outputs],
-            [graph.feed(name, alias) for alias in sorted(signature.inputs)],
+            [graph.feed(name, alias) for alias in aliases],
         )
 
     def run(
         self, outputs: Sequence[str], arrays: Sequence[np.ndarray]
     ) -> list[np.ndarray] | None:
-        """Answers by a batch.
+        """The outputs by a batch, from the inputs in order of their names.
 
-        Args:
-            outputs: aliases wanted.
-            arrays: the inputs, in order of their aliases.
-
-        Returns:
-            The outputs in order, or None if the request must go alone: it cannot be
-            joined, or it or another of its batch is wrong.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT for too many rows, UNAVAILABLE if too many
-                batches wait.
+        None if the request must run alone, because it cannot be joined, or because it
+        or another one of its batch is wrong.
         """
         rows = {len(array) if array.ndim else 0 for array in arrays}
         if len(rows) != 1 or 0 in rows:
             return None
         (count,) = rows
         if count > self._max_rows:
-            raise invalid_argument(
+            raise invalid(
                 f"Task size {count} is larger than maximum input batch size "
                 f"{self._max_rows}"
             )
-        ready = []
-        for given, array in zip(self._inputs, arrays, strict=True):
-            joinable = given.prepared(array)
-            if joinable is None:
-                return None
-            ready.append(joinable)
+        pairs = zip(self._inputs, arrays, strict=True)
+        ready = [given.prepared(array) for given, array in pairs]
+        if any(array is None for array in ready):
+            return None
         metrics.BATCH_INPUT.labels(self._name).observe(count)
         try:
             values = self._run(*ready)
@@ -102,33 +80,31 @@ class Batcher:
             raise StatusError(StatusCode.UNAVAILABLE, error.message) from error
         except (tf.errors.OpError, UnicodeDecodeError):
             return None
-        by_alias = dict(zip(self._outputs, values, strict=True))
-        return [by_alias[alias] for alias in outputs]
+        by_name = dict(zip(self._outputs, values, strict=True))
+        return [by_name[name] for name in outputs]
 
 
+@dataclasses.dataclass
 class _Input:
-    """How arrays of one input are made ready to be joined."""
+    """One input: declared sizes, its stated padding, and whether all may be padded."""
 
-    def __init__(
-        self, sizes: list[int], stated: Padding | None, pads_all: bool
-    ) -> None:
-        self._sizes = sizes
-        self._padding = stated if sizes[1:] == [-1] else None
-        self._pads_all = pads_all
+    sizes: list[int]
+    padding: Padding | None
+    pads_all: bool
 
     def prepared(self, array: np.ndarray) -> np.ndarray | None:
-        """The array, lengthened where that is allowed; None if it must go alone."""
-        fits = array.ndim == len(self._sizes) and all(
+        """The array, lengthened where that is allowed; None if it must run alone."""
+        fits = array.ndim == len(self.sizes) and all(
             fixed in (-1, size)
-            for size, fixed in zip(array.shape, self._sizes, strict=True)
+            for size, fixed in zip(array.shape, self.sizes, strict=True)
         )
         if not fits:
             # The model may take it, but not as rows.
             return None
-        if self._padding is not None:
-            return self._padding.widen(array)
-        if self._pads_all and -1 in self._sizes[1:]:
-            return padding.repeat_first(array, self._sizes)
+        if self.padding is not None and self.sizes[1:] == [-1]:
+            return self.padding.widen(array)
+        if self.pads_all and -1 in self.sizes[1:]:
+            return padding.repeat_first(array, self.sizes)
         return array
 
 
@@ -138,7 +114,7 @@ def batchers_of(
     parameters: BatchingParameters,
     paddings: Mapping[str, Padding],
 ) -> dict[str, Batcher]:
-    """The batcher of each signature that can be batched, by the signature's name."""
+    """A batcher for each signature that can be batched, by the signature's name."""
     return {
         name: Batcher(session, graph, name, parameters, paddings)
         for name, signature in graph.signatures.items()
@@ -149,8 +125,8 @@ def batchers_of(
 def is_row_wise(signature: meta_graph_pb2.SignatureDef) -> bool:
     """Whether all inputs and outputs declare a free first dimension.
 
-    Only then may strangers' rows stand below one another: the three values of an input
-    [3] are one question, and of an unknown rank nothing is known.
+    Only then are rows independent: an input [3] is one question of three values, and of
+    an unknown rank nothing is known.
     """
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     names = [info.name for info in signature.inputs.values()]
@@ -172,7 +148,7 @@ def _call_of(graph: Graph, name: str) -> tf.Operation | None:
 def _batched(
     graph: Graph, name: str, parameters: BatchingParameters
 ) -> dict[str, tf.Tensor]:
-    """Outputs by alias, for batches of what is fed."""
+    """Outputs by name, for batches of what is fed."""
     call: Any = _call_of(graph, name)
     signature = graph.signatures[name]
     feeds = {graph.feed(name, alias).ref() for alias in signature.inputs}

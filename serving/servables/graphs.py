@@ -2,8 +2,8 @@
 
 TF Serving feeds what it is sent, and lets the operations judge the shape. Python's
 session compares with the fed tensor's shape first. So every input is a placeholder
-without a shape: where the graph has a placeholder, instead of that; where it has an
-operation (TF1 graphs over tf.Example), before a copy of what follows it.
+without a shape. It replaces the graph's placeholder; where the input is another
+operation (TF1 graphs over tf.Example), it precedes a copy of what follows that.
 """
 
 from __future__ import annotations
@@ -16,30 +16,14 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 Signatures = Mapping[str, meta_graph_pb2.SignatureDef]
 Tensors = dict[str, tf.Tensor]
-_SAVED_MODEL = "saved_model.pb"
-_PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 
 
 class Graph:
-    """The tensors that signatures name.
-
-    Attributes:
-        signatures: definitions by name.
-    """
+    """The tensors that signatures name, in a session whose graph was empty."""
 
     def __init__(
-        self,
-        session: tf.compat.v1.Session,
-        path: Path,
-        tags: Sequence[str] = (tf.saved_model.SERVING,),
+        self, session: tf.compat.v1.Session, path: Path, tags: Sequence[str]
     ) -> None:
-        """Loads into the session.
-
-        Args:
-            session: with an empty graph.
-            path: of the version.
-            tags: those of the graph to load.
-        """
         self._graph = session.graph
         with self._graph.as_default():
             opened = {
@@ -61,11 +45,7 @@ class Graph:
         return self._feeds[signature][alias]
 
     def fetch(self, signature: str, alias: str) -> tf.Tensor:
-        """The tensor of an output.
-
-        Raises:
-            KeyError: if the signature names no tensor, as that which initializes.
-        """
+        """The tensor of an output; KeyError if it is none, as of an initializer."""
         return self._fetches[signature][alias]
 
     def _open(self, name: str, opened: Tensors) -> None:
@@ -87,42 +67,32 @@ class Graph:
             # An operation's name has no colon.
             if ":" in info.name
         }
-        if inside:
-            ends = _after(self._graph, inside, ends)
-        self._fetches[name] = ends
+        self._fetches[name] = _after(self._graph, inside, ends) if inside else ends
 
 
 def _declared_placeholders(path: Path, tags: Sequence[str]) -> dict[str, int]:
     """Dtypes of the inputs that are placeholders, by the tensor's name."""
-    file = path / _SAVED_MODEL
+    file = path / "saved_model.pb"
     if not file.is_file():
-        # The loader says what is missing.
+        # The loader's error names what is missing.
         return {}
-    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     found = {}
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta_graph in model.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == set(tags):
             kinds = {node.name: node.op for node in meta_graph.graph_def.node}
-            for info in _inputs_of(meta_graph.signature_def.values()):
-                if kinds.get(info.name.partition(":")[0]) in _PLACEHOLDERS:
-                    found[info.name] = info.dtype
+            for signature in meta_graph.signature_def.values():
+                for info in signature.inputs.values():
+                    kind = kinds.get(info.name.partition(":")[0])
+                    if kind in ("Placeholder", "PlaceholderV2"):
+                        found[info.name] = info.dtype
     return found
-
-
-def _inputs_of(
-    signatures: Iterable[meta_graph_pb2.SignatureDef],
-) -> Iterable[meta_graph_pb2.TensorInfo]:
-    for signature in signatures:
-        yield from signature.inputs.values()
 
 
 def _after(graph: tf.Graph, starts: Tensors, ends: Tensors) -> Tensors:
     """The ends, as a copy of the operations between makes them.
 
-    Args:
-        graph: that of all tensors.
-        starts: what stands for tensors of the graph, by their names.
-        ends: tensors of the graph.
+    `starts` are replacements for tensors of the graph, by their names.
     """
     path = _between([graph.get_tensor_by_name(name) for name in starts], ends.values())
     part = tf.compat.v1.GraphDef(versions=graph.graph_def_versions)
@@ -130,7 +100,7 @@ def _after(graph: tf.Graph, starts: Tensors, ends: Tensors) -> Tensors:
     for op in path:
         node = part.node.add()
         node.CopyFrom(op.node_def)
-        # What it should lie beside may not be copied.
+        # The operation that it is placed beside may not be copied.
         node.attr.pop("_class", None)
         for tensor in op.inputs:
             if tensor.name in starts or tensor.op not in path:
@@ -138,9 +108,7 @@ def _after(graph: tf.Graph, starts: Tensors, ends: Tensors) -> Tensors:
         sources.update({f"^{c.name}": c for c in op.control_inputs if c not in path})
     copied = [alias for alias, tensor in ends.items() if tensor.op in path]
     results = tf.import_graph_def(
-        part,
-        input_map=sources,
-        return_elements=[ends[alias].name for alias in copied],
+        part, input_map=sources, return_elements=[ends[alias].name for alias in copied]
     )
     return {**ends, **dict(zip(copied, results, strict=True))}
 

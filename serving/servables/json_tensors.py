@@ -2,171 +2,104 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-import tensorflow as tf
+import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import predict_pb2
 
 from serving.servables import json_values
 from serving.servables.padding import Padding
-from serving.servables.tensors import sizes_of
-from serving.status import StatusError, invalid_argument
+from serving.servables.tensors import check_size, sizes_of
+from serving.status import StatusError, invalid
+
+Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request body; NaN and Infinity are accepted.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT.
-    """
-    if not body:
-        raise invalid_argument("JSON Parse error: The document is empty")
-    try:
-        document = json.loads(body.decode("utf-8"), parse_float=_finite)
-    except RecursionError as error:
-        raise invalid_argument("JSON Parse error: nested too deep") from error
-    except ValueError as error:
-        raise invalid_argument(f"JSON Parse error: {_reason(error)}") from error
-    if not isinstance(document, dict):
-        raise invalid_argument("JSON Value: Is not object")
-    if not isinstance(document.get("signature_name", ""), str):
-        raise invalid_argument("'signature_name' key must be a string value.")
-    return document
-
-
-def _finite(text: str) -> float:
-    """A number with a fraction or an exponent; infinity is written otherwise."""
-    value = float(text)
-    if math.isinf(value):
-        raise invalid_argument(
-            "JSON Parse error: Number too big to be stored in double."
-        )
-    return value
-
-
-def _reason(error: ValueError) -> str:
-    # Not str(error): of a wrong byte it quotes the body.
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at offset: {error.pos}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"invalid UTF-8 at offset: {error.start}"
-    return "Invalid value."
-
-
-def fill_inputs(
-    document: dict[str, Any],
-    signature: meta_graph_pb2.SignatureDef,
-    request: predict_pb2.PredictRequest,
-    paddings: Mapping[str, Padding] | None = None,
-) -> bool:
-    """Fills the request's inputs from the document.
-
-    Args:
-        document: as `parse` returns it.
-        signature: whose inputs are wanted.
-        request: gets them.
-        paddings: how rows of an input may be lengthened, for the error texts.
-
-    Returns:
-        Whether the document is in row format.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT.
-    """
-    if "instances" in document and "inputs" in document:
-        raise invalid_argument(
+def to_arrays(
+    document: dict[str, Any], inputs: Infos, paddings: Mapping[str, Padding]
+) -> dict[str, np.ndarray]:
+    """The inputs of a signature in a request's document; paddings are for errors."""
+    is_row_format = "instances" in document
+    if is_row_format and "inputs" in document:
+        raise invalid(
             "Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist"
         )
-    columns = {
-        name: _Column(name, info, (paddings or {}).get(name))
-        for name, info in signature.inputs.items()
-    }
-    if "instances" in document:
-        _add_rows(columns, document["instances"])
-    elif "inputs" in document:
-        _add_columns(columns, document["inputs"])
+    if not is_row_format and "inputs" not in document:
+        raise invalid("Missing 'inputs' or 'instances' key")
+    if not inputs:
+        raise invalid("Failed to get input map for the signature: it has no input")
+    if is_row_format:
+        columns = _columns_of_rows(document["instances"], inputs)
+        is_named = _is_object(document["instances"][0])
     else:
-        raise invalid_argument("Missing 'inputs' or 'instances' key")
+        columns, is_named = _columns(document["inputs"], inputs), False
+    arrays = {}
     for name, column in columns.items():
-        column.write(request.inputs[name])
-    return "instances" in document
+        wanted = _Wanted(name, sizes_of(inputs[name]), paddings.get(name))
+        if is_row_format:
+            shape, leaves = _rows(column, wanted, name if is_named else "")
+        else:
+            shape, leaves = wanted.flatten(column)
+        check_size(name, shape)
+        try:
+            arrays[name] = json_values.to_array(leaves, shape, inputs[name].dtype)
+        except StatusError as error:
+            text = f"input {name}: {error.message}"
+            raise StatusError(error.code, text) from error
+    return arrays
 
 
-class _Column:
-    """Values of one input, as they are read."""
+class _Wanted:
+    """An input as the model wants it, for error texts."""
 
     def __init__(
-        self, name: str, info: meta_graph_pb2.TensorInfo, padding: Padding | None
+        self, name: str, sizes: list[int] | None, padding: Padding | None
     ) -> None:
-        self._name, self._info, self._padding = name, info, padding
-        self._leaves: list[Any] = []
-        self._shape: list[int] | None = None
-        self._num_rows: int | None = None
+        self._name, self._sizes, self._padding = name, sizes, padding
 
-    def set(self, value: Any) -> None:
-        """Takes the whole input."""
+    def flatten(
+        self,
+        value: Any,
+        row: int | None = None,
+        key: str = "",
+        expected: list[int] | None = None,
+    ) -> tuple[list[int], list[Any]]:
+        """Shape and leaves of the whole input, or of a row of an expected shape."""
         try:
-            self._shape = json_values.shape_of(value)
-            self._leaves = json_values.leaves_of(value, self._shape)
+            shape, leaves = json_values.flatten(value)
+            if expected is not None and shape != expected:
+                raise _shapes_differ(expected, shape)
         except StatusError as error:
-            raise self._explained(error.message, sizes_of(self._info)) from error
+            text, sizes, subject = error.message, self._sizes, self._name
+            if row is not None:
+                text = f"{_element(row, key)}. Error: INVALID_ARGUMENT: {text}"
+                sizes, subject = sizes and sizes[1:], f"A row of {subject}"
+            if sizes is not None:
+                known = str(sizes).replace("-1", "any")
+                text += f". {subject} has the shape {known} here"
+            if self._padding is not None:
+                text += f"; shorter ones are {self._padding}"
+            raise invalid(text) from error
+        return shape, leaves
 
-    def add(self, row: int, value: Any, key: str) -> None:
-        """Takes a row, of the shape of the first.
 
-        Args:
-            row: its number.
-            value: scalar or nested lists.
-            key: for error texts, where rows have names.
-        """
-        try:
-            shape = json_values.shape_of(value)
-            leaves = json_values.leaves_of(value, shape)
-            if self._shape is None:
-                self._shape = shape
-            elif shape != self._shape:
-                raise _shapes_differ(self._shape, shape)
-        except StatusError as error:
-            wanted = sizes_of(self._info)
-            text = f"{_element(row, key)}. Error: INVALID_ARGUMENT: {error.message}"
-            raise self._explained(text, wanted and wanted[1:], "A row of ") from error
-        self._leaves += leaves
-        self._num_rows = row + 1
-
-    def write(self, proto: Any) -> None:
-        """Fills the input of a request."""
-        shape = self._shape or []
-        if self._num_rows is not None:
-            shape = [self._num_rows, *shape]
-        try:
-            json_values.to_proto(self._leaves, shape, self._info.dtype, proto)
-        except StatusError as error:
-            text = f"input {self._name}: {error.message}"
-            raise StatusError(error.code, text) from error
-
-    def _explained(
-        self, text: str, wanted: list[int] | None, subject: str = ""
-    ) -> StatusError:
-        """The error, with what the model wants where that is known."""
-        if wanted is not None:
-            sizes = str(wanted).replace("-1", "any")
-            text += f". {subject}{self._name} has the shape {sizes} here"
-        if self._padding is not None:
-            text += f"; shorter ones are {self._padding}"
-        return invalid_argument(text)
+def _rows(rows: list[Any], wanted: _Wanted, key: str) -> tuple[list[int], list[Any]]:
+    """Shape and leaves of rows, which must have the shape of the first."""
+    shape, leaves = wanted.flatten(rows[0], 0, key)
+    for number, row in enumerate(rows[1:], 1):
+        leaves += wanted.flatten(row, number, key, shape)[1]
+    return [len(rows), *shape], leaves
 
 
 def _shapes_differ(expected: list[int], received: list[int]) -> StatusError:
     size, other = math.prod(expected), math.prod(received)
     if size != other:
-        return invalid_argument(f"Expecting tensor size: {size} but got: {other}")
+        return invalid(f"Expecting tensor size: {size} but got: {other}")
     first, second = (str(shape).replace(" ", "") for shape in (expected, received))
-    return invalid_argument(f"Expecting shape {first} but got: {second}")
+    return invalid(f"Expecting shape {first} but got: {second}")
 
 
 def _element(row: int, key: str = "") -> str:
@@ -174,92 +107,71 @@ def _element(row: int, key: str = "") -> str:
     return f"Failed to process element: {row}{named} of 'instances' list"
 
 
-def _add_rows(columns: dict[str, _Column], instances: Any) -> None:
+def _columns_of_rows(instances: Any, inputs: Infos) -> dict[str, list[Any]]:
+    """The rows of each input."""
     if not isinstance(instances, list):
-        raise invalid_argument("Expecting 'instances' to be an list/array")
+        raise invalid("Expecting 'instances' to be an list/array")
     if not instances:
-        raise invalid_argument("No values in 'instances' array")
-    if _is_object(instances[0]):
-        for number, row in enumerate(instances):
-            _add_named_row(columns, number, row)
-        return
-    if len(columns) > 1:
-        raise invalid_argument(
+        raise invalid("No values in 'instances' array")
+    is_named = _is_object(instances[0])
+    if not is_named and len(inputs) > 1:
+        raise invalid(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
-    (column,) = columns.values() or (_no_inputs(),)
     for number, row in enumerate(instances):
-        if _is_object(row):
-            raise invalid_argument(
-                f"Expecting value/list but got object at item {number} of input list"
-            )
-        column.add(number, row, "")
+        if _is_object(row) != is_named:
+            texts = ("object but got list", "value/list but got object")
+            text = texts[0] if is_named else texts[1]
+            raise invalid(f"Expecting {text} at item {number} of input list")
+        if is_named:
+            _check_names(number, row, inputs)
+    if not is_named:
+        return {next(iter(inputs)): instances}
+    return {name: [row[name] for row in instances] for name in inputs}
 
 
-def _add_named_row(columns: dict[str, _Column], number: int, row: Any) -> None:
-    if not _is_object(row):
-        raise invalid_argument(
-            f"Expecting object but got list at item {number} of input list"
-        )
-    for name, value in row.items():
-        if name not in columns:
-            raise invalid_argument(
+def _check_names(number: int, row: dict[str, Any], inputs: Infos) -> None:
+    for name in row:
+        if name not in inputs:
+            raise invalid(
                 f"{_element(number, name)}. Error: INVALID_ARGUMENT: "
                 f"JSON object: does not have named input: {name}"
             )
-        columns[name].add(number, value, name)
-    if len(row) < len(columns):
-        raise invalid_argument(
+    if len(row) < len(inputs):
+        raise invalid(
             f"{_element(number)}. JSON object keys must be equal to: "
-            f"{','.join(sorted(columns))}"
+            f"{','.join(sorted(inputs))}"
         )
 
 
-def _add_columns(columns: dict[str, _Column], inputs: Any) -> None:
-    if _is_object(inputs):
-        for name in sorted(columns):
-            if name not in inputs:
-                raise invalid_argument(
-                    f"Missing named input: {name} in 'inputs' object."
-                )
-            columns[name].set(inputs[name])
-        return
-    if len(columns) > 1:
-        raise invalid_argument(
+def _columns(values: Any, inputs: Infos) -> dict[str, Any]:
+    """The value of each input."""
+    if _is_object(values):
+        for name in sorted(inputs):
+            if name not in values:
+                raise invalid(f"Missing named input: {name} in 'inputs' object.")
+        return {name: values[name] for name in inputs}
+    if len(inputs) > 1:
+        raise invalid(
             "inputs is a plain value/list, but expecting an object as multiple "
             "input tensors required as per tensorinfo_map"
         )
-    (column,) = columns.values() or (_no_inputs(),)
-    column.set(inputs)
-
-
-def _no_inputs() -> NoReturn:
-    raise invalid_argument("Failed to get input map for the signature: it has no input")
+    return {next(iter(inputs)): values}
 
 
 def _is_object(value: Any) -> bool:
-    """True for a JSON object that is not an encoded string."""
+    """Whether a value is a JSON object and not an encoded string."""
     return isinstance(value, dict) and not json_values.is_base64(value)
 
 
 def to_document(
-    response: predict_pb2.PredictResponse, is_row_format: bool
+    outputs: Mapping[str, np.ndarray], is_row_format: bool
 ) -> dict[str, Any]:
-    """The answer in the format of the question.
-
-    A single output goes without its name. Strings are text, unless the output's name
-    ends in `_bytes`.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT if rows are asked for and outputs differ in them.
-    """
-    arrays = {
-        name: tf.make_ndarray(proto) for name, proto in sorted(response.outputs.items())
-    }
+    """The answer in the format of the question; a single output without its name."""
     if is_row_format:
-        _check_rows({name: array.shape for name, array in arrays.items()})
-    values = {name: json_values.to_json(name, array) for name, array in arrays.items()}
+        _check_rows({name: array.shape for name, array in outputs.items()})
+    values = {name: json_values.to_json(name, array) for name, array in outputs.items()}
     key = "predictions" if is_row_format else "outputs"
     if len(values) == 1:
         return {key: next(iter(values.values()))}
@@ -273,12 +185,12 @@ def _check_rows(shapes: dict[str, tuple[int, ...]]) -> None:
     expected = -1
     for name, shape in shapes.items():
         if not shape:
-            raise invalid_argument(
+            raise invalid(
                 f"Tensor name: {name} has no shape information: a scalar has no rows, "
                 "ask for it by 'inputs'"
             )
         if expected not in (-1, shape[0]):
-            raise invalid_argument(
+            raise invalid(
                 f"Tensor name: {name} has inconsistent batch size: {shape[0]} "
                 f"expecting: {expected}"
             )

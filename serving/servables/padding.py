@@ -1,10 +1,10 @@
-"""What an export allows to be added to a row without a change of its answer.
+"""Padding that an export allows, or that the operator does.
 
-The manifest beside a version may say so, by the input's name:
+The manifest beside a version may state it, by the input's name:
 
     "padding": {"exclude": {"side": "right", "value": ""}}
 
-Nothing else is padded: whether zeros change an answer is the model's affair.
+Nothing else is padded: only the model knows whether zeros change an answer.
 """
 
 from __future__ import annotations
@@ -19,20 +19,12 @@ import numpy as np
 from serving.servables import version_files
 
 WIDTH = 64
-"""Width of padded rows; wider ones go alone.
-
-The scheduler joins tensors of one shape alone, so that one width serves most requests.
-"""
+"""Width of padded rows; wider ones go alone. The scheduler joins equal shapes only."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Padding:
-    """How rows of an input may be lengthened.
-
-    Attributes:
-        side: `left` or `right`.
-        value: what is added, of the input's type.
-    """
+    """How rows of an input may be lengthened: on which side, with which value."""
 
     side: str
     value: str | float
@@ -45,37 +37,28 @@ class Padding:
         missing = WIDTH - array.shape[1]
         if missing < 0:
             return None
-        added = (0, missing) if self.side == "right" else (missing, 0)
+        start = 0 if self.side == "right" else missing
         value = self.value.encode() if isinstance(self.value, str) else self.value
         wide = np.full((len(array), WIDTH), value, array.dtype)
-        wide[:, added[0] : WIDTH - added[1]] = array
+        wide[:, start : start + array.shape[1]] = array
         return wide
 
 
 def paddings_of(path: Path) -> Mapping[str, Padding]:
-    """What the manifest of a version says, by input; nothing without a manifest."""
+    """The paddings in a version's manifest, by input; none without a manifest."""
     manifest = version_files.manifest_of(path)
     if not manifest.is_file():
         return {}
     stated = json.loads(manifest.read_text("utf-8")).get("padding", {})
-    return {
-        name: Padding(entry["side"], entry["value"]) for name, entry in stated.items()
-    }
+    return {name: Padding(**entry) for name, entry in stated.items()}
 
 
 def repeat_first(array: np.ndarray, declared: Sequence[int]) -> np.ndarray | None:
-    """The array with its free dimensions widened to WIDTH, as TF Serving pads.
+    """The array [B, ...] with its free dimensions (-1) widened to WIDTH.
 
-    TF Serving repeats the tensor's first value after the data where
-    `pad_variable_length_inputs` allows it. It pads to the longest of a batch; here the
-    width does not depend on strangers.
-
-    Args:
-        array: [B, ...], with a value at least.
-        declared: sizes of the signature, -1 standing for free ones.
-
-    Returns:
-        None if it is wider in a free dimension, or has no value to repeat.
+    TF Serving's `pad_variable_length_inputs` repeats the tensor's first value after the
+    data, up to the longest of a batch; here the width does not depend on strangers.
+    None if the array is wider, or has no value to repeat.
     """
     missing = [
         WIDTH - size if fixed == -1 else 0

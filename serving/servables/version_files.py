@@ -1,4 +1,4 @@
-"""What a version's folder must hold before it may answer."""
+"""The files that a version's folder must hold before it may answer."""
 
 from __future__ import annotations
 
@@ -12,24 +12,19 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from s4rec_tf import spec
 from serving import limits
-from serving.status import StatusError, invalid_argument
+from serving.status import StatusError, invalid
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-META_FOLDER = ".meta"
 
 
 def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
-    """The Predict requests among a version's warm-up records; none without a file.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT if there are too many.
-    """
+    """The Predict requests among a version's warm-up records; none without a file."""
     file = path / WARMUP_FILE
     if not file.is_file():
         return []
     records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
     if len(records) > limits.MAX_WARMUP_RECORDS:
-        raise invalid_argument(
+        raise invalid(
             f"{file}: {limits.MAX_WARMUP_RECORDS} warm-up records at most. "
             f"Received: {len(records)}"
         )
@@ -38,16 +33,12 @@ def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
 
 
 def manifest_of(path: Path) -> Path:
-    """Where the export of a version leaves its manifest."""
-    return path.parent / META_FOLDER / path.name / spec.MANIFEST_NAME
+    """The place of a version's manifest, if its export wrote one."""
+    return path.parent / ".meta" / path.name / spec.MANIFEST_NAME
 
 
 def verify_digests(path: Path) -> None:
-    """Compares a version's files with the manifest of its export, if there is one.
-
-    Raises:
-        StatusError: DATA_LOSS, naming the first file that is missing or differs.
-    """
+    """Compares a version's files with its manifest, if there is one."""
     manifest = manifest_of(path)
     if not manifest.is_file():
         return
@@ -60,24 +51,20 @@ def verify_digests(path: Path) -> None:
 
 
 def verify_weights(path: Path) -> None:
-    """Refuses a version with a weight that is NaN or infinite.
-
-    Warm-up answers alone would not tell: they hold a few items' scores.
-
-    Raises:
-        StatusError: DATA_LOSS, naming the variable.
-    """
+    """Refuses a weight that is NaN or infinite; warm-up answers show few of them."""
     if not (path / "variables" / "variables.index").is_file():
         return
     try:
         reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-        for name, dtype in reader.get_variable_to_dtype_map().items():
-            if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
-                raise StatusError(
-                    StatusCode.DATA_LOSS, f"{path}: variable {name} is not finite"
-                )
-    except StatusError:
-        raise
+        bad = [
+            name
+            for name, dtype in reader.get_variable_to_dtype_map().items()
+            if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all()
+        ]
     except Exception as error:
-        # The reader raises what it likes, an IndexError for a file cut short.
+        # The reader raises many kinds, an IndexError for a file cut short.
         raise StatusError(StatusCode.DATA_LOSS, f"{path}: {error}") from error
+    if bad:
+        raise StatusError(
+            StatusCode.DATA_LOSS, f"{path}: variable {bad[0]} is not finite"
+        )

@@ -1,8 +1,7 @@
 """Triton's Python backend over an export: one signature, batches as Triton forms them.
 
-Stands in a model repository as NAME/N/model.py beside `config.pbtxt`, whose parameters
-name the SavedModel and the signature. It needs TensorFlow and NumPy, nothing of this
-project.
+It is NAME/N/model.py of a model repository, beside `config.pbtxt`, whose parameters
+name the SavedModel and the signature. It needs nothing of this project.
 """
 
 import json
@@ -10,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-# The stub that Triton starts does not look there by itself.
+# Triton's stub does not look there by itself.
 sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 
 import numpy as np  # noqa: E402
@@ -19,7 +18,7 @@ import triton_python_backend_utils as pb_utils  # noqa: E402
 
 
 class TritonPythonModel:
-    """What Triton's Python backend calls."""
+    """The class that Triton's Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the export and finds the signature's tensors."""
@@ -33,21 +32,15 @@ class TritonPythonModel:
         )
         signature = meta_graph.signature_def[parameters["signature"]]
         find = self._session.graph.get_tensor_by_name
-        with self._session.graph.as_default():
-            self._answer = self._session.make_callable(
-                [find(signature.outputs[name].name) for name in self._outputs],
-                [find(signature.inputs[name].name) for name in self._inputs],
-            )
+        self._answer = self._session.make_callable(
+            [find(signature.outputs[name].name) for name in self._outputs],
+            [find(signature.inputs[name].name) for name in self._inputs],
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers a batch of requests by one call of the model."""
-        columns = [
-            [
-                pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                for request in requests
-            ]
-            for name in self._inputs
-        ]
+        get = pb_utils.get_input_tensor_by_name
+        columns = [[get(r, name).as_numpy() for r in requests] for name in self._inputs]
         ends = np.cumsum([len(rows) for rows in columns[0]])[:-1]
         try:
             values = self._answer(*(np.concatenate(rows) for rows in columns))
@@ -56,12 +49,7 @@ class TritonPythonModel:
             return [pb_utils.InferenceResponse(error=refusal) for _ in requests]
         parts = [np.split(value, ends) for value in values]
         return [
-            pb_utils.InferenceResponse(
-                [
-                    pb_utils.Tensor(name, part)
-                    for name, part in zip(self._outputs, rows, strict=True)
-                ]
-            )
+            pb_utils.InferenceResponse(list(map(pb_utils.Tensor, self._outputs, rows)))
             for rows in zip(*parts, strict=True)
         ]
 

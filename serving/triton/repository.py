@@ -6,11 +6,12 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 MODEL = Path(__file__).parent / "model.py"
 OUTPUTS = ("item_ids", "scores", "is_fallback")
 
-# Triton's data types by TensorFlow's, of what exports take and give.
+# Triton's data types by TensorFlow's, of an export's inputs and outputs.
 _TYPES = {1: "TYPE_FP32", 3: "TYPE_INT32", 7: "TYPE_STRING", 10: "TYPE_BOOL"}
 
 _CONFIG = """\
@@ -33,27 +34,20 @@ def write(
     max_batch_size: int = 64,
     outputs: Sequence[str] = OUTPUTS,
 ) -> Path:
-    """Writes `repository/NAME`, one version, whose number is the export's.
+    """Writes `repository/NAME`, one version, and returns that folder.
 
     Args:
         repository: Triton's `--model-repository`.
         name: of the model in Triton.
-        version: BASE/NAME/N, read where it lies.
+        version: BASE/NAME/N, read in place; its number is that of the version.
         signature_name: the signature that answers.
         max_batch_size: most rows that Triton joins.
-        outputs: those of the signature that are given.
-
-    Returns:
-        The model's folder.
-
-    Raises:
-        KeyError: if the export has no such signature or output.
+        outputs: those of the signature to answer.
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
-    saved = saved_model_pb2.SavedModel.FromString(
-        (version / "saved_model.pb").read_bytes()
-    )
+    graph = (version / "saved_model.pb").read_bytes()
+    saved = saved_model_pb2.SavedModel.FromString(graph)
     signature = dict(saved.meta_graphs[0].signature_def)[signature_name]
     found = dict(signature.outputs)
     tensors = [
@@ -74,10 +68,10 @@ def write(
     return folder
 
 
-def _tensor(kind: str, alias: str, info: object) -> str:
+def _tensor(kind: str, alias: str, info: Any) -> str:
     # The batch's dimension is Triton's own.
-    sizes = [dim.size for dim in info.tensor_shape.dim][1:]  # type: ignore[attr-defined]
+    sizes = [dim.size for dim in info.tensor_shape.dim][1:]
     # A tensor of rank 1 has one value a row, which Triton sends as [B, 1].
     own = f"dims: {sizes}" if sizes else "dims: [ 1 ] reshape { shape: [] }"
-    dtype = _TYPES[info.dtype]  # type: ignore[attr-defined]
+    dtype = _TYPES[info.dtype]
     return f'{kind} [ {{ name: "{alias}" data_type: {dtype} {own} }} ]'

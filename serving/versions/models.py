@@ -1,40 +1,34 @@
-"""All models of a server: what a models.config lists, changed while it serves."""
+"""All models of a server, which a file or a call may replace while it serves."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grpc import StatusCode
 
-from serving import limits
-from serving.status import StatusError, invalid_argument
+from serving import config_files, limits
+from serving.status import StatusError, invalid
 from serving.versions.manager import VersionManager, versions_on_disk
 from serving.versions.states import Policy
 
 log = logging.getLogger(__name__)
 
-_WAIT_SECONDS = 0.1
-
-NewManager = Callable[[str, Path], VersionManager]
+Labels = Literal["available", "new", "any"]
+"""Labels of versions that are not available: none, those not in use, any."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelEntry:
-    """One model of a configuration.
-
-    Attributes:
-        name: the name that requests must use.
-        base_path: BASE/NAME.
-        policy: which versions are wanted.
-        labels: versions by label.
-    """
+    """One model of a configuration: its name, BASE/NAME, its versions and labels."""
 
     name: str
     base_path: Path
@@ -43,56 +37,52 @@ class ModelEntry:
 
 
 def entries_of(config: Any) -> list[ModelEntry]:
-    """The models of a `ModelServerConfig`.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT if it cannot be served.
-    """
+    """The models of a `ModelServerConfig`."""
     if config.WhichOneof("config") == "custom_model_config":
-        raise invalid_argument("only a model_config_list can be served")
+        raise invalid("only a model_config_list can be served")
     entries = [_entry(model) for model in config.model_config_list.config]
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
-            raise invalid_argument(f"Illegal to list model {name} multiple times")
+            raise invalid(f"Illegal to list model {name} multiple times")
     return entries
 
 
 def _entry(model: Any) -> ModelEntry:
     if not model.name or not model.base_path:
-        raise invalid_argument(
-            "a model needs a name and a base_path. "
-            f"Received: {model.name!r}, {model.base_path!r}"
-        )
+        given = f"Received: {model.name!r}, {model.base_path!r}"
+        raise invalid(f"a model needs a name and a base_path. {given}")
     if model.model_platform not in ("", "tensorflow"):
-        raise invalid_argument(
+        raise invalid(
             f"model {model.name}: model_platform must be tensorflow. "
             f"Received: {model.model_platform}"
         )
-    policy = Policy()
-    kind = model.model_version_policy.WhichOneof("policy_choice")
-    if kind == "all":
+    wanted = model.model_version_policy
+    policy = Policy(newest=wanted.latest.num_versions or 1)
+    if wanted.HasField("all"):
         policy = Policy(newest=None)
-    elif kind == "specific":
-        numbers = frozenset(model.model_version_policy.specific.versions)
-        if not numbers:
-            raise invalid_argument(f"model {model.name}: no specific version is named")
-        policy = Policy(newest=None, only=numbers)
-    elif kind == "latest":
-        policy = Policy(newest=model.model_version_policy.latest.num_versions or 1)
-    return ModelEntry(
-        model.name, Path(model.base_path), policy, dict(model.version_labels)
-    )
+    elif wanted.HasField("specific"):
+        policy = Policy(newest=None, only=frozenset(wanted.specific.versions))
+        if not policy.only:
+            raise invalid(f"model {model.name}: no specific version is named")
+    labels = dict(model.version_labels)
+    return ModelEntry(model.name, Path(model.base_path), policy, labels)
 
 
 class Models:
-    """The models that are served, by name."""
+    """The models that are served, by name; `stop` ends all waiting."""
 
-    def __init__(self, new_manager: NewManager) -> None:
-        """Takes what makes the versions of a name and a base path; serves nothing."""
-        self._new_manager = new_manager
+    def __init__(
+        self,
+        new_manager: Callable[[str, Path], VersionManager],
+        stop: threading.Event,
+        labels: Labels = "available",
+    ) -> None:
+        self._new_manager, self._stop, self._labels = new_manager, stop, labels
         self._managers: dict[str, VersionManager] = {}
         self._changing = threading.Lock()
+        # A reload waits for versions: it must not take a thread from other calls.
+        self._reloading = futures.ThreadPoolExecutor(1, "reload")
 
     def names(self) -> list[str]:
         """The models' names in order."""
@@ -103,33 +93,17 @@ class Models:
         return self._managers.get(name)
 
     def stop(self) -> None:
-        """Retires everything."""
+        """Retires everything and cancels the reloads that have not begun."""
+        self._reloading.shutdown(wait=False, cancel_futures=True)
         with self._changing:
             for manager in self._managers.values():
                 manager.stop()
 
-    def replace(
-        self,
-        entries: Sequence[ModelEntry],
-        stop: threading.Event,
-        seconds: float | None = None,
-    ) -> None:
+    def replace(self, entries: Sequence[ModelEntry], seconds: float = math.inf) -> None:
         """Serves these models and no others, and waits until each answers.
 
-        Models that stay keep what is loaded. Where one of the new ones cannot be
-        served the others are, and the error names it.
-
-        Args:
-            entries: all models.
-            stop: ends the wait.
-            seconds: for the whole wait; None for any time.
-
-        Raises:
-            NoBasePath: if a base path is missing; nothing has changed then.
-            StatusError: UNAVAILABLE if nothing of a model can be loaded,
-                DEADLINE_EXCEEDED if nothing is loaded in time, FAILED_PRECONDITION if a
-                label stands for a version that is not available; all else has changed
-                then.
+        Models that stay keep their versions. A missing base path changes nothing. If a
+        model cannot be served or labelled the others are, and the error names it.
         """
         for entry in entries:
             versions_on_disk(entry.base_path)
@@ -141,94 +115,84 @@ class Models:
             for name, manager in before.items():
                 if managers.get(name) is not manager:
                     manager.stop()
-            deadline = math.inf if seconds is None else time.monotonic() + seconds
-            errors = [
-                _settle(managers[entry.name], entry, stop, deadline)
-                for entry in entries
-            ]
-        for error in filter(None, errors):
-            raise error
+            deadline, errors = time.monotonic() + seconds, []
+            for entry in entries:
+                try:
+                    self._wait_until_available(managers[entry.name], deadline)
+                    self._set_labels(managers[entry.name], entry.labels)
+                except StatusError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def reload(self, config: Any, roots: Sequence[Path]) -> None:
+        """Replaces the models by a config's, whose base paths must lie below roots."""
+        entries, seconds = entries_of(config), limits.RELOAD_SECONDS
+        for entry in entries:
+            path = entry.base_path.resolve()
+            if not any(path.is_relative_to(root.resolve()) for root in roots):
+                raise invalid(
+                    f"model {entry.name}: a base path must lie below "
+                    f"{', '.join(map(str, roots))} (--reload_root). "
+                    f"Received: {entry.base_path}"
+                )
+        work = self._reloading.submit(self.replace, entries, seconds)
+        try:
+            async with asyncio.timeout(seconds + 1):
+                await asyncio.wrap_future(work)
+        except TimeoutError as error:
+            text = f"not served after {seconds:g} s: it goes on, see GetModelStatus"
+            text = f"the configuration is {text}"
+            raise StatusError(StatusCode.DEADLINE_EXCEEDED, text) from error
+
+    def watch(self, path: Path, seconds: float) -> None:
+        """Serves a models.config again when it changes; an error changes nothing."""
+        before = path.read_bytes()
+        while not self._stop.wait(seconds):
+            try:
+                content = path.read_bytes()
+                if content != before:
+                    before = content
+                    config = config_files.read_models(path, content.decode("utf-8"))
+                    self.replace(entries_of(config), limits.RELOAD_SECONDS)
+                    log.info("%s was read again: %s", path, self.names())
+            except (OSError, UnicodeDecodeError, StatusError) as error:
+                log.error("%s: %s", path, error)
 
     def _prepared(
-        self, entry: ModelEntry, old: VersionManager | None
+        self, entry: ModelEntry, manager: VersionManager | None
     ) -> VersionManager:
-        if old is not None and old.base_path == entry.base_path:
-            old.policy = entry.policy
-            old.poll()
-            return old
-        manager = self._new_manager(entry.name, entry.base_path)
+        is_kept = manager is not None and manager.base_path == entry.base_path
+        if manager is None or not is_kept:
+            manager = self._new_manager(entry.name, entry.base_path)
         manager.policy = entry.policy
         manager.poll()
-        manager.start()
+        if not is_kept:
+            manager.start()
         return manager
 
+    def _wait_until_available(self, manager: VersionManager, deadline: float) -> None:
+        while manager.serving_version is None and not self._stop.is_set():
+            if reason := manager.terminal_failure():
+                text = f"no version of {manager.model_name} can be loaded: {reason}"
+                raise StatusError(StatusCode.UNAVAILABLE, text)
+            if time.monotonic() > deadline:
+                raise StatusError(
+                    StatusCode.DEADLINE_EXCEEDED,
+                    f"no version of {manager.model_name} is available yet under "
+                    f"{manager.base_path}: it is served when one is",
+                )
+            self._stop.wait(0.1)
 
-def _settle(
-    manager: VersionManager, entry: ModelEntry, stop: threading.Event, deadline: float
-) -> StatusError | None:
-    """Waits for a version and sets the labels; the error of what is wrong."""
-    try:
-        _wait_until_available(manager, stop, deadline)
-        _set_labels(manager, entry.labels)
-    except StatusError as error:
-        return error
-    return None
-
-
-def _wait_until_available(
-    manager: VersionManager, stop: threading.Event, deadline: float
-) -> None:
-    while manager.serving_version is None and not stop.is_set():
-        reason = manager.terminal_failure()
-        if reason:
-            raise StatusError(
-                StatusCode.UNAVAILABLE,
-                f"no version of {manager.model_name} can be loaded: {reason}",
-            )
-        if time.monotonic() > deadline:
-            raise StatusError(
-                StatusCode.DEADLINE_EXCEEDED,
-                f"no version of {manager.model_name} is available yet under "
-                f"{manager.base_path}: it is served when one is",
-            )
-        stop.wait(_WAIT_SECONDS)
-
-
-def _set_labels(manager: VersionManager, labels: Mapping[str, int]) -> None:
-    available = manager.available()
-    for label, version in labels.items():
-        if version not in available:
-            raise StatusError(
-                StatusCode.FAILED_PRECONDITION,
-                f"Request to assign label {label} to version {version} of model "
-                f"{manager.model_name}, which is not currently available for inference",
-            )
-    manager.labels = dict(labels)
-
-
-class ConfigFile:
-    """A models.config that is read again and again."""
-
-    def __init__(self, models: Models, path: Path, seconds: float) -> None:
-        """Takes what is changed, the file, and the pause between two looks."""
-        self._models = models
-        self._path = path
-        self._seconds = seconds
-        self._content = path.read_bytes()
-
-    def watch(self, stop: threading.Event) -> None:
-        """Looks until told to stop; an error is logged and changes nothing."""
-        from serving import config_files
-
-        while not stop.wait(self._seconds):
-            try:
-                content = self._path.read_bytes()
-                if content == self._content:
-                    continue
-                self._content = content
-                config = config_files.parse_models(content.decode("utf-8"), self._path)
-                seconds = limits.RELOAD_SECONDS
-                self._models.replace(entries_of(config), stop, seconds)
-                log.info("%s was read again: %s", self._path, self._models.names())
-            except (OSError, UnicodeDecodeError, StatusError) as error:
-                log.error("%s: %s", self._path, error)
+    def _set_labels(self, manager: VersionManager, labels: Mapping[str, int]) -> None:
+        available = manager.available()
+        for label, version in labels.items():
+            is_new = self._labels == "new" and label not in manager.labels
+            if version not in available and not is_new and self._labels != "any":
+                raise StatusError(
+                    StatusCode.FAILED_PRECONDITION,
+                    f"Request to assign label {label} to version {version} of model "
+                    f"{manager.model_name}, which is not currently available for "
+                    "inference",
+                )
+        manager.labels = dict(labels)

@@ -11,43 +11,36 @@ from grpc import StatusCode
 class State(enum.IntEnum):
     """States of a version, numbered as in TF Serving's GetModelStatus."""
 
-    START = 10
     LOADING = 20
     AVAILABLE = 30
-    UNLOADING = 40
     END = 50
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """Where a version stands and, after a failed load, why."""
+    """The state of a version and, after a failed load, the reason."""
 
     state: State
     code: StatusCode = StatusCode.OK
     message: str = ""
 
 
-Identity = frozenset[tuple[int, int, int]]
-"""Inode, size and time of all that lies in a version's folder."""
-
-
 @dataclasses.dataclass
-class Failure:
-    """Failed loads of one folder with these files."""
+class Version:
+    """A version that was seen: its status, and the loads of its folder that failed.
 
-    identity: Identity
-    loads: int
-    retry_at: float
+    `identity` is the inode, size and time of each of the folder's files.
+    """
+
+    status: Status = Status(State.LOADING)
+    identity: frozenset[tuple[int, int, int]] | None = None
+    failed_loads: int = 0
+    retry_at: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Which versions are wanted.
-
-    Attributes:
-        newest: how many, the newest first; None for all.
-        only: the numbers that count; None for every number.
-    """
+    """The wanted versions: how many of the newest, or None for all; only which ones."""
 
     newest: int | None = 1
     only: frozenset[int] | None = None

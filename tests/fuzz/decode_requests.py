@@ -80,7 +80,7 @@ class Decoder(servable.Servable):
     """A version that decodes requests and answers nothing in particular."""
 
     def __init__(self) -> None:
-        self.version, self._model_name = 3, "demo"
+        self.version, self._model_name, self._max_rows = 3, "demo", 1024
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
         self.paddings = {}
 
@@ -125,7 +125,7 @@ class OneModel:
         return {3: Status(State.AVAILABLE)}
 
 
-API = model_api.ModelApi(OneModel(), 1024)
+API = model_api.ModelApi(OneModel())
 REST = rest_api.RestApi(API)
 PATHS = (
     "/v1/models/demo:predict",

@@ -162,6 +162,21 @@ def test_reload_request_replaces_the_models(server, base, tmp_path):
     assert code.name == "NOT_FOUND"
 
 
+def test_new_labels_of_unavailable_versions_are_taken_where_the_flag_says(base):
+    flag = "--allow_version_labels_for_unavailable_models"
+    reloads = ("--enable_reload_config_requests", "--reload_root", base.parent)
+    of_4 = f'{ALL} version_labels {{ key: "next" value: 4 }}'
+    config = base.with_name("labels.config")
+    config.write_text(inside.models_config(("demo", base, of_4)))
+    with inside.server("--model_config_file", config, flag, *reloads) as answering:
+        code, text = status_of(lambda: asked(answering, label="next"))
+        assert (code.name, "Specific(demo, 4)" in text) == ("NOT_FOUND", True)
+        # A label in use may not move to a version that is not there.
+        of_9 = of_4.replace("4", "9")
+        code, _ = status_of(lambda: reload(answering, ("demo", base, of_9)))
+        assert code.name == "FAILED_PRECONDITION"
+
+
 def test_config_file_is_read_again(server, base, config):
     specific = "model_version_policy { specific { versions: 1 versions: 2 } }"
     stable = 'version_labels { key: "stable" value: 2 }'

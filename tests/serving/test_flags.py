@@ -46,22 +46,48 @@ def test_flags_are_read_as_tensorflow_serving_reads_them(text, name, value):
     assert getattr(parsed(text), name) == value
 
 
-@pytest.mark.parametrize("name", flags.MEANS_NOTHING)
+@pytest.mark.parametrize("name", flags.NO_EFFECT)
 def test_what_means_nothing_is_named_once(name):
     for text in (f"--{name}=4", f"--{name} 4"):
-        (line,) = flags.meaningless(parsed(text))
-        assert line.startswith(f"--{name} means nothing here: ")
-    assert flags.meaningless(parsed("")) == []
+        (line,) = flags.without_effect(parsed(text))
+        assert line.startswith(f"--{name} has no effect here: ")
+    assert flags.without_effect(parsed("")) == []
 
 
 @pytest.mark.parametrize(
     "text",
-    ["--enable_batching=perhaps", "--no_such_flag", "--use_alts_credentials=true"],
+    ["--enable_batching=perhaps", "--no_such_flag", "--max_num_load_retries=-2"],
 )
 def test_what_cannot_be_done_is_refused(text, capsys):
     with pytest.raises(SystemExit):
         parsed(text)
     assert text.partition("=")[0] in capsys.readouterr().err
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        flags.parse_args(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == "s4rec-tf 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("", "available"),
+        ("--allow_version_labels_for_unavailable_models=true", "new"),
+        ("--force_allow_any_version_labels_for_unavailable_models", "any"),
+    ],
+)
+def test_labels_of_versions_that_are_not_available(text, labels):
+    assert parsed(text).unavailable_labels == labels
+
+
+def test_alts_and_tls_exclude_each_other(capsys):
+    assert parsed("--use_alts_credentials=true").use_alts_credentials
+    with pytest.raises(SystemExit):
+        parsed("--use_alts_credentials --ssl_config_file=/f")
+    assert "--use_alts_credentials" in capsys.readouterr().err
 
 
 def test_own_manifests_start(served_export, tmp_path):

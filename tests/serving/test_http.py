@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from serving import limits
 from tests.serving import inside
 from tests.serving.export_requests import HISTORY
 
@@ -89,6 +90,11 @@ AMBIGUOUS = {
     "two lengths": f"{PREDICT}{HOST}{LENGTH}Content-Length: 3\r\n\r\n{BODY}{HIDDEN}",
     "one length twice": f"{PREDICT}{HOST}{LENGTH}{LENGTH}\r\n{BODY}",
     "list of lengths": f"{PREDICT}{HOST}Content-Length: 9, 9\r\n\r\n{BODY}",
+    "leading zero": f"{PREDICT}{HOST}Content-Length: 0{len(BODY)}\r\n\r\n{BODY}",
+    "fragment": f"GET {MODEL}#part HTTP/1.1\r\n{HOST}\r\n",
+    "blanks before the target": f"GET  {MODEL} HTTP/1.1\r\n{HOST}\r\n",
+    "blanks after the target": f"GET {MODEL}  HTTP/1.1\r\n{HOST}\r\n",
+    "tab before the target": f"GET\t{MODEL} HTTP/1.1\r\n{HOST}\r\n",
     "sign": f"{PREDICT}{HOST}Content-Length: +{len(BODY)}\r\n\r\n{BODY}",
     "negative": f"{PREDICT}{HOST}Content-Length: -1\r\n\r\n{BODY}",
     "hexadecimal": f"{PREDICT}{HOST}Content-Length: 0x9\r\n\r\n{BODY}",
@@ -118,6 +124,26 @@ def test_ambiguous_request_is_400_and_the_last(server, case):
     assert is_closed
     assert list(json.loads(text.partition("\r\n\r\n")[2])) == ["error"]
     assert "Connection: close" in text or not text.startswith("HTTP/1.1")
+
+
+def test_blanks_in_a_later_request_line_are_seen_in_any_split(server):
+    bad = f"GET {MODEL}  HTTP/1.1\r\n{HOST}\r\n".encode()
+    text, is_closed = exchange(server, f"{STATUS}\r\n".encode() + bad)
+    assert (statuses(text), is_closed) == ([200, 400], True)
+    for position in range(1, len(bad) - len(HOST), 5):
+        with connected(server) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for part in (bad[:position], bad[position:]):
+                connection.sendall(part)
+                time.sleep(0.02)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400"), position
+
+
+def test_blanks_in_a_body_or_a_header_are_no_request_line(server):
+    body = BODY.replace("{", "{  \n  ", 1)
+    head = f"{PREDICT}{HOST}X: GET  / HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+    text, is_closed = exchange(server, f"{head}\r\n{body}{STATUS}\r\n", 2)
+    assert (statuses(text), is_closed) == ([200, 200], False)
 
 
 def test_no_bytes_of_another_request_are_quoted(server):
@@ -331,10 +357,7 @@ def test_a_request_of_a_byte_at_a_time_ends_with_its_time(guarded, is_body):
 
 
 def test_bodies_that_are_held_have_a_bound_together(base, monkeypatch):
-    from serving.frontends import http_port
-
-    bodies = http_port.http_bodies.Bodies
-    monkeypatch.setattr(http_port.http_bodies, "Bodies", lambda: bodies(2**20))
+    monkeypatch.setattr(limits, "MAX_BODIES_BYTES", 2**20)
     flags = ("--model_base_path", base, "--model_name", "demo")
     with inside.server(*flags) as answering:
         head = f"{PREDICT}{HOST}Content-Length: 1000000\r\n\r\n".encode()
@@ -349,11 +372,7 @@ def test_bodies_that_are_held_have_a_bound_together(base, monkeypatch):
 
 
 def test_connections_have_a_bound(base, monkeypatch):
-    from serving.frontends import http_port
-
-    options = http_port.HttpOptions
-    few = lambda **given: options(max_connections=4, **given)  # noqa: E731
-    monkeypatch.setattr(http_port, "HttpOptions", few)
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 4)
     flags = ("--model_base_path", base, "--model_name", "demo")
     with inside.server(*flags) as answering, contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(connected(answering)) for _ in range(4)]

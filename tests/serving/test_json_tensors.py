@@ -4,18 +4,16 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
 
 from serving.servables import json_tensors
 from serving.status import StatusError
 
 
 def response(**outputs):
-    built = predict_pb2.PredictResponse()
-    for name, value in outputs.items():
-        built.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return built
+    return {
+        name: value if isinstance(value, np.ndarray) else np.array(value, object)
+        for name, value in outputs.items()
+    }
 
 
 def test_single_output_goes_without_its_name():

@@ -17,12 +17,12 @@ def counts():
 
 
 def test_a_request_counts_once_under_its_status():
-    with metrics.Request("metrics-test", True, "Predict", "GRPC"):
+    with metrics.request("metrics-test", "Predict", "GRPC"):
         pass
     gone = asyncio.CancelledError()
     for error in (StatusError(StatusCode.NOT_FOUND, "no"), KeyError("bug"), gone):
         with pytest.raises(type(error)):
-            with metrics.Request("metrics-test", True, "Predict", "GRPC"):
+            with metrics.request("metrics-test", "Predict", "GRPC"):
                 raise error
     names = ("OK", "NOT_FOUND", "INTERNAL", "CANCELLED")
     assert counts() == {f'"{name}"': "1.0" for name in names}

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import client, config_files
 from serving.client import channel
 from serving.flags import parse_args
-from serving.frontends import security
+from serving.frontends.admission import Tokens
 from serving.status import StatusError
 from tests.serving import inside
 from tests.serving.export_requests import HISTORY, predict_request, status_of
@@ -106,6 +106,14 @@ def test_tls_alone(folder, authority):
                 ask(server, wrong)
 
 
+def test_alts_takes_no_other_clients(folder):
+    """Its handshake needs Google Cloud; nobody is answered in clear instead."""
+    with serving(folder, "--use_alts_credentials=true") as server:
+        with pytest.raises(client.QueryError, match="UNAVAILABLE"):
+            ask(server, None)
+        assert server.http("GET", "/v1/models/demo")[0] == 200
+
+
 def test_mutual_tls_with_a_token(folder, authority):
     path = ssl_config(
         folder, authority, custom_ca=authority.pem.decode(), client_verify=True
@@ -168,14 +176,14 @@ def is_allowed(tokens, *headers):
 
 
 def test_tokens_are_compared_whole():
-    tokens = security.Tokens([TOKEN])
+    tokens = Tokens([TOKEN])
     for scheme in ("Bearer", "bearer", "BEARER"):
         assert is_allowed(tokens, f"{scheme} {TOKEN}")
     wrong = ("", "Bearer", "Bearer ", TOKEN, f"Basic {TOKEN}", "Bearer é\udc80")
     assert not any(is_allowed(tokens, value) for value in wrong)
     assert not is_allowed(tokens)
     assert not is_allowed(tokens, f"Bearer {TOKEN}", f"Bearer {TOKEN}")
-    assert is_allowed(security.Tokens([]))
+    assert is_allowed(Tokens([]))
 
 
 @pytest.mark.parametrize(
