@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 
+import s4rec_tf
 from serving import flags
 from tests.serving import inside
 from tests.serving.test_manifests import COMPOSE, named
@@ -68,7 +69,7 @@ def test_version_is_printed(capsys):
     with pytest.raises(SystemExit) as caught:
         flags.parse_args(["--version"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out == "s4rec-tf 0.1.0\n"
+    assert capsys.readouterr().out == f"s4rec-tf {s4rec_tf.__version__}\n"
 
 
 @pytest.mark.parametrize(
