@@ -148,11 +148,12 @@ class Connection(web.RequestHandler):
     async def linger(self) -> None:
         """Discards what the client sends until it ends, for a moment at most."""
         self.close()
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             return
         try:
-            self.transport.write_eof()
-            self.transport.resume_reading()
+            transport.write_eof()
+            transport.resume_reading()
             async with asyncio.timeout(_LINGER_SECONDS):
                 await self._is_ended.wait()
         except (OSError, RuntimeError, TimeoutError):

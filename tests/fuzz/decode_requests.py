@@ -3,12 +3,16 @@
     python tests/fuzz/decode_requests.py [CORPUS] -runs=1000000 -max_len=2048
 
 Everything that a server does with bytes of a request runs, but for the model itself:
-protobuf, JSON, paths, keys, shapes, tensors and the answer's encoding. What is raised
-must be a `StatusError`, or protobuf's own error; anything else ends the run.
+protobuf, HTTP, JSON, paths, keys, shapes, tensors and the answer's encoding. What is
+raised must be a `StatusError`, or protobuf's own error; anything else ends the run.
 """
 
+import argparse
+import asyncio
 import contextlib
+import gzip
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -33,7 +37,7 @@ from tensorflow_serving.apis import (
 
 with atheris.instrument_imports(include=["serving"]):
     from serving.frontends import api as model_api
-    from serving.frontends import rest_api
+    from serving.frontends import http_connection, http_port, rest_api
     from serving.servables import servable
 
 LENGTH, MAX_K = 8, 4
@@ -125,7 +129,106 @@ class OneModel:
         return {3: Status(State.AVAILABLE)}
 
 
+class Everyone:
+    """Admits every call and answers it at once."""
+
+    def authorize(self, headers):
+        pass
+
+    def take(self):
+        pass
+
+    async def run(self, function, *args):
+        return function(*args)
+
+
+class Wire(asyncio.Transport):
+    """The server's side of a connection that leads nowhere."""
+
+    def __init__(self, connection):
+        super().__init__()
+        self._connection, self._is_closing = connection, False
+        self.sent = b""
+
+    def write(self, data):
+        self.sent += bytes(data)
+
+    def writelines(self, parts):
+        self.write(b"".join(map(bytes, parts)))
+
+    def is_closing(self):
+        return self._is_closing
+
+    def close(self):
+        if not self._is_closing:
+            self._is_closing = True
+            self._connection.connection_lost(None)
+
+    def pause_reading(self):
+        pass
+
+    resume_reading = write_eof = pause_reading
+    abort = close
+
+
+class Connection(http_connection.Connection):
+    """Notes a fault of the server that aiohttp would answer by 500."""
+
+    def handle_error(self, request, status=500, exc=None, message=None):
+        if status >= 500:
+            FAULTS.append(exc)
+        return super().handle_error(request, status, exc, message)
+
+
+class Faults(logging.Handler):
+    """Notes what aiohttp logs and does not answer."""
+
+    def emit(self, record):
+        FAULTS.append(record.exc_info[1] if record.exc_info else record.getMessage())
+
+
+def status_of(error):
+    """The status of an error that is none of the server's faults."""
+    if not isinstance(error, StatusError):
+        FAULTS.append(error)
+        return StatusError(StatusCode.INTERNAL, "fault")
+    return error
+
+
 API = model_api.ModelApi(OneModel())
+FAULTS = []
+logging.getLogger("aiohttp").addHandler(Faults(logging.ERROR))
+LOOP = asyncio.new_event_loop()
+http_port.status_of = status_of
+HTTP = http_port.HttpPort(
+    API,
+    Everyone(),
+    argparse.Namespace(
+        monitoring_config_file=None,
+        rest_api_enable_cors_support=True,
+        rest_api_timeout_in_ms=30_000,
+    ),
+)
+
+
+async def exchange(data: bytes) -> bytes:
+    """Sends bytes over a connection of their own; what is answered."""
+    server = http_port.web.Server(HTTP._handle, handler_cancellation=True)
+    connection = Connection(server, 30.0, LOOP)
+    wire = Wire(connection)
+    connection.connection_made(wire)
+    connection.data_received(data)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    if not wire.is_closing() and not connection.eof_received():
+        wire.close()
+    while not wire.is_closing() and asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.sleep(0)
+    wire.close()
+    await asyncio.sleep(0)
+    return wire.sent
+
+
 REST = rest_api.RestApi(API)
 PATHS = (
     "/v1/models/demo:predict",
@@ -141,21 +244,31 @@ def decode(data: bytes) -> None:
         answer(data)
 
 
-def answer(data: bytes) -> None:
-    """Answers an input, whose first byte says which door it comes in by."""
+def answer(data: bytes) -> bytes:
+    """Answers an input, whose first byte says which door it comes in by.
+
+    Returns:
+        The bytes of an answer over HTTP.
+    """
     door, body = data[:1], data[1:]
-    kind = door[0] % 6 if door else 0
+    kind = door[0] % 7 if door else 0
     if kind == 0:
         API.predict(predict_pb2.PredictRequest.FromString(body)).SerializeToString()
     elif kind in (1, 2):
-        REST.post(rest_api.Target("POST", PATHS[door[0] // 6 % len(PATHS)]), body)
+        REST.post(rest_api.Target("POST", PATHS[door[0] // 7 % len(PATHS)]), body)
     elif kind == 3:
         REST.get(rest_api.Target("GET", body.decode("latin-1")))
     elif kind == 4:
         request = get_model_metadata_pb2.GetModelMetadataRequest
         API.metadata(request.FromString(body))
+    elif kind == 6:
+        sent = LOOP.run_until_complete(exchange(body))
+        if FAULTS:
+            raise AssertionError(FAULTS.copy())
+        return sent
     else:
         API.status(get_model_status_pb2.GetModelStatusRequest.FromString(body))
+    return b""
 
 
 def seeds() -> list[bytes]:
@@ -187,8 +300,26 @@ def seeds() -> list[bytes]:
             b"\3" + path.encode()
             for path in ("/v1/models/demo", "/v1/models/demo/metadata")
         ),
+        *(b"\6" + request for request in http_requests(json.dumps(bodies[0]))),
         b"\4\n\x06\n\x04demo\x12\rsignature_def",
         b"\5\n\x06\n\x04demo",
+    ]
+
+
+def http_requests(body: str) -> list[bytes]:
+    """Requests of a body, in each way that HTTP has."""
+    head, plain = "POST /v1/models/demo:predict HTTP/1.1\r\nHost: a\r\n", body.encode()
+    packed = gzip.compress(plain, mtime=0)
+    length = "Content-Length: {}\r\n"
+    chunks = f"Transfer-Encoding: chunked\r\n\r\n{len(plain):x}\r\n{body}\r\n0\r\n\r\n"
+    get = "GET /v1/models/demo HTTP/1.1\r\nHost: a\r\n\r\n"
+    return [
+        f"{head}{length.format(len(plain))}\r\n{body}{get}".encode(),
+        f"{head}{length.format(len(packed))}Content-Encoding: gzip\r\n\r\n".encode()
+        + packed,
+        f"{head}{chunks}".encode(),
+        f"{head}Expect: 100-continue\r\n{length.format(len(plain))}\r\n{body}".encode(),
+        get.replace("GET", "HEAD").encode(),
     ]
 
 

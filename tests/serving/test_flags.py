@@ -48,7 +48,7 @@ def test_flags_are_read_as_tensorflow_serving_reads_them(text, name, value):
 
 
 @pytest.mark.parametrize("name", flags.NO_EFFECT)
-def test_what_means_nothing_is_named_once(name):
+def test_what_has_no_effect_is_named_once(name):
     for text in (f"--{name}=4", f"--{name} 4"):
         (line,) = flags.without_effect(parsed(text))
         assert line.startswith(f"--{name} has no effect here: ")

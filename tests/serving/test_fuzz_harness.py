@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import random
+import re
 import sys
 import types
 from pathlib import Path
@@ -26,8 +27,20 @@ def harness():
 
 
 def test_every_seed_is_a_good_request(harness):
+    over_http = 0
     for seed in harness.seeds():
+        sent = harness.answer(seed)
+        assert set(re.findall(rb"HTTP/1.1 (\d+)", sent)) <= {b"100", b"200"}
+        over_http += sent.count(b"HTTP/1.1 200")
+    assert over_http == 6
+
+
+def test_faults_of_the_server_end_a_run(harness, monkeypatch):
+    seed = next(seed for seed in harness.seeds() if seed[0] == 6)
+    monkeypatch.setattr(harness.rest_api.json_text, "parse", lambda body: 1 / 0)
+    with pytest.raises(AssertionError, match="division"):
         harness.answer(seed)
+    harness.FAULTS.clear()
 
 
 def test_damaged_requests_are_refused_or_answered(harness):

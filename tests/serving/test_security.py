@@ -1,5 +1,6 @@
 """TLS, mutual TLS, tokens; and that a server only reads."""
 
+import contextlib
 import ctypes
 import datetime
 import os
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving import client, config_files
+from serving import client, config_files, limits
 from serving.client import channel
 from serving.flags import parse_args
 from serving.frontends.admission import Tokens
@@ -267,6 +268,28 @@ def test_nothing_below_the_model_base_is_written(served_export, tmp_path):
     # The watch sees a file that is only opened for writing.
     (tmp_path / "demo" / "1" / "saved_model.pb").open("ab").close()
     assert [name for _, name in watch.events()] == ["saved_model.pb"]
+
+
+def test_grpc_connections_have_a_bound(folder, monkeypatch):
+    import socket
+
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 4)
+    with serving(folder) as server, contextlib.ExitStack() as stack:
+        host, port = server.grpc_address.split(":")
+
+        def connected():
+            connection = socket.create_connection((host, int(port)), timeout=10)
+            return stack.enter_context(contextlib.closing(connection))
+
+        # gRPC greets by its settings; beyond the bound it closes.
+        crowd = [connected() for _ in range(4)]
+        assert all(connection.recv(1000) for connection in crowd)
+        with contextlib.suppress(ConnectionResetError):
+            assert connected().recv(1000) == b""
+        crowd.pop().close()
+        time.sleep(1)
+        request = predict_request(history=[HISTORY])
+        assert server.prediction.Predict(request, timeout=20, wait_for_ready=True)
 
 
 def test_a_crowd_of_idle_connections(folder):
