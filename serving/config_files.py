@@ -16,17 +16,7 @@ from serving.status import StatusError, invalid
 
 @dataclasses.dataclass(frozen=True)
 class BatchingParameters:
-    """How requests are joined; TF Serving's names and defaults.
-
-    Attributes:
-        max_batch_size: most rows of a batch, and of a request.
-        batch_timeout_micros: how long a batch waits to fill.
-        max_enqueued_batches: batches that wait; more are UNAVAILABLE.
-        num_batch_threads: batches in flight.
-        allowed_batch_sizes: sizes that batches are padded to; none for any size.
-        pad_variable_length_inputs: whether free dimensions may be filled with a
-            tensor's first value.
-    """
+    """How requests are joined; TF Serving's names and defaults."""
 
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0

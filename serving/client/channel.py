@@ -37,12 +37,10 @@ def read_security(
     """The security of these files; None without a `ca_file`."""
     if ca_file is None:
         return None
-    return Security(
-        ca=ca_file.read_bytes(),
-        cert=cert_file.read_bytes() if cert_file else None,
-        key=key_file.read_bytes() if key_file else None,
-        token=token_file.read_text("utf-8").strip() if token_file else None,
-    )
+    cert = cert_file.read_bytes() if cert_file else None
+    key = key_file.read_bytes() if key_file else None
+    token = token_file.read_text("utf-8").strip() if token_file else None
+    return Security(ca_file.read_bytes(), cert, key, token)
 
 
 def is_local(target: str) -> bool:

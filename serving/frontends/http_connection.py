@@ -116,7 +116,8 @@ class Connection(web.RequestHandler):
         self._line = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
         if b"  " in text and (match := _BLANKS.search(text)):
             # What came before is answered; NUL is what the parser does refuse.
-            data = text[max(0, len(text) - len(data)) : match.start()] + b"\0\r\n\r\n"
+            super().data_received(text[len(text) - len(data) : match.start()])
+            data = b"\0\r\n\r\n"
         super().data_received(data)
 
     async def finish_response(

@@ -71,8 +71,10 @@ class HttpPort:
         except ConnectionError:
             raise
         except Exception as error:
-            status = _out_of_time() if isinstance(error, TimeoutError) else error
-            response = _failed(request, status_of(status))
+            if isinstance(error, TimeoutError):
+                text = "the request took longer than --rest_api_timeout_in_ms"
+                error = StatusError(StatusCode.DEADLINE_EXCEEDED, text)
+            response = _failed(request, status_of(error))
         if self._args.rest_api_enable_cors_support:
             response.headers.update(_CORS)
         is_read = request.content.is_eof() and "Upgrade" not in request.headers
@@ -131,10 +133,3 @@ async def _continue(request: web.BaseRequest) -> None:
 
 def _document(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
-
-
-def _out_of_time() -> StatusError:
-    return StatusError(
-        StatusCode.DEADLINE_EXCEEDED,
-        "the request took longer than --rest_api_timeout_in_ms",
-    )

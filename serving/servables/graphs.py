@@ -8,7 +8,7 @@ operation (TF1 graphs over tf.Example), it precedes a copy of what follows that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -117,18 +117,18 @@ def _between(
     starts: Iterable[tf.Tensor], ends: Iterable[tf.Tensor]
 ) -> set[tf.Operation]:
     """The operations that depend on a start and on which an end depends."""
-    after: set[tf.Operation] = set()
-    waiting = [op for start in starts for op in start.consumers()]
+    users = [op for start in starts for op in start.consumers()]
+    after = _reached(users, lambda op: [u for o in op.outputs for u in o.consumers()])
+    makers = [end.op for end in ends]
+    return after & _reached(makers, lambda op: [tensor.op for tensor in op.inputs])
+
+
+def _reached(
+    waiting: list[tf.Operation], follow: Callable[[tf.Operation], list[tf.Operation]]
+) -> set[tf.Operation]:
+    found: set[tf.Operation] = set()
     while waiting:
-        op = waiting.pop()
-        if op not in after:
-            after.add(op)
-            waiting += [user for output in op.outputs for user in output.consumers()]
-    before: set[tf.Operation] = set()
-    waiting = [end.op for end in ends]
-    while waiting:
-        op = waiting.pop()
-        if op in after and op not in before:
-            before.add(op)
-            waiting += [tensor.op for tensor in op.inputs]
-    return before
+        if (op := waiting.pop()) not in found:
+            found.add(op)
+            waiting += follow(op)
+    return found

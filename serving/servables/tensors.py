@@ -15,22 +15,14 @@ from serving import limits
 from serving.status import invalid
 
 _FIELDS = {
-    types_pb2.DT_HALF: "half_val",
-    types_pb2.DT_BFLOAT16: "half_val",
-    types_pb2.DT_FLOAT: "float_val",
-    types_pb2.DT_DOUBLE: "double_val",
-    types_pb2.DT_INT8: "int_val",
-    types_pb2.DT_INT16: "int_val",
-    types_pb2.DT_INT32: "int_val",
-    types_pb2.DT_INT64: "int64_val",
-    types_pb2.DT_UINT8: "int_val",
-    types_pb2.DT_UINT16: "int_val",
-    types_pb2.DT_UINT32: "uint32_val",
-    types_pb2.DT_UINT64: "uint64_val",
-    types_pb2.DT_COMPLEX64: "scomplex_val",
-    types_pb2.DT_COMPLEX128: "dcomplex_val",
-    types_pb2.DT_STRING: "string_val",
-    types_pb2.DT_BOOL: "bool_val",
+    **{types_pb2.DT_FLOAT: "float_val", types_pb2.DT_DOUBLE: "double_val"},
+    **dict.fromkeys((types_pb2.DT_HALF, types_pb2.DT_BFLOAT16), "half_val"),
+    **dict.fromkeys((types_pb2.DT_INT8, types_pb2.DT_INT16), "int_val"),
+    **dict.fromkeys((types_pb2.DT_UINT8, types_pb2.DT_UINT16), "int_val"),
+    **{types_pb2.DT_INT32: "int_val", types_pb2.DT_INT64: "int64_val"},
+    **{types_pb2.DT_UINT32: "uint32_val", types_pb2.DT_UINT64: "uint64_val"},
+    **{types_pb2.DT_COMPLEX64: "scomplex_val", types_pb2.DT_COMPLEX128: "dcomplex_val"},
+    **{types_pb2.DT_STRING: "string_val", types_pb2.DT_BOOL: "bool_val"},
 }
 _STORED_AS = {
     "half_val": np.uint16,
