@@ -231,6 +231,9 @@ def test_a_job_that_fails_leaves_only_its_bad_records(
     assert name.startswith(f"{kept}/part-")
 
 
+@pytest.mark.parametrize(
+    "store", ["s3", pytest.param("gcs", marks=pytest.mark.slow)], indirect=True
+)
 def test_statistics_are_written_to_the_store(store: Store) -> None:
     log, output = f"{store.url}/log.json.gz", f"{store.url}/out"
     put(log, log_content(0))

@@ -261,7 +261,7 @@ def test_learns_tastes(name, tastes, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in DEAR else ())
+        pytest.param(name, marks=pytest.mark.slow if name in {*DEAR, "sasrec"} else ())
         for name in sorted(set(GRADIENT_MODELS) - ORDERLESS)
     ],
 )

@@ -21,6 +21,8 @@ from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4", "seed=5", "alpha=0.2"]
+SMALLEST = ["epochs=3", "dim=8", "max_length=6", "num_layers=1", "seed=5"]
+"""Of SASRec, where the model does not matter but the process does."""
 
 
 @pytest.fixture(scope="module")
@@ -62,26 +64,33 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     assert_same_run(uninterrupted, tmp_path / "run")
 
 
-def command(dataset, run_dir, *flags):
+def command(dataset, run_dir, model, settings):
     return [
         sys.executable,
         "-m",
         "s4rec_tf.train",
         f"--dataset={dataset.root}",
         f"--run_dir={run_dir}",
-        "--model=s4rec",
+        f"--model={model}",
         "--set",
-        *SMALL,
-        *flags,
+        *settings,
     ]
 
 
-def test_the_command_resumes_after_kill_minus_nine(dataset, uninterrupted, tmp_path):
-    run_dir = tmp_path / "run"
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [("sasrec", SMALLEST), pytest.param("s4rec", SMALL, marks=pytest.mark.slow)],
+)
+def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, settings):
+    whole, run_dir = tmp_path / "whole", tmp_path / "run"
+    loop.train(config.resolve(model, None, settings), dataset, whole)
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(
-        command(dataset, run_dir), stdout=subprocess.PIPE, text=True, env=environment
+        command(dataset, run_dir, model, settings),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     for line in process.stdout:
         if line.startswith("Epoch 2"):
@@ -91,11 +100,14 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, uninterrupted, tmp_p
     assert process.wait() == -signal.SIGKILL
     assert not RunDir(run_dir).is_finished()
     done = subprocess.run(
-        command(dataset, run_dir), capture_output=True, text=True, env=environment
+        command(dataset, run_dir, model, settings),
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     assert "resuming" in done.stdout
-    assert_same_run(uninterrupted, run_dir)
+    assert_same_run(whole, run_dir)
 
 
 def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsys):
