@@ -48,7 +48,7 @@ def register(lines, registry):
 def copy(tmp_path_factory):
     """The repository with the page's files, and a dataset where the page has Beauty."""
     root = tmp_path_factory.mktemp("copy")
-    for name in ("s4rec_tf", "pipelines", "serving", "tests", "docs"):
+    for name in ("s4rec_tf", "pipelines", "serving", "benchmarks", "tests", "docs"):
         ignored = shutil.ignore_patterns("__pycache__", "*.jsonl", "ranks")
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", root)

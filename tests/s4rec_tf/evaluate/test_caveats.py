@@ -51,7 +51,9 @@ def test_head_users_no_longer_than_tail_users(lengths, heads, expected):
     )
     notes = caveats(split, MANY)
     assert len(notes) == len(expected)
-    assert all(note.startswith(start) for note, start in zip(notes, expected, strict=True))
+    assert all(
+        note.startswith(start) for note, start in zip(notes, expected, strict=True)
+    )
 
 
 def test_fewer_items_than_negatives():
