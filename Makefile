@@ -33,7 +33,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -102,6 +102,9 @@ test-release: setup ## wheel and sdist outside the repository, from a log to an 
 
 test-tutorial: setup ## every command of the tutorial, in an empty folder
 	$(RUN) -m pytest -m tutorial --timeout 3600 tests/test_tutorial.py $(TESTS)
+
+test-browser: setup ## the reports in a real Chromium (apt install chromium)
+	$(RUN) -m pytest -m browser tests/browser $(TESTS)
 
 test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12, NumPy 2
 	@test -x .cache/newest-python/bin/python || \

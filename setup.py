@@ -18,6 +18,7 @@ VERSION = re.search(
 TENSORFLOW = "tensorflow>=2.16.2,<2.22"
 # TF Serving's own protocol messages: the server's, and the export's warm-up records.
 SERVING_API = "tensorflow-serving-api>=2.16.1,<2.22"
+PLOTLY = "plotly>=7,<8"  # draws the figures of reports; its script goes into the page
 BEAM = [
     # The data jobs; [gcp] for Dataflow and gs://, [aws] for s3://.
     "apache-beam[aws,gcp,tfrecord]>=2.72,<2.73",
@@ -27,6 +28,7 @@ BEAM = [
     "pyarrow>=10,<11",  # Parquet input; TFDV holds it to 10
     "orjson>=3.10,<4",  # fast, strict JSON parsing of log lines
     "requests>=2.32,<3",  # downloads of public logs, through proxies too
+    PLOTLY,
 ]
 KERAS = "keras>=3.13.1,<4"  # the models; 3.13.1 closes the known loader holes
 SCIPY = "scipy>=1.13,<2"  # K-means; neighbours in the report's maps
@@ -42,6 +44,7 @@ TRAIN = [
     YAML,
     SCIPY,
     "scikit-learn>=1.6,<2",  # t-SNE of a run's embeddings
+    PLOTLY,
 ]
 SERVE = [
     TENSORFLOW,
@@ -64,7 +67,7 @@ DOCS = [
 # Searches of settings.
 TUNE = [
     "optuna>=5,<6",  # TPE, pruning, a journal that processes share
-    "plotly>=7,<8",  # draws Optuna's figures into one page
+    PLOTLY,
 ]
 # Of `make fuzz` alone, in an environment of its own.
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
@@ -92,6 +95,7 @@ DEV = [
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
     "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
+    "playwright>=1.60,<2",  # drives a Chromium of the machine, for the pages' tests
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
     "types-protobuf>=4.24,<8",
@@ -116,7 +120,7 @@ setup(
         include=["s4rec_tf*", "beam_jobs*", "pipelines*", "serving*"]
     ),
     package_data={
-        "s4rec_tf": ["configs/*.yaml"],
+        "s4rec_tf": ["configs/*.yaml", "report_page/page.*"],
         "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
         "pipelines": ["report/*.yaml", "experiments/queues/*.yaml", "*.sh"],
         "serving": ["*.config", "*.txt", "*.md", "deploy/*"],

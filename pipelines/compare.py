@@ -69,8 +69,8 @@ def _write(
     import yaml
 
     from pipelines.report import comparison_table
-    from pipelines.report import page as report_page
     from pipelines.report.blocks import NAMES, PUBLISHED
+    from s4rec_tf.report_page import page as report_page
 
     name = family.dataset_name(args.dataset)
     groups = family.finished_groups(args, backend, runs)

@@ -73,8 +73,8 @@ def _plan(args: argparse.Namespace) -> tuple[list[Run], dict[float, list[Run]]]:
 def _write(
     args: argparse.Namespace, backend: Backend, by_share: Mapping[float, Sequence[Run]]
 ) -> None:
-    from pipelines.report import page as report_page
     from pipelines.report.blocks import NAMES
+    from s4rec_tf.report_page import page as report_page
 
     name = family.dataset_name(args.dataset)
     found = {
@@ -96,9 +96,9 @@ def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:
     Args:
         found: finished models by the share of items that was replaced, 0 first.
     """
-    from pipelines.report.figures import line_plot
     from pipelines.report.groups import NONE, spread
-    from pipelines.report.page import Figure, Paragraph, Table
+    from s4rec_tf.report_page.blocks import Figure, Paragraph, Table
+    from s4rec_tf.report_page.figures import line_plot
 
     models = dict.fromkeys(group.model for groups in found.values() for group in groups)
     if not models:
@@ -148,8 +148,8 @@ def robustness_blocks(found: Mapping[float, Sequence[Group]]) -> list[Any]:
             ]
             for model in models
         }
-        plot = line_plot(title, "share of training items replaced", series)
-        blocks.append(Figure(plot, Table(header, table)))
+        plot = line_plot("share of training items replaced", series)
+        blocks.append(Figure(title, plot, Table(header, table)))
     return blocks
 
 

@@ -25,7 +25,7 @@ RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
 S4REC_TF = {
     *(TRAINED | RETRIEVAL | RANGES),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze", "s4rec_tf.export"),
-    "s4rec_tf.train_arrays",
+    *("s4rec_tf.train_arrays", "s4rec_tf.report_page"),
 }
 SERVING = {
     *("serving", "serving.client", "serving.servables", "serving.versions"),
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "s4rec_tf.spec": set(),
     "s4rec_tf.atomic_files": set(),
     "s4rec_tf.exit_codes": set(),
+    "s4rec_tf.report_page": set(),
     "s4rec_tf.yaml_text": set(),
     "s4rec_tf.search_ranges": set(),
     "s4rec_tf.clustering": set(),
@@ -61,7 +62,7 @@ MAY_IMPORT = {
         *TRAINED,
         *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze"),
     },
-    "beam_jobs": LEAVES,
+    "beam_jobs": LEAVES | {"s4rec_tf.report_page"},
     "serving.client": set(),
     "serving.triton": set(),
     "serving.servables": {"serving", "s4rec_tf.spec"},

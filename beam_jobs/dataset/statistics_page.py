@@ -1,6 +1,6 @@
 """The statistics of a dataset as one HTML page that needs no network.
 
-TFDV's own viewer loads its components from the internet.
+TFDV's own viewer loads its components from the internet. Plotly draws this one.
 """
 
 from __future__ import annotations
@@ -8,33 +8,21 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from beam_jobs.dataset.findings import Findings, Measurement, Statistics
 from beam_jobs.dataset.history import Entry
-from beam_jobs.dataset.history_page import render_history
-from beam_jobs.dataset.statistics_table import table
+from beam_jobs.dataset.history_page import history_blocks
 from s4rec_tf import spec
+from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
+from s4rec_tf.report_page.figures import histogram
+from s4rec_tf.report_page.page import as_html
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
-  padding: 0 1rem; color: #1b1f24; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #d8dee4;
-  vertical-align: middle; }
-th:first-child, td:first-child { text-align: left; }
-th { font-weight: 600; color: #57606a; }
-svg { display: block; margin-left: auto; }
-circle { fill: #3572b0; } polyline { fill: none; stroke: #3572b0; }
-.limit { stroke: #cf222e; stroke-dasharray: 4 3; }
-rect { fill: #3572b0; } .other rect { fill: #8c959f; }
-.sound { color: #1a7f37; } .anomaly { color: #cf222e; }
-"""
-_WIDTH, _HEIGHT = 240, 48
 _MAX_BARS = 40
+
+Range = tuple[float, float, float]
+"""Low and high end of a range of a number, and how many values lie in it."""
 
 
 def render_page(
@@ -53,25 +41,16 @@ def render_page(
         findings: what validation came to.
         entries: the last datasets, this one at the end.
     """
-    body = (
-        "<h1>Statistics of the dataset</h1>",
+    blocks: list[Block] = [
         _facts(info),
         *_findings(findings),
-        *(render_history(entries) if entries else ()),
+        *(history_blocks(entries) if entries else ()),
         *_features(statistics, previous),
-    )
-    return "\n".join(
-        (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-            "<title>Statistics of the dataset</title>",
-            f"<style>{_STYLE}</style></head>\n<body>",
-            *body,
-            "</body></html>\n",
-        )
-    )
+    ]
+    return as_html("Statistics of the dataset", blocks)
 
 
-def _facts(info: spec.DatasetInfo) -> str:
+def _facts(info: spec.DatasetInfo) -> Table:
     rows = [
         ("users", f"{info.num_users:,}"),
         ("items", f"{info.num_items:,}"),
@@ -83,45 +62,44 @@ def _facts(info: spec.DatasetInfo) -> str:
         ("k-core", f"{info.k_core:,}"),
     ]
     rows += [(f"{s} examples", f"{n:,}") for s, n in info.split_examples.items()]
-    return table((), rows)
+    return Table(("of the dataset", "number"), rows)
 
 
-def _findings(findings: Findings) -> Iterator[str]:
-    yield "<h2>Validation</h2>"
-    if findings.anomalies:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in findings.anomalies)
-        yield f'<ul class="anomaly">{lines}</ul>'
-    elif not findings.allowed:
-        yield '<p class="sound">No anomaly.</p>'
-    if findings.allowed:
-        lines = "".join(
-            f"<li>Allowed: {escape(line)}</li>" for line in findings.allowed
-        )
-        yield f'<ul class="anomaly">{lines}</ul>'
+def _findings(findings: Findings) -> Iterator[Block]:
+    yield Heading(2, "Validation")
+    for line in findings.anomalies:
+        yield Paragraph(line, "warning")
+    for line in findings.allowed:
+        yield Paragraph(f"Allowed: {line}", "warning")
+    if not (findings.anomalies or findings.allowed):
+        yield Paragraph("No anomaly.", "sound")
     if findings.measurements:
-        header = ("compared", "feature", "distance", "value", "threshold", "")
-        yield table(header, map(_measurement_row, findings.measurements))
+        header = (
+            "compared",
+            "feature",
+            "distance",
+            "value",
+            "threshold",
+            "share of it",
+        )
+        yield Table(header, [_measurement_row(m) for m in findings.measurements])
     else:
-        yield "<p>No distribution was compared: there are too few examples.</p>"
+        yield Paragraph("No distribution was compared: there are too few examples.")
 
 
 def _measurement_row(measured: Measurement) -> Sequence[str]:
-    share = min(measured.value / measured.threshold, 1) if measured.threshold else 1
-    bar = (
-        f'<svg width="{_WIDTH // 2}" height="12" role="img">'
-        f'<rect width="{_WIDTH / 2 * share:.1f}" height="12"/></svg>'
-    )
+    share = measured.value / measured.threshold if measured.threshold else 1.0
     return (
-        escape(measured.compared),
-        escape(measured.feature),
-        escape(measured.measure),
+        measured.compared,
+        measured.feature,
+        measured.measure,
         f"{measured.value:.4g}",
         f"{measured.threshold:.4g}",
-        bar,
+        f"{share:.0%}",
     )
 
 
-def _features(statistics: Statistics, previous: Statistics | None) -> Iterator[str]:
+def _features(statistics: Statistics, previous: Statistics | None) -> Iterator[Block]:
     names = sorted(
         {
             feature.path.step[0]
@@ -131,32 +109,36 @@ def _features(statistics: Statistics, previous: Statistics | None) -> Iterator[s
         }
     )
     for name in names:
-        yield f"<h2>{escape(name)}</h2>"
-        yield from _feature_tables(name, statistics, previous)
+        yield Heading(2, name)
+        yield from _feature_blocks(name, statistics, previous)
 
 
-def _feature_tables(
+def _feature_blocks(
     name: str, statistics: Statistics, previous: Statistics | None
-) -> Iterator[str]:
-    sources = [(split, statistics[split], "") for split in spec.SPLITS]
+) -> Iterator[Block]:
+    sources = [(split, statistics[split]) for split in spec.SPLITS]
     if previous is not None:
-        sources += [
-            (f"{split}, previous", previous[split], "other") for split in spec.SPLITS
-        ]
+        sources += [(f"{split}, previous", previous[split]) for split in spec.SPLITS]
     numeric: list[Sequence[str]] = []
     text: list[Sequence[str]] = []
-    for label, source, style in sources:
+    ranges: dict[str, list[Range]] = {}
+    for label, source in sources:
         for feature in _find(name, source):
             if feature.HasField("num_stats"):
-                numeric.append(_numeric_row(label, feature.num_stats, style))
+                numeric.append(_numeric_row(label, feature.num_stats))
+                ranges[label] = _ranges(feature.num_stats)
             elif feature.type == feature.INT:
-                numeric.append(_category_row(label, feature.string_stats, style))
+                counts = _value_counts(feature.string_stats)
+                numeric.append(_category_row(label, feature.string_stats, counts))
+                ranges[label] = _bars(counts)
             else:
                 text.append(_text_row(label, feature.string_stats))
     if numeric:
-        yield table(_NUMERIC_HEADER, numeric)
+        plot = histogram({label: bars for label, bars in ranges.items() if bars})
+        title = f"{name}, share of values"
+        yield Figure(title, plot, Table(_NUMERIC_HEADER, numeric))
     if text:
-        yield table(_TEXT_HEADER, text)
+        yield Table(_TEXT_HEADER, text)
 
 
 _NUMERIC_HEADER = (
@@ -168,7 +150,6 @@ _NUMERIC_HEADER = (
     "min",
     "median",
     "max",
-    "distribution",
 )
 _TEXT_HEADER = (
     "split",
@@ -188,16 +169,8 @@ def _find(
                 yield feature
 
 
-def _numeric_row(
-    label: str, stats: statistics_pb2.NumericStatistics, style: str
-) -> Sequence[str]:
+def _numeric_row(label: str, stats: statistics_pb2.NumericStatistics) -> Sequence[str]:
     common = stats.common_stats
-    bars = [
-        (bucket.low_value, bucket.high_value, bucket.sample_count)
-        for histogram in stats.histograms
-        if histogram.type == histogram.STANDARD
-        for bucket in histogram.buckets
-    ]
     return (
         *_counts(label, common),
         f"{common.min_num_values:,} to {common.max_num_values:,}",
@@ -205,20 +178,32 @@ def _numeric_row(
         f"{stats.min:,.0f}",
         f"{stats.median:,.0f}",
         f"{stats.max:,.0f}",
-        _histogram(bars, style),
     )
+
+
+def _ranges(stats: statistics_pb2.NumericStatistics) -> list[Range]:
+    return [
+        (bucket.low_value, bucket.high_value, bucket.sample_count)
+        for histogram in stats.histograms
+        if histogram.type == histogram.STANDARD
+        for bucket in histogram.buckets
+    ]
+
+
+def _value_counts(stats: statistics_pb2.StringStatistics) -> list[tuple[int, float]]:
+    """Values of a categorical integer, in order, and how often each is there."""
+    return sorted((int(b.label), b.sample_count) for b in stats.rank_histogram.buckets)
 
 
 def _category_row(
-    label: str, stats: statistics_pb2.StringStatistics, style: str
+    label: str,
+    stats: statistics_pb2.StringStatistics,
+    counts: Sequence[tuple[int, float]],
 ) -> Sequence[str]:
     """The row of a categorical integer, whose every value is counted."""
     common = stats.common_stats
-    counts = sorted(
-        (int(b.label), b.sample_count) for b in stats.rank_histogram.buckets
-    )
     if not counts:
-        return (*_counts(label, common), "", "", "", "", "", "")
+        return (*_counts(label, common), "", "", "", "", "")
     total = sum(count for _, count in counts)
     running = itertools.accumulate(count for _, count in counts)
     median = next(
@@ -233,12 +218,13 @@ def _category_row(
         f"{counts[0][0]:,}",
         f"{median:,}",
         f"{counts[-1][0]:,}",
-        _histogram(_bars(counts), style),
     )
 
 
-def _bars(counts: Sequence[tuple[int, float]]) -> list[tuple[float, float, float]]:
-    """Low, high and count of ranges of equal width, at most `_MAX_BARS` of them."""
+def _bars(counts: Sequence[tuple[int, float]]) -> list[Range]:
+    """Ranges of equal width, at most `_MAX_BARS` of them."""
+    if not counts:
+        return []
     lowest, highest = counts[0][0], counts[-1][0]
     width = -(-(highest - lowest + 1) // _MAX_BARS)
     heights: Counter[int] = Counter()
@@ -260,21 +246,3 @@ def _text_row(label: str, stats: statistics_pb2.StringStatistics) -> Sequence[st
 
 def _counts(label: str, common: statistics_pb2.CommonStatistics) -> Sequence[str]:
     return (label, f"{common.num_non_missing:,}", f"{common.num_missing:,}")
-
-
-def _histogram(bars: Sequence[tuple[float, float, float]], style: str) -> str:
-    """Bars of equal ranges; the range and count of each on hovering."""
-    highest = max((count for _, _, count in bars), default=0) or 1
-    step = _WIDTH / max(len(bars), 1)
-    drawn = []
-    for number, (low, high, count) in enumerate(bars):
-        height = _HEIGHT * count / highest
-        drawn.append(
-            f'<rect x="{number * step:.1f}" y="{_HEIGHT - height:.1f}" '
-            f'width="{step - 1:.1f}" height="{height:.1f}"><title>'
-            f"{low:,.0f} to {high:,.0f}: {count:,.0f}</title></rect>"
-        )
-    return (
-        f'<svg class="{style}" width="{_WIDTH}" height="{_HEIGHT}" role="img">'
-        f"{''.join(drawn)}</svg>"
-    )

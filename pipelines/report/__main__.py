@@ -31,9 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     from pipelines.experiments import ledger
-    from pipelines.report import page as report_page
     from pipelines.report.blocks import report_blocks
     from s4rec_tf.atomic_files import write_bytes
+    from s4rec_tf.report_page import page as report_page
 
     try:
         blocks = report_blocks(ledger.read(args.ledger), args.ledger)

@@ -17,7 +17,7 @@ from pipelines.experiments.queue_files import (
 from pipelines.report import budgets as report_budgets
 from pipelines.report import groups as report_groups
 from pipelines.report import sections
-from pipelines.report.page import Heading, Paragraph
+from s4rec_tf.report_page.blocks import Heading, Paragraph
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
 NAMES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.experiments.queue_files import MAIN
 from pipelines.report.groups import NONE, Group, best, spread
-from pipelines.report.page import Block, Paragraph, Table
+from s4rec_tf.report_page.blocks import Block, Paragraph, Table
 
 BUDGETS = Path(__file__).parent / "budgets.yaml"
 """Trials, and passes an epoch, of the models on Amazon Beauty."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from pipelines.report.groups import NONE, spread
 from pipelines.report.model_differences import METRICS, USERS, Difference, differences
-from pipelines.report.page import Block, Paragraph, Table
 from pipelines.report.sections import relative_cells
+from s4rec_tf.report_page.blocks import Block, Paragraph, Table
 
 if TYPE_CHECKING:
     from pipelines.report.groups import Group

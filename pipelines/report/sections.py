@@ -15,10 +15,10 @@ import numpy as np
 
 from pipelines.experiments.queue_files import MAIN
 from pipelines.report.budgets import passes_of
-from pipelines.report.figures import bar_chart, box_plot, line_plot, scatter_plot
 from pipelines.report.groups import NONE, SELECTION, Group, best, spread
 from pipelines.report.model_differences import Difference, differences
-from pipelines.report.page import Block, Figure, Heading, Paragraph, Table
+from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
+from s4rec_tf.report_page.figures import bar_chart, box_plot, line_plot, scatter_plot
 
 METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
 PAPER_METRICS = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
@@ -193,7 +193,7 @@ def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> 
     header = ["model", *metrics]
     rows = [[n, *(_number(v) for _, v in points)] for n, points in series.items()]
     title = "Head and tail users, test (Fig. 4)"
-    return Figure(bar_chart(title, series), Table(header, rows))
+    return Figure(title, bar_chart(series), Table(header, rows))
 
 
 _HEAD_TAIL = ("head", "tail")
@@ -222,7 +222,7 @@ def head_rate_figure(groups: Sequence[Group], released: Sequence[Published]) -> 
         for name, five in series.items()
     ]
     title = "Share of head users in 128 clusters, test (Fig. 3)"
-    return Figure(box_plot(title, series), Table(header, rows))
+    return Figure(title, box_plot(series), Table(header, rows))
 
 
 _PROBED = (
@@ -249,7 +249,7 @@ def embedding_maps(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
         title = f"{label}: sequence embeddings of some test users (Fig. 1)"
         row = [label, str(len(places)), f"{np.mean(is_head):.3f}"]
         near = Table(header, [[*row, f"{_head_share_near_heads(places, is_head):.3f}"]])
-        blocks.append(Figure(scatter_plot(title, series), near))
+        blocks.append(Figure(title, scatter_plot(series), near))
     if not blocks:
         return [Paragraph("No run with a map.")]
     text = (
@@ -327,7 +327,8 @@ def sweeps(groups: Sequence[Group], published: Mapping[float, float]) -> list[Bl
             for g in swept
         ]
         title = f"HR@5 over {setting}, test"
-        blocks.append(Figure(line_plot(title, setting, series), Table(header, rows)))
+        plot = line_plot(setting, series)
+        blocks.append(Figure(title, plot, Table(header, rows)))
     return blocks or [Paragraph("No finished run of a sweep.")]
 
 

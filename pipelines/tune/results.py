@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.report import page as report_page
 from pipelines.tune.study import begun_trials, folder_of
 from s4rec_tf.atomic_files import write_bytes
+from s4rec_tf.report_page.blocks import Block, Figure, Heading, Table
+from s4rec_tf.report_page.page import as_html, as_markdown
 
 WINNER = "best.yaml"
 
@@ -40,13 +42,13 @@ def write_results(
         line = f"# {title}: {folder_of(best)}, validation NDCG@20 {best.value:.4f}\n"
         write_bytes(root / WINNER, (line + text).encode())
     table = _table(begun_trials(study))
-    markdown = report_page.as_markdown(title, [table])
+    markdown = as_markdown(title, [table])
     write_bytes(root / "trials.md", markdown.encode())
-    page = report_page.as_html(title, [*_figures(study), table])
+    page = as_html(title, [*_figures(study), table])
     write_bytes(root / "report.html", page.encode())
 
 
-def _table(trials: Sequence[FrozenTrial]) -> report_page.Table:
+def _table(trials: Sequence[FrozenTrial]) -> Table:
     """A row a trial, the best first, unfinished ones last."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     ordered = sorted(trials, key=lambda t: (t.state.value, -(_reached(t) or 0)))
@@ -60,7 +62,7 @@ def _table(trials: Sequence[FrozenTrial]) -> report_page.Table:
         ]
         for trial in ordered
     ]
-    return report_page.Table(["trial", "state", "NDCG@20", "epochs", *keys], rows)
+    return Table(["trial", "state", "NDCG@20", "epochs", *keys], rows)
 
 
 def _reached(trial: FrozenTrial) -> float | None:
@@ -73,7 +75,7 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _figures(study: optuna.Study) -> list[report_page.Block]:
+def _figures(study: optuna.Study) -> list[Block]:
     """Optuna's figures of what there is; importance needs values that differ."""
     from optuna import visualization
 
@@ -83,9 +85,9 @@ def _figures(study: optuna.Study) -> list[report_page.Block]:
         plots["History"] = visualization.plot_optimization_history
     if len({trial.value for trial in complete}) > 1:
         plots["Importance"] = visualization.plot_param_importances
-    blocks: list[report_page.Block] = []
-    for number, (heading, plot) in enumerate(reversed(plots.items())):
-        # The library is 4 MB, and one copy draws all figures of a page.
-        drawn = plot(study).to_html(full_html=False, include_plotlyjs=not number)
-        blocks += [report_page.Heading(2, heading), report_page.Raw(drawn)]
+    blocks: list[Block] = []
+    for heading, plot in reversed(plots.items()):
+        drawn = json.loads(plot(study).to_json())
+        del drawn["layout"]["template"]  # the page has colours of its own
+        blocks += [Heading(2, heading), Figure(heading, drawn)]
     return blocks

@@ -1,6 +1,7 @@
 """What a dataset remembers of those before it, how it is drawn, and item popularity."""
 
 import pytest
+from page_reading import plots
 
 from beam_jobs.dataset.findings import Measurement
 from beam_jobs.dataset.history import (
@@ -14,7 +15,8 @@ from beam_jobs.dataset.history import (
     usual_day,
     usual_rows,
 )
-from beam_jobs.dataset.history_page import render_history
+from beam_jobs.dataset.history_page import history_blocks
+from s4rec_tf.report_page.page import as_html
 
 
 def entry(rows, is_increment=True, day="2014-01-17", value=0.05):
@@ -70,11 +72,10 @@ def test_few_rows_are_refused():
 
 def test_the_page_draws_every_distance_with_its_threshold():
     days = [entry(100, False, "2014-01-16"), entry(10, True, "2014-01-17", 0.2)]
-    page = "\n".join(render_history(days))
+    page = as_html("page", list(history_blocks(days)))
     assert "The last 2 datasets" in page
     assert "2014-01-16 (whole)" in page
-    assert "train with &lt;previous&gt;" in page
-    assert "<title>2014-01-17: 0.2</title>" in page
-    # The greatest value is at the top, 4 below the edge of 60; 0.1 is half way down.
-    assert 'class="limit" x1="0" x2="480" y1="30.0" y2="30.0"' in page
-    assert 'cy="4.0"' in page
+    (drawn,) = [plot for title, plot in plots(page).items() if "<previous>" in title]
+    assert drawn["data"][0]["x"][-1] == "2014-01-17"
+    assert drawn["data"][0]["y"][-1] == 0.2
+    assert drawn["layout"]["shapes"][0]["y0"] == 0.1

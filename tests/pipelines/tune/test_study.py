@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import optuna
+import plotly.graph_objects as go
 import pytest
 import yaml
 from optuna.trial import TrialState
+from page_reading import needs_nothing_else, plots
 
 from pipelines.tune import results
 from pipelines.tune.study import Study, StudyError, begun_trials
@@ -140,12 +142,13 @@ def test_winner_table_and_page(tmp_path):
     assert len(rows) == 7
     assert rows[4].startswith(f"| trial_{loaded.best_trial.number:04d} | complete | ")
     page = (tmp_path / "report.html").read_text()
-    for heading in ("Importance", "History", "Validation by epoch"):
-        assert f"<h2>{heading}</h2>" in page
-    assert "<script src=" not in page and page.count("Plotly.newPlot(") >= 3
+    drawn = plots(page)
+    assert list(drawn) == ["Importance", "History", "Validation by epoch"]
+    assert all(go.Figure(figure).data for figure in drawn.values())
+    assert needs_nothing_else(page)
 
 
 def test_page_of_a_search_without_a_finished_trial(tmp_path):
     results.write_results(make_study(tmp_path).load(), tmp_path, SETTINGS, "Empty")
     assert not (tmp_path / "best.yaml").exists()
-    assert "<h2>History</h2>" not in (tmp_path / "report.html").read_text()
+    assert "History" not in plots((tmp_path / "report.html").read_text())
