@@ -16,12 +16,9 @@ from benchmarks.flags import add_model
 from benchmarks.stopwatch import time_runs
 from s4rec_tf import spec
 from s4rec_tf.data import array_file
-from s4rec_tf.data.samples import training_samples
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import config as configuration
-from s4rec_tf.train.jax import loop
-from s4rec_tf.train.setup import build_for_training
+from s4rec_tf.train.jax import trainer
 
 _COUNTED_BATCHES = 40
 
@@ -44,14 +41,15 @@ class Training:
         clock: jax_device.CompileClock,
     ) -> None:
         self.config, self.sequences, self.clock = config, sequences, clock
-        self.model = build_for_training(config, info, sequences)
-        self.trainer = loop.EpochTrainer(config, sequences, self.model)
-        samples = training_samples(
-            sequences, config.data.samples, self.model.max_length
+        self.trainer = trainer.JaxTrainer(config, info, sequences)
+        if self.trainer.samples is None:
+            raise ValueError(f"{config.model} is not trained by gradient")
+        self.task = Task(
+            config, self.trainer.samples, info.num_items, self.trainer.batch_size
         )
-        self.task = Task(config, samples, info.num_items, self.trainer.batch_size)
         self.epoch = 0
-        self._begin_epoch()
+        self.trainer.begin(self.epoch)
+        self.trainer.refresh(self.epoch)
         self._state = self.trainer.state()
         self._order, self._key = self.trainer.epoch_order(self.epoch)
         self._next_step = 0
@@ -72,12 +70,12 @@ class Training:
     def measure(
         self, warm_up: float, seconds: float, max_steps: int
     ) -> dict[str, float]:
-        """Trains for a while, many steps a dispatch as in the loop.
+        """Trains for a while, many steps a dispatch as in the trainer.
 
         Returns:
             steps, rows, pairs and seconds after the warm-up, and the median step.
         """
-        longest = min(loop.STEPS_A_DISPATCH, self.trainer.steps)
+        longest = min(trainer.STEPS_A_DISPATCH, self.trainer.steps)
         return self.task.counts(
             time_runs(self._run, warm_up, seconds, max_steps, longest)
         )
@@ -89,7 +87,7 @@ class Training:
         # The first may compile what is done once an epoch.
         for _ in range(2):
             began = time.perf_counter()
-            self._begin_epoch()
+            self.trainer.refresh(self.epoch)
             self.trainer.train_epoch(self.epoch)
             self.epoch += 1
         return time.perf_counter() - began
@@ -114,12 +112,6 @@ class Training:
         """Writes the train split for a peer, and says what it must find in it."""
         return shapes.write_task(
             path, self.sequences, self.task.num_items, self.task.batch_size
-        )
-
-    def _begin_epoch(self) -> None:
-        self.model.begin_epoch(
-            lambda: encoding.embed_users(self.model, self.sequences),
-            np.random.default_rng([self.config.train.seed, self.epoch]),
         )
 
     def _run(self, num_steps: int) -> None:

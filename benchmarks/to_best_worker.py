@@ -15,7 +15,7 @@ from s4rec_tf import spec
 from s4rec_tf.data import array_file
 from s4rec_tf.runs import config as configuration
 from s4rec_tf.runs.run_dir import RunDir
-from s4rec_tf.train.jax import loop
+from s4rec_tf.train.jax import trainer
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
     dataset = array_file.read_arrays(arrays)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir(Path(folder))
-        loop.train(config, dataset, run.root)
+        trainer.train(config, dataset, run.root)
         ended, outcome = time.time(), run.read_manifest()
         # Written when a better epoch has been validated, and when the last one has.
         best, last = (path.stat().st_mtime for path in (run.best, run.manifest))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -19,10 +18,10 @@ from benchmarks.costs import Task
 from benchmarks.flags import add_model
 from benchmarks.stopwatch import Stopwatch, best_seconds
 from s4rec_tf import spec
-from s4rec_tf.data import batches, records
+from s4rec_tf.data import records, stream
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs import config as configuration
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 
 _CEILING_SIZE = 2048
 _COUNTED_BATCHES = 40
@@ -31,20 +30,8 @@ _COMPILE_SECONDS = 10.0
 _MANY_EPOCHS = 1000
 
 
-class StopAfter(keras.callbacks.Callback):
-    """Stops a `fit` when a stopwatch says so."""
-
-    def __init__(self, stopwatch: Stopwatch) -> None:
-        super().__init__()
-        self.stopwatch = stopwatch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Tells the stopwatch."""
-        self.model.stop_training = self.stopwatch.step_ended()
-
-
 class Training:
-    """A training session as the training loop makes it, and what is measured of it.
+    """A trainer, and what is measured of it.
 
     Args:
         config: the configuration.
@@ -60,13 +47,11 @@ class Training:
     ) -> None:
         info = shapes.info_of(sequences, num_items)
         self.config, self.sequences = config, sequences
-        self.session = loop.Session.create(
-            config, info, sequences, tf.distribute.get_strategy()
-        )
-        if self.session.samples is None:
+        self.trainer = TensorFlowTrainer(config, info, sequences)
+        if self.trainer.samples is None:
             raise ValueError(f"{config.model} is not trained by gradient")
-        self.samples = self.session.samples
-        self.task = Task(config, self.samples, num_items, self.session.batch_size)
+        self.samples = self.trainer.samples
+        self.task = Task(config, self.samples, num_items, self.trainer.batch_size)
         self.epoch = 0
 
     def handlers(self) -> dict[str, child.Handler]:
@@ -83,16 +68,14 @@ class Training:
     def measure(
         self, warm_up: float, seconds: float, max_steps: int
     ) -> dict[str, float]:
-        """Trains for a while by the training loop's own `fit`.
+        """Trains for a while by the trainer's own steps.
 
         Returns:
             steps, rows, pairs and seconds after the warm-up, and the median step.
         """
         stopwatch = Stopwatch(warm_up, seconds, max_steps)
-        # Epochs are never repeated, and more than can be done are asked for.
-        last = self.epoch + _MANY_EPOCHS
-        self.session.fit(self.epoch, last, [StopAfter(stopwatch)])
-        self.epoch = last
+        self.trainer.begin(self.epoch)
+        self._train_until(stopwatch)
         return self.task.counts(
             {
                 "steps": stopwatch.steps,
@@ -101,9 +84,19 @@ class Training:
             }
         )
 
+    def _train_until(self, stopwatch: Stopwatch) -> None:
+        """Trains epoch after epoch, none of them twice, until time is up."""
+        while True:
+            self.trainer.refresh(self.epoch)
+            self.epoch += 1
+            for _ in range(self.trainer.steps):
+                self.trainer.step()
+                if stopwatch.step_ended():
+                    return
+
     def cost(self) -> dict[str, float]:
         """What a row holds and needs; of views from a few batches."""
-        drawn = self.session.batches(0).take(_COUNTED_BATCHES)
+        drawn = self.trainer.batches(0).take(_COUNTED_BATCHES)
         return self.task.cost(list(drawn.as_numpy_iterator()))
 
     def breakdown(self, seconds: float) -> dict[str, float]:
@@ -114,10 +107,10 @@ class Training:
         compiled by themselves and run on batches that are at hand.
         """
         plain = self._input_ms(0, seconds)
-        views = self.session.model.batch_needs().num_views
+        views = self.trainer.model.batch_needs().num_views
         whole = self._input_ms(views, seconds) if views else plain
-        drawn = list(self.session.batches(0).take(_TIMED_BATCHES))
-        parts = Parts(self.session.model, drawn[0])
+        drawn = list(self.trainer.batches(0).take(_TIMED_BATCHES))
+        parts = Parts(self.trainer.model, drawn[0])
         return {
             "input": plain,
             "augmentation": max(whole - plain, 0.0),
@@ -128,16 +121,16 @@ class Training:
 
     def _input_ms(self, num_views: int, seconds: float) -> float:
         needs = dataclasses.replace(
-            self.session.model.batch_needs(), num_views=num_views
+            self.trainer.model.batch_needs(), num_views=num_views
         )
         iterator = iter(
-            batches.training_batches(
+            stream.training_batches(
                 self.sequences,
                 self.samples,
                 needs,
                 self.config.data,
-                self.session.num_items,
-                self.session.batch_size,
+                self.trainer.num_items,
+                self.trainer.batch_size,
                 self.config.train.seed,
             )
         )
@@ -159,7 +152,7 @@ class Training:
     def write_sequences(self, path: str) -> dict[str, int]:
         """Writes the train split for a peer, and says what it must find in it."""
         return shapes.write_task(
-            path, self.sequences, self.session.num_items, self.session.batch_size
+            path, self.sequences, self.trainer.num_items, self.trainer.batch_size
         )
 
 
@@ -242,7 +235,7 @@ def _median_ms(
 
 
 def build(args: argparse.Namespace) -> Training:
-    """Makes the data and the session that the command line names."""
+    """Makes the data and the trainer that the command line names."""
     shape = shapes.SHAPES[args.shape]
     num_items = shape.num_items
     if args.dataset:

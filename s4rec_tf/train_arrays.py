@@ -112,11 +112,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.USAGE
     from s4rec_tf.data import array_file
-    from s4rec_tf.train.jax import loop
+    from s4rec_tf.train.jax import trainer
 
     try:
         dataset = array_file.read_arrays(args.arrays)
-        progress = loop.train(resolved, dataset, args.run_dir)
+        progress = trainer.train(resolved, dataset, args.run_dir)
         evaluate_run(resolved, dataset, args.run_dir)
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "s4rec_tf.layers": MATHEMATICS | {"s4rec_tf.clustering"},
     "s4rec_tf.losses": MATHEMATICS,
     "s4rec_tf.data.batch_spec": set(),
-    "s4rec_tf.data": LEAVES | {"s4rec_tf.data.batch_spec"},
+    "s4rec_tf.data": LEAVES | {"s4rec_tf.data.batch_spec", "s4rec_tf.backend"},
     "s4rec_tf.models": {
         *(MATHEMATICS | MODELS | RANGES),
         *("s4rec_tf.clustering", "s4rec_tf.data.batch_spec"),
@@ -92,7 +92,7 @@ ONLY_IN = {
     "scann": ("s4rec_tf.retrieval.scann_tree", "serving.servables.custom_ops"),
     "tf_keras": (),
     "jax": (
-        *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding"),
+        *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding", "s4rec_tf.backend.random"),
         *("benchmarks.jax_device", "benchmarks.jax_worker"),
     ),
     "optuna": ("pipelines.tune",),
@@ -105,14 +105,14 @@ WITHOUT_TENSORFLOW = (
     *(
         f"s4rec_tf.data.{name}"
         for name in (
-            *("array_file", "augment", "batch_spec", "correlation", "corruption"),
-            *("samples", "sequences"),
+            *("array_file", "augment", "batch_spec", "batches", "correlation"),
+            *("corruption", "samples", "sequences"),
         )
     ),
     *("s4rec_tf.runs", "s4rec_tf.ranking.full_ranking", "s4rec_tf.ranking.metrics"),
     *("s4rec_tf.ranking.sampled_ranking", "s4rec_tf.evaluate"),
     *(f"s4rec_tf.analyze.{name}" for name in ("analysis", "embedding_map", "probe")),
-    *(f"s4rec_tf.train.{name}" for name in ("jax", "stages", "validation")),
+    *(f"s4rec_tf.train.{name}" for name in ("jax", "stages", "trainer", "validation")),
     "s4rec_tf.train_arrays",
     *("benchmarks.train_speed_jax", "benchmarks.jax_worker", "benchmarks.jax_device"),
     *("benchmarks.to_best_worker", "benchmarks.torch_worker", "benchmarks.costs"),

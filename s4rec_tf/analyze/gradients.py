@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from s4rec_tf.data import batches
+from s4rec_tf.data import stream
 from s4rec_tf.data.samples import suitable_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
@@ -55,7 +55,7 @@ def _first_batch(
 ) -> dict[str, Any]:
     samples = training_samples(train, config.data.samples, model.max_length)
     size = config.train.batch_size or suitable_batch_size(len(samples))
-    made = batches.training_batches(
+    made = stream.training_batches(
         train,
         samples,
         model.batch_needs(),

@@ -1,5 +1,6 @@
 """All that differs between Keras backends; everything else is `keras.ops`."""
 
+from s4rec_tf.backend import random
 from s4rec_tf.backend.collectives import (
     first_row,
     gather_batch,
@@ -27,6 +28,7 @@ __all__ = [
     "num_replicas",
     "own_rows",
     "product",
+    "random",
     "rows_with_target",
     "split_rows",
     "split_sizes",

@@ -81,11 +81,11 @@ def _load(
     """
     from s4rec_tf.runs import checkpoints, restore
     from s4rec_tf.runs.run_dir import RunError
-    from s4rec_tf.train.tensorflow import loop
+    from s4rec_tf.train.tensorflow.refit import refit
 
     try:
         chosen, run = restore.restore_best(args.run_dir, dataset)
-        model = loop.refit(args.run_dir, dataset) if args.refit else chosen
+        model = refit(args.run_dir, dataset) if args.refit else chosen
         settings = json.loads(run.config.read_text("utf-8"))
         outcome = run.read_manifest()
     except (RunError, checkpoints.CheckpointError) as error:

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     strategy = strategies.make_strategy(args.strategy)
     from s4rec_tf import spec
     from s4rec_tf.runs import config
-    from s4rec_tf.train.tensorflow import loop
+    from s4rec_tf.train.tensorflow import trainer
 
     try:
         resolved = config.resolve(args.model, args.config, args.set)
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         dataset = spec.DatasetDir(args.dataset)
         with _lines_of_epochs(args):
-            progress = loop.train(
+            progress = trainer.train(
                 resolved, dataset, args.run_dir, strategy, args.warm_start
             )
     except (ValueError, OSError) as error:

@@ -19,6 +19,9 @@ from s4rec_tf.runs.run_dir import RunDir
 
 SELECTION_METRIC = "NDCG@20"
 
+Ranker = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""The rank of every target, int [N], of user vectors [N, d] and item vectors [V, d]."""
+
 
 @dataclasses.dataclass
 class Progress:
@@ -58,7 +61,7 @@ class EpochEnd:
         run: RunDir,
         sequences: Sequences,
         progress: Progress,
-        rank: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        rank: Ranker | None = None,
     ) -> None:
         self.model, self.run, self.progress = model, run, progress
         self.sequences = sequences
@@ -152,23 +155,3 @@ def forget_unfinished_epochs(run: RunDir, progress: Progress) -> None:
     kept = lines[: progress.epochs_done]
     if kept != lines:
         run.metrics.write_text("".join(kept), "utf-8")
-
-
-class FitCallback(keras.callbacks.Callback):
-    """Runs `EpochEnd` inside `fit` and stops it when patience is exhausted."""
-
-    def __init__(self, epoch_end: EpochEnd, patience: int) -> None:
-        super().__init__()
-        self.epoch_end, self.patience = epoch_end, patience
-        self.started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time."""
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds what validation gives to the logs that later callbacks see."""
-        logs = {} if logs is None else logs
-        logs.update(self.epoch_end(dict(logs), self.started))
-        if self.epoch_end.progress.is_over(self.patience):
-            self.model.stop_training = True

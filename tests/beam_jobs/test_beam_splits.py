@@ -11,7 +11,7 @@ import pytest
 from beam_jobs import prepare_dataset, show
 from beam_jobs.sinks.encoding import parse_example, read_records
 from s4rec_tf import spec
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import refit
 
 pytestmark = pytest.mark.usefixtures("no_tfdv")
 
@@ -109,7 +109,7 @@ def test_a_refit_learns_from_the_last_split_of_every_user(tmp_path: Path) -> Non
     assert prepare(tmp_path / "out", *by_time(log)) == 0
     dataset = spec.DatasetDir(tmp_path / "out")
     names = ["", *dataset.vocabulary()]
-    sequences = loop._with_targets(dataset)
+    sequences = refit._with_targets(dataset)
     found = {
         bytes(user).decode(): "".join(names[item] for item in sequences.items(row))
         for row, user in enumerate(sequences.user_ids)

@@ -6,7 +6,7 @@ import pytest
 
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.train import validation
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
 
 
 def shaken_s4rec(num_items, max_length, **settings):
@@ -42,4 +42,4 @@ def train_with_a_break(resolved, dataset, run_dir, epoch=2):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validation, "write_last", breaks)
         with pytest.raises(KeyboardInterrupt):
-            loop.train(resolved, dataset, run_dir)
+            trainer.train(resolved, dataset, run_dir)

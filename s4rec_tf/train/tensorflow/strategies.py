@@ -6,8 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from s4rec_tf.models.base import SequenceRecommender
-
 NAMES = ("none", "mirrored", "multiworker")
 
 
@@ -50,56 +48,17 @@ def _is_first_worker(resolver: Any) -> bool:
     )
 
 
-class WorkerLoop:
-    """Trains epochs over several workers, where Keras' `fit` cannot.
+def from_chief(strategy: tf.distribute.Strategy, decision: bool) -> bool:
+    """Gives every worker the chief's decision, so that all decide alike."""
+    if not strategy.extended._in_multi_worker_mode():
+        return decision
+    num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+    own = tf.constant(float(decision and is_chief(strategy)), tf.float64)
+    share = own / strategy.num_replicas_in_sync * num_workers
 
-    Args:
-        strategy: over which the model was built.
-        model: compiled.
-        batches: global batches.
-    """
+    def send() -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        model: SequenceRecommender,
-        batches: tf.data.Dataset,
-    ) -> None:
-        self.strategy, self.model = strategy, model
-        self.iterator = iter(strategy.experimental_distribute_dataset(batches))
-        self._step = tf.function(self._distributed_step)
-
-    def train_epoch(self, steps: int) -> dict[str, float]:
-        """Trains some steps and returns the mean of every term of the loss."""
-        self.model.reset_metrics()
-        for _ in range(steps):
-            self._step(self.iterator)
-        results = self.model.get_metrics_result()
-        # Keras' own tracker of the total is fed by `fit` alone.
-        return {name: float(v) for name, v in results.items() if name != "loss"}
-
-    def from_chief(self, value: float, is_chief: bool) -> float:
-        """Gives every worker the chief's value, so that all decide alike."""
-        own = tf.constant(value if is_chief else 0.0, tf.float64)
-        share = own / self.strategy.num_replicas_in_sync * self._num_workers()
-
-        def send() -> tf.Tensor:
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
-
-        received = self.strategy.run(tf.function(send))
-        return float(self.strategy.experimental_local_results(received)[0])
-
-    def _num_workers(self) -> int:
-        local = len(self.strategy.extended.worker_devices)
-        return int(self.strategy.num_replicas_in_sync // local)
-
-    def _distributed_step(self, iterator: Any) -> None:
-        self.strategy.run(self._replica_step, args=(next(iterator),))
-
-    def _replica_step(self, batch: dict[str, tf.Tensor]) -> None:
-        with tf.GradientTape() as tape:
-            encoded = self.model(batch, training=True)
-            loss = self.model.compute_loss(batch, y_pred=encoded)
-        variables = self.model.trainable_weights
-        self.model.optimizer.apply(tape.gradient(loss, variables), variables)
+    received = strategy.run(tf.function(send))
+    return bool(strategy.experimental_local_results(received)[0] > 0)

@@ -14,7 +14,7 @@ from s4rec_tf.analyze import gradients, probe
 from s4rec_tf.data import records
 from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import config, restore
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
 
 NUM_ITEMS = 20
 SMALL = ["epochs=1", "dim=8", "max_length=6", "batch_size=64", "num_layers=1"]
@@ -33,7 +33,7 @@ def run_dirs(dataset, tmp_path_factory):
     extra = {"s4rec": ["num_intents=4", "lambda_adv=0.5"], "sasrec": []}
     for model, settings in extra.items():
         resolved = config.resolve(model, None, [*SMALL, *settings])
-        loop.train(resolved, dataset, folder / model)
+        trainer.train(resolved, dataset, folder / model)
     return folder
 
 

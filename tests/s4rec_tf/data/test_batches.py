@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.small_datasets import markov_sequences, train_split, write_dataset
 from s4rec_tf import spec
-from s4rec_tf.data import augment, batches, records
+from s4rec_tf.data import augment, records, stream
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.samples import (
     UserStream,
@@ -19,7 +19,7 @@ TINY = train_split([[5, 6, 7, 8], [9], [1, 2, 3]], head_above=3)
 
 def epoch(sequences, kind, needs, batch_size, seed=1, first_epoch=0, steps=None):
     samples = training_samples(sequences, kind, needs.max_length)
-    data = batches.training_batches(
+    data = stream.training_batches(
         sequences,
         samples,
         needs,

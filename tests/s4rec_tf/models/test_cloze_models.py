@@ -15,7 +15,8 @@ from s4rec_tf.models.registry import MODELS
 from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.stages import Stage, stages_of
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
+from s4rec_tf.train.tensorflow.refit import refit
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.models.test_contrast_models import batch
 from tests.s4rec_tf.small_runs import arrays, as_numpy, train_with_a_break
@@ -136,7 +137,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    loop.train(config.resolve("s3rec", None, STAGED), dataset, run_dir)
+    trainer.train(config.resolve("s3rec", None, STAGED), dataset, run_dir)
     return RunDir(run_dir)
 
 
@@ -162,7 +163,7 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     """In the first epoch of the last stage, with its new optimizer; or the second."""
     resolved = config.resolve("s3rec", None, STAGED)
     train_with_a_break(resolved, dataset, tmp_path / "run", epoch=broken_in + 1)
-    loop.train(resolved, dataset, tmp_path / "run")
+    trainer.train(resolved, dataset, tmp_path / "run")
     for path in (uninterrupted.last, uninterrupted.best):
         theirs = arrays(tmp_path / "run" / "checkpoints" / path.name)
         for name, array in arrays(path).items():
@@ -171,7 +172,7 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
 
 @pytest.mark.slow
 def test_a_refit_goes_through_the_stages(dataset, uninterrupted, capsys):
-    loop.refit(uninterrupted.root, dataset)
+    refit(uninterrupted.root, dataset)
     told = capsys.readouterr().out
     assert told.index("stage pretrain: epochs 1 to 1") < told.index("stage last")
 

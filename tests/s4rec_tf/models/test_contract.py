@@ -17,7 +17,7 @@ from s4rec_tf.export.signatures import Signatures
 from s4rec_tf.models.base import LAST_STAGE
 from s4rec_tf.models.registry import MODELS, model_class
 from s4rec_tf.runs import config, restore
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
 
 NUM_ITEMS, NUM_USERS = 24, 9
 GRADIENT_MODELS = sorted(set(MODELS) - {"popularity"})
@@ -248,7 +248,7 @@ def train(name, dataset, run_dir):
     chosen = {"learning_rate": 0.01, "epochs": 4, **known_settings(name)}
     chosen |= TRAINED_WITH.get(name, {})
     overrides = [f"{key}={value}" for key, value in chosen.items()]
-    return loop.train(config.resolve(name, None, overrides), dataset, run_dir)
+    return trainer.train(config.resolve(name, None, overrides), dataset, run_dir)
 
 
 @pytest.mark.parametrize("name", sorted(ORDERLESS - {"popularity"}))

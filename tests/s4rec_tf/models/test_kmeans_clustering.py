@@ -13,7 +13,7 @@ from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    loop.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
+    trainer.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
     return RunDir(run_dir)
 
 
@@ -42,7 +42,7 @@ def test_a_run_that_broke_off_resumes_with_the_same_clusters(
 ):
     resolved = config.resolve("s4rec", None, SMALL)
     train_with_a_break(resolved, dataset, tmp_path / "run")
-    loop.train(resolved, dataset, tmp_path / "run")
+    trainer.train(resolved, dataset, tmp_path / "run")
     for path in (uninterrupted.last, uninterrupted.best):
         theirs = arrays(tmp_path / "run" / "checkpoints" / path.name)
         for name, array in arrays(path).items():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.small_datasets import markov_sequences, train_split
-from s4rec_tf.data import augment, batches
+from s4rec_tf.data import augment, stream
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
@@ -139,7 +139,7 @@ def test_a_prefix_is_head_by_its_own_length(batch):
     samples = training_samples(split, "prefix", LENGTH)
     settings = augment.AugmentationSettings()
     needs = model.batch_needs()
-    data = batches.training_batches(split, samples, needs, settings, NUM_ITEMS, 32, 1)
+    data = stream.training_batches(split, samples, needs, settings, NUM_ITEMS, 32, 1)
     for made in data.take(4).as_numpy_iterator():
         # Cut to L = 10 items, but head from 8 on.
         lengths = np.count_nonzero(made["item_ids"], axis=1)
@@ -377,7 +377,7 @@ def test_views_never_hold_the_target():
     samples = training_samples(split, "prefix", 6)
     needs = BatchSpec(max_length=6, num_views=2)
     settings = augment.AugmentationSettings(insert_ratio=1.0)
-    data = batches.training_batches(split, samples, needs, settings, 5, 16, seed=1)
+    data = stream.training_batches(split, samples, needs, settings, 5, 16, seed=1)
     for made in data.take(40).as_numpy_iterator():
         for view in (made["view_1"], made["view_2"]):
             assert not np.any(view == made["target_ids"])

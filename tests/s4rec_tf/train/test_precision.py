@@ -9,7 +9,8 @@ from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.runs import config, restore
 from s4rec_tf.train import setup
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
+from s4rec_tf.train.tensorflow.refit import refit
 
 NUM_ITEMS = 20
 SMALL = ["dim=16", "num_layers=1", "max_length=6", "seed=5", "dropout=0.0"]
@@ -53,12 +54,12 @@ def test_a_run_learns_and_is_ranked_and_refitted_in_float32(
     dataset, tmp_path, monkeypatch
 ):
     wanted = ["epochs=2", "learning_rate=0.02"]
-    progress = loop.train(resolved("bfloat16", *wanted), dataset, tmp_path)
+    progress = trainer.train(resolved("bfloat16", *wanted), dataset, tmp_path)
     assert progress.best_value > 0.5
     best, _ = restore.restore_best(tmp_path, dataset)
     # How a refit learns is tested elsewhere; here it is about what it gives back.
-    monkeypatch.setattr(loop.Session, "fit", lambda *_: None)
-    for model in (best, loop.refit(tmp_path, dataset)):
+    monkeypatch.setattr(trainer.TensorFlowTrainer, "train", lambda *_: None)
+    for model in (best, refit(tmp_path, dataset)):
         assert model.item_embedding.compute_dtype == "float32"
         assert model.encoder.blocks[0].inner.compute_dtype == "float32"
         assert model.user_vectors(HISTORY).dtype == "float32"

@@ -16,7 +16,8 @@ from s4rec_tf.data import records
 from s4rec_tf.runs import checkpoints, config, restore
 from s4rec_tf.runs.run_dir import RunDir, RunError
 from s4rec_tf.train import setup
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
+from s4rec_tf.train.tensorflow.refit import refit
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
@@ -35,7 +36,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    loop.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
+    trainer.train(config.resolve("s4rec", None, SMALL), dataset, run_dir)
     return run_dir
 
 
@@ -60,7 +61,7 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     resolved = config.resolve("s4rec", None, SMALL)
     train_with_a_break(resolved, dataset, tmp_path / "run")
     assert not RunDir(tmp_path / "run").is_finished()
-    loop.train(resolved, dataset, tmp_path / "run")
+    trainer.train(resolved, dataset, tmp_path / "run")
     assert_same_run(uninterrupted, tmp_path / "run")
 
 
@@ -93,7 +94,7 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, set
         env=environment,
     )
     for line in process.stdout:
-        if line.startswith("Epoch 2"):
+        if line.startswith("epoch 1:"):
             process.send_signal(signal.SIGKILL)
             break
     process.stdout.close()
@@ -112,7 +113,7 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, set
 
 def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsys):
     before = RunDir(uninterrupted).last.stat().st_mtime_ns
-    loop.train(config.resolve("s4rec", None, SMALL), dataset, uninterrupted)
+    trainer.train(config.resolve("s4rec", None, SMALL), dataset, uninterrupted)
     assert "is finished" in capsys.readouterr().out
     assert RunDir(uninterrupted).last.stat().st_mtime_ns == before
 
@@ -120,14 +121,14 @@ def test_a_finished_run_says_so_and_trains_no_more(dataset, uninterrupted, capsy
 def test_another_configuration_is_refused_with_the_difference(dataset, uninterrupted):
     other = config.resolve("s4rec", None, [*SMALL, "alpha=0.7", "seed=6"])
     with pytest.raises(RunError, match=r"alpha: 0\.2 there, 0\.7.*seed: 5 there"):
-        loop.train(other, dataset, uninterrupted)
+        trainer.train(other, dataset, uninterrupted)
 
 
 def test_another_dataset_is_refused(uninterrupted, tmp_path):
     sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=4)
     root = small_datasets.write_dataset(tmp_path / "other", sequences, NUM_ITEMS)
     with pytest.raises(RunError, match="another dataset"):
-        loop.train(
+        trainer.train(
             config.resolve("s4rec", None, SMALL), spec.DatasetDir(root), uninterrupted
         )
     with pytest.raises(RunError, match="another dataset"):
@@ -140,7 +141,7 @@ def test_a_second_trainer_is_kept_out(dataset, tmp_path):
         RunDir(tmp_path).lock(),
         pytest.raises(RunError, match="another"),
     ):
-        loop.train(resolved, dataset, tmp_path)
+        trainer.train(resolved, dataset, tmp_path)
 
 
 def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
@@ -162,12 +163,12 @@ def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
 
 @pytest.mark.slow
 def test_refit_learns_from_every_users_last_items(dataset, uninterrupted):
-    model = loop.refit(uninterrupted, dataset)
+    model = refit(uninterrupted, dataset)
     best, _ = restore.restore_best(uninterrupted, dataset)
     counts = np.loadtxt(dataset.item_counts)
     np.testing.assert_array_equal(np.asarray(model.item_counts), counts)
     assert np.asarray(best.item_counts).sum() == counts.sum() - 2 * 80
-    again = loop.refit(uninterrupted, dataset)
+    again = refit(uninterrupted, dataset)
     for one, other in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
@@ -196,11 +197,11 @@ def test_refit_needs_a_finished_run(dataset, tmp_path):
     run = RunDir(tmp_path / "run")
     run.begin(config.resolve("sasrec"), dataset)
     with pytest.raises(RunError, match="finished"):
-        loop.refit(run.root, dataset)
+        refit(run.root, dataset)
 
 
 def test_popularity_trains_like_any_other(dataset, tmp_path):
-    progress = loop.train(config.resolve("popularity"), dataset, tmp_path / "run")
+    progress = trainer.train(config.resolve("popularity"), dataset, tmp_path / "run")
     assert progress.epochs_done == 1
     assert RunDir(tmp_path / "run").is_finished()
 
@@ -211,7 +212,7 @@ def test_a_damaged_dataset_is_named(tmp_path):
     shard = root / "valid" / "part-00000-of-00001.tfrecord.gz"
     shard.write_bytes(shard.read_bytes()[:-7])
     with pytest.raises(spec.DatasetError, match="part-00000-of-00001"):
-        loop.train(
+        trainer.train(
             config.resolve("popularity"), spec.DatasetDir(root), tmp_path / "run"
         )
 
@@ -219,7 +220,7 @@ def test_a_damaged_dataset_is_named(tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(dataset, tmp_path):
     resolved = config.resolve("sasrec", None, ["batch_size=5000"])
     with pytest.raises(ValueError, match="5000"):
-        loop.train(resolved, dataset, tmp_path / "run")
+        trainer.train(resolved, dataset, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

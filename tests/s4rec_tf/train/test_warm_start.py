@@ -15,7 +15,7 @@ from s4rec_tf.data import records
 from s4rec_tf.runs import checkpoints, config, restore
 from s4rec_tf.runs.run_dir import RunDir, RunError
 from s4rec_tf.train import setup
-from s4rec_tf.train.tensorflow import loop
+from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.warm_start import start_from
 
 BEFORE, AFTER = 15, 19
@@ -36,7 +36,7 @@ def write_dataset(root: Path, num_items: int) -> spec.DatasetDir:
 def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on the items known yesterday."""
     root = tmp_path_factory.mktemp("yesterday")
-    loop.train(resolved(), write_dataset(root / "data", BEFORE), root / "run")
+    trainer.train(resolved(), write_dataset(root / "data", BEFORE), root / "run")
     return root / "run"
 
 
@@ -80,7 +80,7 @@ def test_a_run_starts_there_and_says_so(
     yesterday: Path, today: spec.DatasetDir, tmp_path: Path, capsys: Any
 ) -> None:
     still = resolved("learning_rate=1e-12")
-    loop.train(still, today, tmp_path / "run", warm_start=yesterday)
+    trainer.train(still, today, tmp_path / "run", warm_start=yesterday)
     assert f"starting from {yesterday}" in capsys.readouterr().out
     model, _ = restore.restore_best(tmp_path / "run", today)
     expected = new_model(still, today)
@@ -90,10 +90,10 @@ def test_a_run_starts_there_and_says_so(
         if id(weight) in trained:
             np.testing.assert_allclose(found, np.array(weight), atol=1e-6)
     # The same command again finds the run finished; without the flag it is another.
-    loop.train(still, today, tmp_path / "run", warm_start=yesterday)
+    trainer.train(still, today, tmp_path / "run", warm_start=yesterday)
     assert "is finished" in capsys.readouterr().out
     with pytest.raises(RunError, match="started from other weights"):
-        loop.train(still, today, tmp_path / "run")
+        trainer.train(still, today, tmp_path / "run")
 
 
 def test_other_items_in_front_are_refused(
@@ -121,7 +121,7 @@ def test_a_folder_without_a_checkpoint_is_refused(
     today: spec.DatasetDir, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="has no checkpoint"):
-        loop.train(resolved(), today, tmp_path / "run", warm_start=tmp_path / "none")
+        trainer.train(resolved(), today, tmp_path / "run", warm_start=tmp_path / "none")
 
 
 def test_users_of_yesterday_keep_their_vectors(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_users_of_yesterday_keep_their_vectors(tmp_path: Path) -> None:
         tmp_path / "new", [*old_days, [2, 3, 4]], AFTER
     )
     chosen = config.resolve("bpr", None, ["dim=4", "epochs=1", "batch_size=8"])
-    loop.train(chosen, spec.DatasetDir(older), tmp_path / "run")
+    trainer.train(chosen, spec.DatasetDir(older), tmp_path / "run")
     before, _ = restore.restore_best(tmp_path / "run", spec.DatasetDir(older))
     model = new_model(chosen, spec.DatasetDir(newer))
     fresh = np.array(model.users.table)

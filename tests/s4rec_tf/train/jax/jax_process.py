@@ -34,15 +34,15 @@ def step(dataset_path, steps_path, output):
     import numpy as np
 
     from s4rec_tf.runs import config
-    from s4rec_tf.train.jax.loop import EpochTrainer
-    from s4rec_tf.train.setup import build_for_training
+    from s4rec_tf.train.jax.trainer import JaxTrainer
 
     dataset = read(dataset_path)
     given, found = np.load(steps_path), {}
     for name in json.loads(str(given["cases"])):
         resolved = config.from_flat(json.loads(str(given[f"{name}/config"])))
         train = dataset.splits["train"]
-        model = build_for_training(resolved, dataset.info, train)
+        trainer = JaxTrainer(resolved, dataset.info, train)
+        model = trainer.model
         for number, weight in enumerate(model.weights):
             weight.assign(given[f"{name}/weight_{number}"])
         keys = [key for key in given.files if key.startswith(f"{name}/batch/")]
@@ -54,7 +54,6 @@ def step(dataset_path, steps_path, output):
         }
         batch = {p: given[f"{name}/batch/{p}"] for p in names if "/" not in p}
         batch |= {"users": users} if users else {}
-        trainer = EpochTrainer(resolved, train, model)
         trainer.put_back(jax.jit(trainer.step)(trainer.state(), batch))
         for term, value in model.get_metrics_result().items():
             found[f"{name}/term/{term}"] = np.asarray(value)
@@ -69,8 +68,9 @@ def batches(dataset_path, output):
 
     from s4rec_tf.data.augment import AugmentationSettings
     from s4rec_tf.data.batch_spec import BatchSpec
+    from s4rec_tf.data.batches import BatchMaker
     from s4rec_tf.data.samples import training_samples
-    from s4rec_tf.train.jax.batches import BatchMaker, device_data
+    from s4rec_tf.train.jax.trainer import device_data
 
     dataset = read(dataset_path)
     train, found = dataset.splits["train"], {}

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.small_datasets import markov_sequences, write_dataset
 from s4rec_tf import arrays, spec
 from s4rec_tf.data import records
-from s4rec_tf.data.batches import training_batches
 from s4rec_tf.data.correlation import correlated_items
 from s4rec_tf.data.samples import training_samples
+from s4rec_tf.data.stream import training_batches
 from s4rec_tf.runs import config
 from s4rec_tf.train.setup import build_for_training
 

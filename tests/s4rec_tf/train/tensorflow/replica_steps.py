@@ -1,59 +1,44 @@
 """Trains the same global batches on one and on two CPU devices; run as a script.
 
 Arguments: the file to write what both gave to, the optimizer, the kind of samples, or
-`users` for prefixes and S4Rec's other terms on batches of users. One
-process a case: a second `fit` under a strategy takes an extra first step (Keras 3.15).
+`users` for prefixes and S4Rec's other terms on batches of users.
 """
 
 import sys
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import shapes
 from benchmarks.small_datasets import markov_sequences, train_split
 from s4rec_tf import backend
-from s4rec_tf.data import augment, batches
-from s4rec_tf.data.samples import training_samples
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
-from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.train.tensorflow.lazy_adam import LazyAdam
+from s4rec_tf.runs import config
+from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 
 NUM_ITEMS, BATCH, STEPS = 40, 32, 4
 
 
 def train(strategy, optimizer, kind):
-    keras.utils.set_random_seed(4)
     settings = {"max_length": 12, "dim": 16, "num_intents": 6, "dropout": 0.0}
     if kind == "users":
         settings, kind = settings | {"auxiliary_rows": "users"}, "prefix"
-    is_lazy = optimizer == "lazy_adam"
-    if is_lazy:
+    if optimizer == "lazy_adam":
         settings |= {"loss": "sampled_softmax", "num_negatives": 5}
-    with strategy.scope():
-        model = S4Rec(settings, NUM_ITEMS)
-        chosen = {
-            "sgd": lambda: keras.optimizers.SGD(0.5),
-            "adam": lambda: keras.optimizers.Adam(0.01),
-            "lazy_adam": lambda: LazyAdam(0.01),
-        }[optimizer]()
-        model.list_rows(is_lazy)
-        chosen.build(model.trainable_variables)
-        model.compile(chosen, jit_compile=False)
+    settings |= {"samples": kind, "batch_size": BATCH, "optimizer": optimizer}
+    settings |= {"learning_rate": 0.5 if optimizer == "sgd" else 0.01}
     split = train_split(markov_sequences(120, NUM_ITEMS, seed=2), head_above=8)
-    samples = training_samples(split, kind, 12)
-    data = batches.training_batches(
+    trainer = TensorFlowTrainer(
+        config.from_flat({"model": "s4rec", "seed": 7, **settings}),
+        shapes.info_of(split, NUM_ITEMS),
         split,
-        samples,
-        model.batch_needs(),
-        augment.AugmentationSettings(),
-        NUM_ITEMS,
-        BATCH,
-        seed=7,
+        strategy,
     )
-    history = model.fit(data, steps_per_epoch=STEPS, epochs=1, verbose=0)
-    logs = {name: values[0] for name, values in history.history.items()}
-    return [np.asarray(weight) for weight in model.trainable_weights], logs
+    trainer.begin(0)
+    for _ in range(STEPS):
+        trainer.step()
+    logs = trainer.loss_terms()
+    return [np.asarray(weight) for weight in trainer.model.trainable_weights], logs
 
 
 def global_targets(strategy):

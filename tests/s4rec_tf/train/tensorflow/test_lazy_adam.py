@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from benchmarks.small_datasets import markov_sequences, train_split
 from s4rec_tf import backend, spec
-from s4rec_tf.data import batches
+from s4rec_tf.data import stream
 from s4rec_tf.data.samples import training_samples
 from s4rec_tf.runs import config
 from s4rec_tf.train.setup import build_for_training
@@ -85,7 +85,7 @@ def built(optimizer, loss, score):
     resolved = config.resolve("sasrec", None, overrides)
     model = build_for_training(resolved, INFO, SPLIT)
     samples = training_samples(SPLIT, "prefix", 8)
-    return model, batches.training_batches(
+    return model, stream.training_batches(
         SPLIT, samples, model.batch_needs(), resolved.data, NUM_ITEMS, 16, seed=5
     )
 

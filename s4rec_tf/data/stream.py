@@ -1,0 +1,130 @@
+"""The training pipeline on TensorFlow: samples -> shuffled batches.
+
+Everything random is a function of (seed, epoch, step), drawn for the global batch: a
+resumed run sees what an uninterrupted one does, and so do two replicas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s4rec_tf.data.augment import AugmentationSettings
+from s4rec_tf.data.batch_spec import BatchSpec
+from s4rec_tf.data.batches import BatchMaker, sample_arrays
+from s4rec_tf.data.samples import Samples, UserStream
+from s4rec_tf.data.sequences import Sequences
+
+_STEPS_AN_EPOCH = 1 << 24
+
+_Batch = dict[str, Any]
+
+
+def training_batches(
+    sequences: Sequences,
+    samples: Samples,
+    wanted: BatchSpec,
+    augmentation: AugmentationSettings,
+    num_items: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches, epoch after epoch, each epoch a new random order.
+
+    Args:
+        sequences: the train split.
+        samples: its samples.
+        wanted: contents of a batch.
+        augmentation: how views are made.
+        num_items: V.
+        batch_size: B, the global batch; what does not fill the last batch of an epoch
+            is left out of that epoch.
+        seed: of everything random.
+        first_epoch: where to begin.
+
+    Returns:
+        dataset of dictionaries as `SequenceRecommender` describes them.
+    """
+    maker = BatchMaker(wanted, samples.num_targets, augmentation, num_items)
+    data = _tensors(sequences, samples, wanted)
+    steps = len(samples) // batch_size
+    users = None
+    if wanted.users:
+        stream = UserStream.beside(
+            len(samples), batch_size, sequences, wanted.max_length
+        )
+        users = _UserRows(stream, steps, seed)
+        user_maker = BatchMaker(wanted.users, 1, augmentation, num_items)
+        # One copy of the split in memory.
+        user_data = _tensors(sequences, stream.samples, wanted.users)
+        user_data["values"] = data["values"]
+
+    def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = _order(len(samples), seed, tf.cast(epoch, tf.int32))
+        rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        numbers = epoch * _STEPS_AN_EPOCH + tf.range(steps, dtype=tf.int64)
+        columns = (rows, numbers, users.rows(epoch)) if users else (rows, numbers)
+        return tf.data.Dataset.from_tensor_slices(columns)
+
+    def make(rows: tf.Tensor, number: tf.Tensor, *user_rows: tf.Tensor) -> _Batch:
+        batch = maker.make(data, rows, tf.stack([np.int64(seed), number]))
+        for chosen in user_rows:
+            # Batches of samples have the numbers from 0 on.
+            key = tf.stack([np.int64(seed), -1 - number])
+            batch["users"] = _make_if_any(user_maker, user_data, chosen, key)
+        return batch
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int32).max)
+    batches = epochs.flat_map(epoch_rows).map(
+        make, num_parallel_calls=2, deterministic=True
+    )
+    return batches.prefetch(4)
+
+
+def _tensors(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> _Batch:
+    arrays = sample_arrays(sequences, samples, wanted)
+    return {name: tf.constant(array) for name, array in arrays.items()}
+
+
+def _order(count: int, seed: int, number: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(count), seed=tf.stack([seed, number])
+    )
+
+
+def _make_if_any(
+    maker: BatchMaker, data: _Batch, rows: tf.Tensor, key: tf.Tensor
+) -> _Batch:
+    """A batch, or one of rows without an item where all `rows` are -1."""
+
+    def nothing() -> _Batch:
+        padding = tf.zeros((rows.shape[0], maker.wanted.max_length), tf.int32)
+        views = {f"view_{n + 1}": padding for n in range(maker.wanted.num_views)}
+        return {
+            "item_ids": padding,
+            "target_ids": padding[:, : maker.num_targets],
+            "user_index": padding[:, 0],
+            "is_head": tf.zeros(rows.shape, tf.bool),
+            **views,
+        }
+
+    return tf.cond(rows[0] >= 0, lambda: maker.make(data, rows, key), nothing)
+
+
+class _UserRows:
+    """The users that stand beside every batch of samples."""
+
+    def __init__(self, stream: UserStream, steps: int, seed: int) -> None:
+        self.num_users, self.seed = len(stream.samples), seed
+        numbers = np.arange(steps)
+        self.places = tf.constant(stream.places(numbers), tf.int32)
+        self.has_users = tf.constant(numbers % stream.every == 0)
+
+    def rows(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Rows of the users' samples for every step, [steps, B]; -1 for none."""
+        # The order of the samples has the epochs from 0 on.
+        order = _order(self.num_users, self.seed, -1 - tf.cast(epoch, tf.int32))
+        return tf.where(self.has_users[:, None], tf.gather(order, self.places), -1)

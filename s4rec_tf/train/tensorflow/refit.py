@@ -1,0 +1,81 @@
+"""Refit: the chosen number of epochs once more, on all data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from s4rec_tf import spec
+from s4rec_tf.data import records
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.runs import checkpoints
+from s4rec_tf.runs.restore import build_model
+from s4rec_tf.runs.run_dir import RunDir, RunError
+from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
+from s4rec_tf.train.trainer import Logs
+from s4rec_tf.train.validation import training_variables
+
+
+def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
+    """Trains a finished run's chosen number of epochs on all data.
+
+    Validation and test items are learned from too, so nothing can be measured on the
+    result; it is what should answer requests. A second call finds the first's result,
+    and one that was interrupted goes on where it was.
+
+    Raises:
+        RunError: if the run is not finished.
+    """
+    run = RunDir(run_dir)
+    if not run.is_finished():
+        raise RunError(f"{run.root} must be finished before a refit")
+    config = run.read_config()
+    run.check_dataset(dataset.fingerprint())
+    epochs = checkpoints.read_state(run.best)["best_epoch"]
+    trainer = TensorFlowTrainer(config, dataset.info(), _with_targets(dataset))
+    variables, done = training_variables(trainer.model), 0
+    if run.refit.is_file():
+        done = checkpoints.read_checkpoint(run.refit, variables)["epochs_done"]
+
+    def end_epoch(logs: Logs, began: float) -> bool:
+        nonlocal done
+        done += 1
+        variables = training_variables(trainer.model)
+        checkpoints.write_checkpoint(run.refit, variables, {"epochs_done": done})
+        return False
+
+    if trainer.samples is not None and done < epochs:
+        print(f"refit on all data: epochs {done + 1} to {epochs}", file=sys.stderr)
+        trainer.train(done, epochs, end_epoch)
+    model = build_model(config, dataset.info())
+    for weight, trained in zip(model.weights, trainer.model.weights, strict=True):
+        weight.assign(trained)
+    return model
+
+
+def _with_targets(dataset: spec.DatasetDir) -> Sequences:
+    """Every user's full sequence: that of their last split, and its target."""
+    users: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    flags: list[np.ndarray] = []
+    for split in reversed(spec.SPLITS):
+        sequences = records.read_split(dataset, split)
+        known = np.concatenate(users) if users else sequences.user_ids[:0]
+        rows = np.flatnonzero(~np.isin(sequences.user_ids, known))
+        users.append(sequences.user_ids[rows])
+        flags.append(sequences.is_head[rows])
+        for row in rows:
+            target = sequences.target_ids[row : row + 1]
+            parts.append(np.append(sequences.items(row), target[target > 0]))
+    lengths = np.asarray([len(part) for part in parts], np.int32)
+    return Sequences(
+        user_ids=np.concatenate(users),
+        values=np.concatenate(parts).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        target_ids=np.zeros(len(parts), np.int32),
+        is_head=np.concatenate(flags),
+        sequence_lengths=lengths,
+    )

@@ -1,0 +1,172 @@
+"""Training on TensorFlow, from a dataset folder, over one device or many."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from s4rec_tf import spec
+from s4rec_tf.data import records, stream
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.runs import checkpoints
+from s4rec_tf.runs.config import ExperimentConfig
+from s4rec_tf.runs.run_dir import RunDir
+from s4rec_tf.train.setup import training_sequences
+from s4rec_tf.train.tensorflow import strategies
+from s4rec_tf.train.trainer import Logs, Trainer, train_once, train_run
+from s4rec_tf.train.validation import Progress
+from s4rec_tf.train.warm_start import source_digest, start_from
+
+
+class TensorFlowTrainer(Trainer):
+    """Trains step by step, each a graph that every replica runs on its share.
+
+    Args:
+        config: of the run.
+        info: facts of the dataset.
+        sequences: the train split.
+        strategy: over which devices; one device if None.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        info: spec.DatasetInfo,
+        sequences: Sequences,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.num_replicas = self.strategy.num_replicas_in_sync
+        self.is_chief = strategies.is_chief(self.strategy)
+        super().__init__(config, info, sequences)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """The strategy's scope."""
+        return self.strategy.scope()
+
+    @property
+    def devices(self) -> str:
+        """The number of replicas."""
+        return f"{self.num_replicas} replica(s)"
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Endless global batches from an epoch on."""
+        assert self.samples is not None
+        dataset = stream.training_batches(
+            self.sequences,
+            self.samples,
+            self.model.batch_needs(),
+            self.config.data,
+            self.num_items,
+            self.batch_size,
+            self.config.train.seed,
+            first_epoch,
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return dataset.with_options(options)
+
+    def begin(self, epoch: int) -> None:
+        """Opens the batches from an epoch on; traces the step anew."""
+        batches = self.strategy.experimental_distribute_dataset(self.batches(epoch))
+        self._iterator = iter(batches)
+        self._compiled_step = tf.function(self._global_step)
+
+    def step(self) -> None:
+        """Trains on the next batch."""
+        self._compiled_step(self._iterator)
+
+    def train_epoch(self, epoch: int) -> None:
+        """Trains the steps of the next epoch; draws a bar on a terminal."""
+        bar = keras.utils.Progbar(self.steps, verbose=int(sys.stdout.isatty()))
+        for _ in range(self.steps):
+            self.step()
+            bar.add(1)
+
+    def agree(self, stop: bool) -> bool:
+        """The chief's decision, sent to all workers."""
+        return strategies.from_chief(self.strategy, stop)
+
+    def _global_step(self, iterator: Any) -> None:
+        self.strategy.run(self._replica_step, args=(next(iterator),))
+
+    def _replica_step(self, batch: dict[str, tf.Tensor]) -> None:
+        with tf.GradientTape() as tape:
+            encoded = self.model(batch, training=True)
+            loss = self.model.compute_loss(batch, y_pred=encoded)
+        variables = self.model.trainable_weights
+        self.model.optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+class Board:
+    """TensorBoard's curves of a run, one point an epoch."""
+
+    def __init__(self, folder: Path, model: SequenceRecommender) -> None:
+        self._board = keras.callbacks.TensorBoard(str(folder), write_graph=False)
+        self._board.set_model(model)
+        self._board.on_train_begin()
+
+    def log(self, epoch: int, logs: Logs) -> None:
+        """Adds an epoch's figures."""
+        self._board.on_epoch_end(epoch, logs)
+
+
+def train(
+    config: ExperimentConfig,
+    dataset: spec.DatasetDir,
+    run_dir: Path,
+    strategy: tf.distribute.Strategy | None = None,
+    warm_start: Path | None = None,
+) -> Progress:
+    """Trains a run, or goes on with it, or finds it finished.
+
+    Args:
+        config: the resolved configuration.
+        dataset: a finished dataset folder.
+        run_dir: the run folder; created if missing.
+        strategy: over which devices; one device if None.
+        warm_start: run folder whose best weights a new run starts from.
+
+    Returns:
+        where the run stands at the end.
+
+    Raises:
+        RunError: if the folder holds another run or another process trains in it.
+        spec.DatasetError: if the dataset is unfinished or damaged.
+        ValueError: if the dataset gives no training sample.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    run = RunDir(run_dir)
+    records.verify(dataset)
+
+    def initialize(model: SequenceRecommender) -> None:
+        if warm_start is not None:
+            start_from(model, warm_start, dataset)
+            print(f"starting from {warm_start}")
+
+    def train_rest() -> Progress:
+        info = dataset.info()
+        split = records.read_split(dataset, "train")
+        sequences = training_sequences(config, split, info.num_items)
+        trainer = TensorFlowTrainer(config, info, sequences, strategy)
+        valid = records.read_split(dataset, "valid")
+        log_epoch = None
+        if trainer.is_chief and trainer.samples is not None:
+            log_epoch = Board(run.tensorboard, trainer.model).log
+        return train_run(trainer, run, valid, initialize, log_epoch)
+
+    if not strategies.is_chief(strategy):
+        # The chief of a finished run trains no more, so nobody else may wait for it.
+        if run.is_finished():
+            return Progress(**checkpoints.read_state(run.best))
+        return train_rest()
+    digest = None if warm_start is None else source_digest(warm_start)
+    return train_once(run, config, dataset, train_rest, digest)

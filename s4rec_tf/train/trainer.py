@@ -1,0 +1,222 @@
+"""One trainer for every backend: resumption, stages, epochs, early stop."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from s4rec_tf import spec
+from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
+from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.ranking import encoding
+from s4rec_tf.runs import checkpoints
+from s4rec_tf.runs.config import ExperimentConfig
+from s4rec_tf.runs.run_dir import Dataset, RunDir
+from s4rec_tf.train.setup import build_for_training
+from s4rec_tf.train.stages import begin_stages
+from s4rec_tf.train.validation import (
+    EpochEnd,
+    Progress,
+    Ranker,
+    forget_unfinished_epochs,
+    training_variables,
+)
+
+Logs = dict[str, float]
+
+
+class Trainer(abc.ABC):
+    """A compiled model beside the samples that it is trained on.
+
+    A backend adds `begin` and `train_epoch`.
+
+    Args:
+        config: of the run.
+        info: facts of the dataset.
+        sequences: the train split.
+    """
+
+    num_replicas = 1
+    """Number of replicas that share a global batch."""
+    is_chief = True
+    """Whether this process is the one that validates and writes files."""
+
+    def __init__(
+        self, config: ExperimentConfig, info: spec.DatasetInfo, sequences: Sequences
+    ) -> None:
+        self.config, self.sequences = config, sequences
+        self.num_items = info.num_items
+        with self.scope():
+            model = build_for_training(config, info, sequences, self.num_replicas)
+        self.model: SequenceRecommender = model
+        self.samples: Samples | None = None
+        self.batch_size = self.steps = 0
+        if model.trainable_variables:
+            kind = config.data.samples
+            self.samples = training_samples(sequences, kind, model.max_length)
+            self.batch_size = global_batch_size(
+                config.train.batch_size, len(self.samples), self.num_replicas
+            )
+            self.steps = len(self.samples) // self.batch_size
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Context in which variables are made."""
+        return contextlib.nullcontext()
+
+    @property
+    @abc.abstractmethod
+    def devices(self) -> str:
+        """The devices in words."""
+
+    @abc.abstractmethod
+    def begin(self, epoch: int) -> None:
+        """Prepares the epochs of a stage from one on; the optimizer may be new."""
+
+    @abc.abstractmethod
+    def train_epoch(self, epoch: int) -> None:
+        """Trains all steps of an epoch, counted from 0."""
+
+    def ranker(self, sequences: Sequences) -> Ranker | None:
+        """A faster way to rank a split than `ranking.full_ranking`, if there is one."""
+        return None
+
+    def agree(self, stop: bool) -> bool:
+        """The chief's decision whether to stop, for all processes."""
+        return stop
+
+    def refresh(self, epoch: int) -> None:
+        """Lets the model refresh what it refreshes once an epoch."""
+        self.model.begin_epoch(
+            lambda: encoding.embed_users(self.model, self.sequences),
+            np.random.default_rng([self.config.train.seed, epoch]),
+        )
+
+    def train(
+        self, first: int, last: int | None, end_epoch: Callable[[Logs, float], bool]
+    ) -> None:
+        """Trains epochs, stage by stage.
+
+        Args:
+            first: the first epoch, counted from 0.
+            last: the last one (excluded); that of the training if None.
+            end_epoch: called with the mean of every loss term and the time at which the
+                epoch began, by `time.monotonic`; says whether to stop.
+        """
+        settings = self.config.train
+        for start, end in begin_stages(
+            self.model, settings, self.steps, first, last, self.scope
+        ):
+            self.begin(start)
+            for epoch in range(start, end):
+                began = time.monotonic()
+                self.refresh(epoch)
+                self.model.reset_metrics()
+                self.train_epoch(epoch)
+                if end_epoch(self.loss_terms(), began):
+                    return
+
+    def loss_terms(self) -> Logs:
+        """The mean of every loss term since the epoch began, and of their sum."""
+        # Keras' own tracker of the total is fed by `fit` alone.
+        results = self.model.get_metrics_result()
+        logs = {name: float(v) for name, v in results.items() if name != "loss"}
+        total = sum(v for name, v in logs.items() if name.endswith("_weighted"))
+        return {"loss": total, **logs}
+
+
+def train_run(
+    trainer: Trainer,
+    run: RunDir,
+    valid: Sequences,
+    initialize: Callable[[SequenceRecommender], None] | None = None,
+    log_epoch: Callable[[int, Logs], None] | None = None,
+) -> Progress:
+    """Trains what is left of a run.
+
+    Args:
+        trainer: holds a new model.
+        run: its folder, begun.
+        valid: the valid split.
+        initialize: sets the weights of a model that nothing has trained yet.
+        log_epoch: called with the number of every epoch, from 0, and its figures.
+
+    Returns:
+        where the run stands at the end.
+    """
+    model, patience = trainer.model, trainer.config.train.patience
+    progress = Progress()
+    if run.last.is_file():
+        progress = Progress(
+            **checkpoints.read_checkpoint(run.last, training_variables(model))
+        )
+        print(f"resuming {run.root} after epoch {progress.epochs_done}")
+    elif initialize:
+        initialize(model)
+    forget_unfinished_epochs(run, progress)
+    close = EpochEnd(model, run, valid, progress, trainer.ranker(valid))
+
+    def end_epoch(logs: Logs, began: float) -> bool:
+        if not trainer.is_chief:
+            progress.epochs_done += 1
+            return trainer.agree(False)
+        seconds = time.monotonic() - began
+        found = {**logs, **close(logs, began)}
+        if log_epoch:
+            log_epoch(progress.epochs_done - 1, found)
+        text = " ".join(f"{name} {value:.4f}" for name, value in found.items())
+        print(f"epoch {progress.epochs_done}: {seconds:.1f} s {text}", flush=True)
+        return trainer.agree(progress.is_over(patience))
+
+    if trainer.samples is None:
+        close({}, time.monotonic())
+    elif not progress.is_over(patience):
+        print(
+            f"{trainer.config.model}: {len(trainer.samples)} samples, batch "
+            f"{trainer.batch_size}, {trainer.steps} steps an epoch, {trainer.devices}",
+            flush=True,
+        )
+        trainer.train(progress.epochs_done, None, end_epoch)
+    if trainer.is_chief:
+        run.finish(dataclasses.asdict(progress))
+    return progress
+
+
+def train_once(
+    run: RunDir,
+    config: ExperimentConfig,
+    dataset: Dataset,
+    train: Callable[[], Progress],
+    warm_start: str | None = None,
+) -> Progress:
+    """Begins a run and trains it, unless it is finished; locks its folder meanwhile.
+
+    Args:
+        run: the run folder.
+        config: the resolved configuration.
+        dataset: what is trained on.
+        train: trains the rest of the run.
+        warm_start: digest of the weights that the run starts from, if any.
+
+    Returns:
+        where the run stands at the end.
+
+    Raises:
+        RunError: if the folder holds another run or another process trains in it.
+    """
+    with run.lock():
+        run.begin(config, dataset, warm_start)
+        if not run.is_finished():
+            return train()
+        outcome = run.read_manifest()
+        print(
+            f"{run.root} is finished: best validation NDCG@20 "
+            f"{outcome['best_value']:.4f} in epoch {outcome['best_epoch']}"
+        )
+        return Progress(**checkpoints.read_state(run.best))
