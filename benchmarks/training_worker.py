@@ -107,7 +107,7 @@ class Training:
         compiled by themselves and run on batches that are at hand.
         """
         plain = self._input_ms(0, seconds)
-        views = self.trainer.model.batch_needs().num_views
+        views = self.trainer.model.batch_spec().num_views
         whole = self._input_ms(views, seconds) if views else plain
         drawn = list(self.trainer.batches(0).take(_TIMED_BATCHES))
         parts = Parts(self.trainer.model, drawn[0])
@@ -121,7 +121,7 @@ class Training:
 
     def _input_ms(self, num_views: int, seconds: float) -> float:
         needs = dataclasses.replace(
-            self.trainer.model.batch_needs(), num_views=num_views
+            self.trainer.model.batch_spec(), num_views=num_views
         )
         iterator = iter(
             stream.training_batches(

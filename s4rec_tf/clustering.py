@@ -64,7 +64,7 @@ def nearest(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
+class ClusterDistribution:
     """How users spread over clusters.
 
     Attributes:
@@ -76,7 +76,9 @@ class Spread:
     heads: np.ndarray
 
     @classmethod
-    def of(cls, clusters: np.ndarray, is_head: np.ndarray, num_clusters: int) -> Spread:
+    def of(
+        cls, clusters: np.ndarray, is_head: np.ndarray, num_clusters: int
+    ) -> ClusterDistribution:
         """Counts users.
 
         Args:

@@ -191,8 +191,13 @@ def resolve_run(values: Mapping[str, Any], seed: int, place: str) -> Run:
         model=values["model"],
         config=config_name(source),
         config_text=text,
-        # The resolved value, not the spelling: 1 and 1.0 are the same weight.
-        settings={key: flat[key] for key in settings},
+        # The resolved value, not the spelling: 1 and 1.0 are the same weight. An old
+        # name stays, since the ledger knows the run by it.
+        settings={
+            key: flat[configuration.RENAMED.get(key, key)]
+            for key in settings
+            if key not in configuration.REMOVED
+        },
         variant=values["variant"],
         seed=seed,
         resolved=flat,

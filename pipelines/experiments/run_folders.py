@@ -107,10 +107,12 @@ def copy_ranks(evaluation: Path, target: Path, config: Mapping[str, Any]) -> Non
 
 def config_of_ranks(path: Path) -> dict[str, Any]:
     """The configuration kept with a run's ranks; empty if there are none."""
+    from s4rec_tf.runs.config import current_names
+
     if not path.is_file():
         return {}
     with np.load(path, allow_pickle=False) as stored:
-        return dict(json.loads(str(stored["config"])))
+        return current_names(json.loads(str(stored["config"])))
 
 
 def _epochs(run_dir: Path) -> list[dict[str, Any]]:

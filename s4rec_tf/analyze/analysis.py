@@ -44,7 +44,7 @@ def cluster_spreads(
     embeddings: np.ndarray,
     is_head: np.ndarray,
     seed: int,
-) -> dict[str, clustering.Spread]:
+) -> dict[str, clustering.ClusterDistribution]:
     """How users spread over K-means' clusters, and over the model's own if it has any.
 
     Returns:
@@ -57,14 +57,14 @@ def cluster_spreads(
     if own is not None:
         found["prototypes"] = (own, model.settings.num_intents)
     return {
-        name: clustering.Spread.of(members, is_head, count)
+        name: clustering.ClusterDistribution.of(members, is_head, count)
         for name, (members, count) in found.items()
     }
 
 
 def analyze_model(
     model: SequenceRecommender, users: Sequences, seed: int
-) -> tuple[Findings, dict[str, clustering.Spread]]:
+) -> tuple[Findings, dict[str, clustering.ClusterDistribution]]:
     """What a model's sequence embeddings of a split know of users' lengths.
 
     Args:
@@ -85,7 +85,7 @@ def analyze_embeddings(
     embeddings: np.ndarray,
     is_head: np.ndarray,
     seed: int,
-) -> tuple[Findings, dict[str, clustering.Spread]]:
+) -> tuple[Findings, dict[str, clustering.ClusterDistribution]]:
     """As `analyze_model`, of embeddings z [N, d] of users with `is_head` bool [N]."""
     findings = probe_findings(embeddings, is_head, seed)
     spreads = cluster_spreads(model, embeddings, is_head, seed)
@@ -97,7 +97,10 @@ def analyze_embeddings(
 
 
 def write_analysis(
-    run_dir: Path, split: str, findings: Findings, spreads: dict[str, clustering.Spread]
+    run_dir: Path,
+    split: str,
+    findings: Findings,
+    spreads: dict[str, clustering.ClusterDistribution],
 ) -> None:
     """Writes `evaluation/analysis.json` of a run folder.
 

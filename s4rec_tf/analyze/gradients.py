@@ -58,7 +58,7 @@ def _first_batch(
     made = stream.training_batches(
         train,
         samples,
-        model.batch_needs(),
+        model.batch_spec(),
         config.data,
         model.num_items,
         size,

@@ -10,12 +10,12 @@ from s4rec_tf.backend.collectives import (
 from s4rec_tf.backend.compile import IS_TENSORFLOW, compiled, compiled_layer
 from s4rec_tf.backend.ops import (
     gather_rows,
+    l2_normalize,
     product,
     rows_with_target,
     split_rows,
     split_sizes,
-    unit,
-    without_padding,
+    trim_padding,
 )
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "first_row",
     "gather_batch",
     "gather_rows",
+    "l2_normalize",
     "num_replicas",
     "own_rows",
     "product",
@@ -32,6 +33,5 @@ __all__ = [
     "rows_with_target",
     "split_rows",
     "split_sizes",
-    "unit",
-    "without_padding",
+    "trim_padding",
 ]

@@ -16,7 +16,7 @@ _LEAST_SQUARE = 1e-12
 _ROWS_MULTIPLE = 256
 
 
-def unit(vectors: Tensor) -> Tensor:
+def l2_normalize(vectors: Tensor) -> Tensor:
     """Divides vectors [..., d] by their length; zero vectors stay zero.
 
     On some backends Keras' own `normalize` has no finite gradient there.
@@ -67,7 +67,7 @@ def split_sizes(tensor: Tensor, sizes: list[Tensor]) -> list[Tensor]:
     return list(keras.ops.split(tensor, ends[:-1]))
 
 
-def without_padding(item_ids: Tensor, num_columns: int) -> Tensor:
+def trim_padding(item_ids: Tensor, num_columns: int) -> Tensor:
     """Leaves out the columns that are padding in every row.
 
     Args:
@@ -86,7 +86,7 @@ def without_padding(item_ids: Tensor, num_columns: int) -> Tensor:
     return item_ids[:, width - tf.maximum(longest, num_columns) :]
 
 
-def gather_rows(table: Tensor, rows: Tensor, lists_rows: bool = False) -> Tensor:
+def gather_rows(table: Tensor, rows: Tensor, sparse_gradients: bool = False) -> Tensor:
     """Rows of a table, with a dense gradient.
 
     TensorFlow's own gradient of a lookup lists rows, repeated ones too; added to a
@@ -95,9 +95,9 @@ def gather_rows(table: Tensor, rows: Tensor, lists_rows: bool = False) -> Tensor
     Args:
         table: [V, d].
         rows: indices, int32 [...].
-        lists_rows: whether the gradient shall be TensorFlow's own after all, for an
-            optimizer that makes use of it; needs a variable, and nothing else may read
-            the whole of it in a step, or it is copied.
+        sparse_gradients: whether the gradient is TensorFlow's own list of rows, for an
+            optimizer that makes use of it. Needs a variable, which is copied if
+            anything else reads the whole of it in a step.
 
     Returns:
         [..., d].
@@ -106,7 +106,7 @@ def gather_rows(table: Tensor, rows: Tensor, lists_rows: bool = False) -> Tensor
         return keras.ops.take(table, rows, axis=0)
     import tensorflow as tf
 
-    if lists_rows:
+    if sparse_gradients:
         return tf.gather(table, rows)
 
     num_rows = table.shape[0]

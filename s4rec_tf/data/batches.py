@@ -24,22 +24,24 @@ Arrays = dict[str, np.ndarray]
 Batch = dict[str, Tensor]
 
 
-def sample_arrays(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> Arrays:
+def sample_arrays(
+    sequences: Sequences, samples: Samples, contents: BatchSpec
+) -> Arrays:
     """The arrays that batches are gathered from.
 
     Args:
         sequences: the train split.
         samples: its samples, N of them.
-        wanted: contents of a batch.
+        contents: of a batch.
 
     Returns:
         `values` int32 [sum of lengths]; of every sample `starts`, `ends`, `user_ends`
         int64, `users` int32 and `is_head` bool [N]; `correlated` int32 [V + 1, k] if
-        wanted, of `correlated_items`.
+        asked for, of `correlated_items`.
     """
     correlated = {}
-    if wanted.num_correlated:
-        correlated["correlated"] = correlated_items(sequences, wanted.num_correlated)
+    if contents.num_correlated:
+        correlated["correlated"] = correlated_items(sequences, contents.num_correlated)
     return {
         **correlated,
         "values": sequences.values,
@@ -47,7 +49,7 @@ def sample_arrays(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> 
         "ends": samples.ends,
         "user_ends": sequences.offsets[1:][samples.users],
         "users": samples.users,
-        "is_head": head_flags(sequences, samples, wanted.head_tail_by),
+        "is_head": head_flags(sequences, samples, contents.head_tail_by),
     }
 
 
@@ -55,7 +57,7 @@ class BatchMaker:
     """Turns rows of samples into a batch, all rows at once.
 
     Args:
-        wanted: contents of a batch.
+        contents: of a batch.
         num_targets: T.
         augmentation: how views are made.
         num_items: V.
@@ -63,12 +65,12 @@ class BatchMaker:
 
     def __init__(
         self,
-        wanted: BatchSpec,
+        contents: BatchSpec,
         num_targets: int,
         augmentation: AugmentationSettings,
         num_items: int,
     ) -> None:
-        self.wanted, self.num_targets = wanted, num_targets
+        self.contents, self.num_targets = contents, num_targets
         self.augmentation, self.num_items = augmentation, num_items
 
     def make(self, data: Batch, rows: Tensor, key: Tensor) -> Batch:
@@ -83,35 +85,35 @@ class BatchMaker:
         item_ids = self._inputs(data, of["starts"], of["ends"])
         targets = self._inputs(data, of["starts"] + 1, of["ends"] + 1)
         targets = targets[:, -self.num_targets :]
-        keys = random.split(key, self.wanted.num_views + 1)
+        keys = random.split(key, self.contents.num_views + 1)
         batch = {
             "item_ids": item_ids,
             "target_ids": targets,
             "user_index": of["users"],
             "is_head": of["is_head"],
         }
-        if self.wanted.future:
+        if self.contents.future:
             batch["future_ids"] = self._futures(data, of["ends"], of["user_ends"])
-        for view in range(1, self.wanted.num_views + 1):
+        for view in range(1, self.contents.num_views + 1):
             made = self._view(data, item_ids, targets[:, -1:], keys[view])
             batch[f"view_{view}"] = made
-        if self.wanted.negatives_by_position:
+        if self.contents.negatives_by_position:
             batch["negative_ids"] = self._other_items(data, item_ids, targets, keys[0])
-        elif self.wanted.num_negatives:
-            shape = (rows.shape[0], self.wanted.num_negatives)
-            kind = self.wanted.negative_sampling
+        elif self.contents.num_negatives:
+            shape = (rows.shape[0], self.contents.num_negatives)
+            kind = self.contents.negative_sampling
             batch["negative_ids"] = self._draw(data, shape, keys[0], kind)
         return batch
 
     def _inputs(self, data: Batch, starts: Tensor, ends: Tensor) -> Tensor:
         """The last L items of windows, left-padded."""
-        back = ops.arange(self.wanted.max_length, 0, -1, dtype=ends.dtype)
+        back = ops.arange(self.contents.max_length, 0, -1, dtype=ends.dtype)
         positions = ends[:, None] - back[None, :]
         return _items_at(data, positions, positions >= starts[:, None])
 
     def _futures(self, data: Batch, starts: Tensor, ends: Tensor) -> Tensor:
         """The items that follow the input, reversed: the next item last."""
-        ahead = ops.arange(self.wanted.max_length - 1, -1, -1, dtype=ends.dtype)
+        ahead = ops.arange(self.contents.max_length - 1, -1, -1, dtype=ends.dtype)
         positions = starts[:, None] + ahead[None, :]
         return _items_at(data, positions, positions < ends[:, None])
 
@@ -121,7 +123,7 @@ class BatchMaker:
         shape = tuple(item_ids.shape)
         keys = random.split(key, 4)
         inserted_ids = self._draw(data, shape, keys[3], "popularity")
-        if self.wanted.num_correlated:
+        if self.contents.num_correlated:
             inserted_ids = self._correlated(data, item_ids, inserted_ids, keys[3])
         # A view must not hold the item that is to be predicted.
         inserted_ids = ops.where(inserted_ids == next_item, item_ids, inserted_ids)
@@ -137,7 +139,7 @@ class BatchMaker:
         self, data: Batch, item_ids: Tensor, otherwise: Tensor, key: Tensor
     ) -> Tensor:
         """For every item a correlated one; `otherwise` where there is none."""
-        count = self.wanted.num_correlated
+        count = self.contents.num_correlated
         choice = random.integers(key, tuple(item_ids.shape), 0, count)
         table = ops.reshape(data["correlated"], (-1,))
         found = ops.take(table, item_ids * count + choice, axis=0)
@@ -156,7 +158,7 @@ class BatchMaker:
         self, data: Batch, item_ids: Tensor, targets: Tensor, key: Tensor
     ) -> Tensor:
         """One item a target that the row does not hold; `PAD_ID` if it does."""
-        sampling = self.wanted.negative_sampling
+        sampling = self.contents.negative_sampling
         drawn = self._draw(data, tuple(targets.shape), key, sampling)
         own = ops.concatenate([item_ids, targets], axis=1)
         is_own = ops.any(drawn[:, :, None] == own[:, None, :], axis=2)

@@ -25,7 +25,7 @@ _Batch = dict[str, Any]
 def training_batches(
     sequences: Sequences,
     samples: Samples,
-    wanted: BatchSpec,
+    contents: BatchSpec,
     augmentation: AugmentationSettings,
     num_items: int,
     batch_size: int,
@@ -37,7 +37,7 @@ def training_batches(
     Args:
         sequences: the train split.
         samples: its samples.
-        wanted: contents of a batch.
+        contents: of a batch.
         augmentation: how views are made.
         num_items: V.
         batch_size: B, the global batch; what does not fill the last batch of an epoch
@@ -48,18 +48,18 @@ def training_batches(
     Returns:
         dataset of dictionaries as `SequenceRecommender` describes them.
     """
-    maker = BatchMaker(wanted, samples.num_targets, augmentation, num_items)
-    data = _tensors(sequences, samples, wanted)
+    maker = BatchMaker(contents, samples.num_targets, augmentation, num_items)
+    data = _tensors(sequences, samples, contents)
     steps = len(samples) // batch_size
     users = None
-    if wanted.users:
+    if contents.users:
         stream = UserStream.beside(
-            len(samples), batch_size, sequences, wanted.max_length
+            len(samples), batch_size, sequences, contents.max_length
         )
         users = _UserRows(stream, steps, seed)
-        user_maker = BatchMaker(wanted.users, 1, augmentation, num_items)
+        user_maker = BatchMaker(contents.users, 1, augmentation, num_items)
         # One copy of the split in memory.
-        user_data = _tensors(sequences, stream.samples, wanted.users)
+        user_data = _tensors(sequences, stream.samples, contents.users)
         user_data["values"] = data["values"]
 
     def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -84,8 +84,8 @@ def training_batches(
     return batches.prefetch(4)
 
 
-def _tensors(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> _Batch:
-    arrays = sample_arrays(sequences, samples, wanted)
+def _tensors(sequences: Sequences, samples: Samples, contents: BatchSpec) -> _Batch:
+    arrays = sample_arrays(sequences, samples, contents)
     return {name: tf.constant(array) for name, array in arrays.items()}
 
 
@@ -101,8 +101,8 @@ def _make_if_any(
     """A batch, or one of rows without an item where all `rows` are -1."""
 
     def nothing() -> _Batch:
-        padding = tf.zeros((rows.shape[0], maker.wanted.max_length), tf.int32)
-        views = {f"view_{n + 1}": padding for n in range(maker.wanted.num_views)}
+        padding = tf.zeros((rows.shape[0], maker.contents.max_length), tf.int32)
+        views = {f"view_{n + 1}": padding for n in range(maker.contents.num_views)}
         return {
             "item_ids": padding,
             "target_ids": padding[:, : maker.num_targets],

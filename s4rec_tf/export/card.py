@@ -50,7 +50,7 @@ _NO_USERS = "- It knows no user; two equal histories get equal answers."
 _USERS = """\
 - It has a vector of every user that it was trained on, which changes with no action
   since. Raw user ids are stored in it. Other users, and all users of the signatures
-  without `user_id`, are served {unknown_users}."""
+  without `user_id`, are served {cold_start_policy}."""
 
 
 def render(
@@ -62,7 +62,7 @@ def render(
     length: int,
     max_k: int,
     width: int,
-    unknown_users: str | None,
+    cold_start_policy: str | None,
     card: dict[str, Any],
 ) -> str:
     """The card as Markdown.
@@ -75,7 +75,7 @@ def render(
         length: L.
         max_k: width of an answer.
         width: d.
-        unknown_users: how users without a vector are served, in words; None if the
+        cold_start_policy: how users without a vector are served, in words; None if the
             model has no vectors of users.
         card: further facts by heading; a dictionary becomes a table.
     """
@@ -91,8 +91,8 @@ def render(
     }
     parts.append(f"## Data\n\n{_render_content(facts)}\n")
     users, user_signature = _NO_USERS, ""
-    if unknown_users is not None:
-        users = _USERS.format(unknown_users=unknown_users)
+    if cold_start_policy is not None:
+        users = _USERS.format(cold_start_policy=cold_start_policy)
         user_signature = _USER_SIGNATURE
     parts.append(
         _USE.format(

@@ -147,7 +147,7 @@ class ServableRecommender(tf.Module):
             raise protocol.ExportError("every item of the dataset is retired")
         small, large = _by_size(model.variables)
         self._pair_scores = None
-        if not model.scores_by_product:
+        if not model.is_dot_product:
             self._pair_scores = _with_constants(model.pair_scores, small)
         self._index = build_index(
             tf.gather(item_vectors, rows),

@@ -39,15 +39,15 @@ class Recommender(Protocol):
     Attributes:
         max_length: L, the number of items the encoder sees.
         variables: every variable that `user_vectors` and `pair_scores` read.
-        knows_users: whether it has vectors of users.
-        unknown_users: how other users are served then, in words.
-        scores_by_product: whether a score is the dot product of the vectors.
+        has_user_embeddings: whether it has vectors of users.
+        cold_start_policy: how other users are served then, in words.
+        is_dot_product: whether a score is the dot product of the vectors.
     """
 
     max_length: int
-    knows_users: bool
-    unknown_users: str
-    scores_by_product: bool
+    has_user_embeddings: bool
+    cold_start_policy: str
+    is_dot_product: bool
 
     @property
     def variables(self) -> list[Any]:

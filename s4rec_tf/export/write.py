@@ -58,7 +58,7 @@ def write_version(
     """
     vocabulary = dataset.vocabulary()
     _check_vocabulary(vocabulary, int(model.item_vectors().shape[0]))
-    user_ids = training_users(dataset) if model.knows_users else None
+    user_ids = training_users(dataset) if model.has_user_embeddings else None
     is_offered = all_counts(dataset) > 0
     shared = (dataset.item_vocab, popularity, max_k, is_offered, user_ids)
     servable = module.ServableRecommender(model, *shared, index)
@@ -91,7 +91,9 @@ def write_version(
                 .structured_outputs["user_embedding"]
                 .shape[1]
             ),
-            unknown_users=model.unknown_users if model.knows_users else None,
+            cold_start_policy=model.cold_start_policy
+            if model.has_user_embeddings
+            else None,
             card={**card, "Index": dataclasses.asdict(index)},
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from s4rec_tf.layers.rows import Dense, LayerNormalization
+from s4rec_tf.layers.fast_gradients import FastGradDense, FastGradLayerNormalization
 
 Tensor = Any
 
@@ -37,7 +37,9 @@ class DilatedConvolution(keras.layers.Layer):
         self.dilation, self.is_causal = dilation, is_causal
         before = width - 1 if is_causal else (width - 1) // 2
         self.offsets = [(step - before) * dilation for step in range(width)]
-        self.mixing = Dense(dim, kernel_initializer="glorot_uniform", name="mixing")
+        self.mixing = FastGradDense(
+            dim, kernel_initializer="glorot_uniform", name="mixing"
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the kernel [width d, d], earliest slot first, and the bias [d]."""
@@ -94,7 +96,7 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dim, self.width = dim, width
         self.dilation, self.is_causal = dilation, is_causal
-        self.norms = [LayerNormalization(epsilon=_EPSILON) for _ in range(2)]
+        self.norms = [FastGradLayerNormalization(epsilon=_EPSILON) for _ in range(2)]
         self.convolutions = [
             DilatedConvolution(dim, width, factor * dilation, is_causal)
             for factor in (1, 2)

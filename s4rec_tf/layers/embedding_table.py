@@ -22,7 +22,7 @@ class EmbeddingTable(keras.layers.Layer):
         stddev: of the initial values.
 
     Attributes:
-        lists_rows: see `ItemEmbedding`.
+        sparse_gradients: see `ItemEmbedding`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class EmbeddingTable(keras.layers.Layer):
         # There is nothing to be computed, so nothing to be gained by less precision.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.num_rows, self.dim, self.stddev = num_rows, dim, stddev
-        self.lists_rows = False
+        self.sparse_gradients = False
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table [N, d]."""
@@ -45,7 +45,7 @@ class EmbeddingTable(keras.layers.Layer):
     def call(self, numbers: Tensor) -> Tensor:
         """Vectors of numbers, int32 [...] -> [..., d]."""
         rows = ops.maximum(numbers - 1, 0)
-        vectors = backend.gather_rows(self.table.value, rows, self.lists_rows)
+        vectors = backend.gather_rows(self.table.value, rows, self.sparse_gradients)
         is_there = ops.cast(ops.greater(numbers, 0), vectors.dtype)
         return vectors * is_there[..., None]
 

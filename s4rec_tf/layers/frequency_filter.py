@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from s4rec_tf.layers import masks
-from s4rec_tf.layers.rows import LayerNormalization
+from s4rec_tf.layers.fast_gradients import FastGradLayerNormalization
 from s4rec_tf.layers.transformer import (
     EPSILON,
     Dropout,
@@ -66,7 +66,7 @@ class BSARecBlock(TransformerBlock):
     ) -> None:
         super().__init__(dim, num_heads, **kwargs)
         self.filter_share = filter_share
-        self.filter_norm = LayerNormalization(epsilon=EPSILON)
+        self.filter_norm = FastGradLayerNormalization(epsilon=EPSILON)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
@@ -84,7 +84,7 @@ class BSARecBlock(TransformerBlock):
         may_attend: Tensor,
         dropout: Dropout,
         attention_dropout: Dropout,
-        wanted: Tensor | None = None,
+        query_positions: Tensor | None = None,
         low_pass: Tensor | None = None,
     ) -> Tensor:
         """Both parts, before the feed-forward one.
@@ -94,20 +94,24 @@ class BSARecBlock(TransformerBlock):
             may_attend: bool [G, 1, C, C].
             dropout: applied to the output of both parts.
             attention_dropout: applied to attention weights.
-            wanted: slots whose states are wanted, int32 [N]; None for all.
+            query_positions: slots whose states are returned, int32 [N]; None for all.
             low_pass: weights of the slots in the low frequencies of a slot, [G, C, C].
 
         Returns:
             [G C, d], or [N, d].
         """
         attended = super().mix(
-            states, may_attend, dropout, attention_dropout, wanted=wanted
+            states,
+            may_attend,
+            dropout,
+            attention_dropout,
+            query_positions=query_positions,
         )
         chunks = ops.reshape(states, (-1, ops.shape(low_pass)[-1], self.dim))
         low = ops.reshape(ops.matmul(low_pass, chunks), (-1, self.dim))
-        if wanted is not None:
-            states = ops.take(states, wanted, axis=0)
-            low = ops.take(low, wanted, axis=0)
+        if query_positions is not None:
+            states = ops.take(states, query_positions, axis=0)
+            low = ops.take(low, query_positions, axis=0)
         scale = ops.cast(ops.square(self.beta), states.dtype)
         filtered = low + (states - low) * scale
         filtered = self.filter_norm(states + dropout(filtered))

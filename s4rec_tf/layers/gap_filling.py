@@ -10,7 +10,7 @@ from keras import ops
 
 from s4rec_tf.layers.dilated_convolution import ResidualBlock
 from s4rec_tf.layers.dropout import HashDropout
-from s4rec_tf.layers.rows import Dense, LayerNormalization
+from s4rec_tf.layers.fast_gradients import FastGradDense, FastGradLayerNormalization
 
 Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
@@ -53,10 +53,10 @@ class GapFillingNetwork(keras.layers.Layer):
             ]
             for name, is_causal in (("encoder", False), ("decoder", True))
         )
-        self.widening = Dense(2 * dim, activation="relu", name="widening")
-        self.narrowing = Dense(dim, name="narrowing")
-        self.input_norms = [LayerNormalization(epsilon=1e-6) for _ in range(2)]
-        self.output_norm = LayerNormalization(epsilon=1e-6)
+        self.widening = FastGradDense(2 * dim, activation="relu", name="widening")
+        self.narrowing = FastGradDense(dim, name="narrowing")
+        self.input_norms = [FastGradLayerNormalization(epsilon=1e-6) for _ in range(2)]
+        self.output_norm = FastGradLayerNormalization(epsilon=1e-6)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight."""
@@ -73,7 +73,7 @@ class GapFillingNetwork(keras.layers.Layer):
         vectors: Tensor,
         positions: Tensor,
         segments: Tensor,
-        wanted: Tensor | None = None,
+        query_positions: Tensor | None = None,
         seed: Tensor | None = None,
     ) -> Tensor:
         """Encodes and decodes embedded sequences.
@@ -82,7 +82,7 @@ class GapFillingNetwork(keras.layers.Layer):
             vectors: of the items with gaps and, behind, of the whole, [G, C, 2 d].
             positions: not looked at: convolutions know what is near.
             segments: number of the sequence that a slot belongs to, int32 [G, C].
-            wanted: slots whose states are wanted, int32 [N]; None for all.
+            query_positions: slots whose states are returned, int32 [N]; None for all.
             seed: of dropout, uint32 [2]; None turns it off.
 
         Returns:
@@ -102,7 +102,11 @@ class GapFillingNetwork(keras.layers.Layer):
         for block in self.decoder_blocks:
             states = block(states, segments, dropout=dropout)
         states = self.output_norm(states)
-        return states if wanted is None else ops.take(states, wanted, axis=0)
+        return (
+            states
+            if query_positions is None
+            else ops.take(states, query_positions, axis=0)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

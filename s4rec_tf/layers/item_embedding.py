@@ -24,7 +24,7 @@ class ItemEmbedding(keras.layers.Layer):
         dim: d.
 
     Attributes:
-        lists_rows: whether the table's gradient lists rows, see `backend.gather_rows`.
+        sparse_gradients: of the table, as in `backend.gather_rows`.
             Holds for what is traced after it is set.
     """
 
@@ -32,7 +32,7 @@ class ItemEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_items = num_items
         self.dim = dim
-        self.lists_rows = False
+        self.sparse_gradients = False
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table [V, d] and the mask vector [d]."""
@@ -48,7 +48,7 @@ class ItemEmbedding(keras.layers.Layer):
     def rows(self, item_ids: Tensor) -> Tensor:
         """Rows [..., d] of item ids int32 [...]; the first for what is no item."""
         numbers = ops.maximum(item_ids - 1, 0)
-        return backend.gather_rows(self.table.value, numbers, self.lists_rows)
+        return backend.gather_rows(self.table.value, numbers, self.sparse_gradients)
 
     def call(self, item_ids: Tensor) -> Tensor:
         """Embeds item ids, int32 [B, L] -> [B, L, d]."""

@@ -14,13 +14,16 @@ from s4rec_tf.layers.packing import Packing, in_place, pack
 
 Tensor = Any
 
+ROWS_AT_ONCE = 128
+"""Rows that stay in a core's cache while they are encoded, and run beside others."""
+
 
 def encode_packed(
     embed: Callable[[list[Packing]], list[Tensor]],
     encoder: keras.layers.Layer,
     item_ids: Tensor,
     num_positions: int,
-    encoder_rows: int,
+    rows_at_once: int = ROWS_AT_ONCE,
     training: bool = False,
     packs: bool | None = None,
 ) -> Tensor:
@@ -32,8 +35,9 @@ def encode_packed(
             `max_length`, `dim` and `seed_generator`.
         item_ids: int32 [B, L], left-padded.
         num_positions: T.
-        encoder_rows: about how many rows are packed and computed at once in training;
-            0 leaves the batch padded as it stands.
+        rows_at_once: about how many rows are packed and computed at once in training;
+            0 leaves the batch padded as it stands. Changes speed, and which elements
+            dropout hits.
         training: whether dropout is on.
         packs: whether rows are packed and the encoder compiled; as `training` if None.
 
@@ -41,10 +45,10 @@ def encode_packed(
         [B, T, d]; zero at padding.
     """
     packs = training if packs is None else packs
-    if packs and backend.IS_TENSORFLOW and encoder_rows:
-        packings = [pack(part) for part in backend.split_rows(item_ids, encoder_rows)]
+    if packs and backend.IS_TENSORFLOW and rows_at_once:
+        packings = [pack(part) for part in backend.split_rows(item_ids, rows_at_once)]
     else:
-        rows = backend.without_padding(item_ids, num_positions)
+        rows = backend.trim_padding(item_ids, num_positions)
         packings = [in_place(rows, encoder.max_length)]
     seed = encoder.seed_generator.next() if training else None
     # Anew in every trace: it captures this replica's weights.
@@ -52,10 +56,10 @@ def encode_packed(
     states = []
     for number, vectors in enumerate(embed(packings)):
         _, positions, segments, slots = packings[number]
-        wanted = slots[:, -1] if num_positions == 1 else None
+        query_positions = slots[:, -1] if num_positions == 1 else None
         part_seed = None if seed is None else seed + number
-        found = encode(vectors, positions, segments, wanted, part_seed)
-        if wanted is None:
+        found = encode(vectors, positions, segments, query_positions, part_seed)
+        if query_positions is None:
             found = ops.take(found, slots[:, -num_positions:], axis=0)
         states.append(ops.reshape(found, (-1, num_positions, encoder.dim)))
     is_real = masks.is_real(item_ids)[:, -num_positions:]

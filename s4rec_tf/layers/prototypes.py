@@ -60,7 +60,9 @@ class Prototypes(keras.layers.Layer):
         mu = self.vectors() if mu is None else mu
         if not self.normalize:
             return ops.matmul(z, ops.transpose(mu))
-        return ops.matmul(backend.unit(z), ops.transpose(backend.unit(mu)))
+        return ops.matmul(
+            backend.l2_normalize(z), ops.transpose(backend.l2_normalize(mu))
+        )
 
     def log_assignment(self, similarities: Tensor) -> Tensor:
         """Eq. 3: log p = log softmax(z mu^T / tau_1), [B, K]."""

@@ -11,7 +11,7 @@ from keras import ops
 from s4rec_tf import backend
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.dropout import HashDropout
-from s4rec_tf.layers.rows import Dense, LayerNormalization
+from s4rec_tf.layers.fast_gradients import FastGradDense, FastGradLayerNormalization
 
 Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
@@ -22,9 +22,9 @@ _OTHER_SEED = 0x5BD1E995
 EPSILON = 1e-6
 
 
-def _dense(units: int, **kwargs: Any) -> Dense:
+def _dense(units: int, **kwargs: Any) -> FastGradDense:
     initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-    return Dense(units, kernel_initializer=initializer, **kwargs)
+    return FastGradDense(units, kernel_initializer=initializer, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
@@ -48,8 +48,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = _dense(dim, name="attention_output")
         self.inner = _dense(4 * dim, activation="gelu", name="inner")
         self.outer = _dense(dim, name="outer")
-        self.attention_norm = LayerNormalization(epsilon=EPSILON)
-        self.feed_forward_norm = LayerNormalization(epsilon=EPSILON)
+        self.attention_norm = FastGradLayerNormalization(epsilon=EPSILON)
+        self.feed_forward_norm = FastGradLayerNormalization(epsilon=EPSILON)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; all shapes follow from `dim`."""
@@ -66,7 +66,7 @@ class TransformerBlock(keras.layers.Layer):
         may_attend: Tensor,
         dropout: Dropout,
         attention_dropout: Dropout,
-        wanted: Tensor | None = None,
+        query_positions: Tensor | None = None,
         **of_places: Tensor,
     ) -> Tensor:
         """One block.
@@ -76,14 +76,14 @@ class TransformerBlock(keras.layers.Layer):
             may_attend: bool [G, 1, C, C]; True where query i may look at key j.
             dropout: applied to the output of both parts.
             attention_dropout: applied to attention weights.
-            wanted: slots whose states are wanted, int32 [N]; None for all.
+            query_positions: slots whose states are returned, int32 [N]; None for all.
             **of_places: what `Transformer.of_places` gives.
 
         Returns:
             [G C, d], or [N, d].
         """
         states = self.mix(
-            states, may_attend, dropout, attention_dropout, wanted, **of_places
+            states, may_attend, dropout, attention_dropout, query_positions, **of_places
         )
         fed = self.outer(self.inner(states))
         return self.feed_forward_norm(states + dropout(fed))
@@ -94,13 +94,13 @@ class TransformerBlock(keras.layers.Layer):
         may_attend: Tensor,
         dropout: Dropout,
         attention_dropout: Dropout,
-        wanted: Tensor | None = None,
+        query_positions: Tensor | None = None,
     ) -> Tensor:
         """The part of a block in which slots look at each other; as `call`."""
         context = self._attend(states, may_attend, attention_dropout)
-        if wanted is not None:
-            states = ops.take(states, wanted, axis=0)
-            context = ops.take(context, wanted, axis=0)
+        if query_positions is not None:
+            states = ops.take(states, query_positions, axis=0)
+            context = ops.take(context, query_positions, axis=0)
         attended = self.attention_output(context)
         return self.attention_norm(states + dropout(attended))
 
@@ -159,7 +159,7 @@ class Transformer(keras.layers.Layer):
         self.max_length, self.dim, self.rate = max_length, dim, dropout
         self.num_layers, self.num_heads = num_layers, num_heads
         self.seed_generator = keras.random.SeedGenerator()
-        self.input_norm = LayerNormalization(epsilon=EPSILON)
+        self.input_norm = FastGradLayerNormalization(epsilon=EPSILON)
         self.blocks = [self.make_block(f"block_{n}") for n in range(num_layers)]
 
     def make_block(self, name: str) -> TransformerBlock:
@@ -187,7 +187,7 @@ class Transformer(keras.layers.Layer):
         vectors: Tensor,
         positions: Tensor,
         segments: Tensor,
-        wanted: Tensor | None = None,
+        query_positions: Tensor | None = None,
         seed: Tensor | None = None,
     ) -> Tensor:
         """Encodes embedded sequences.
@@ -196,8 +196,8 @@ class Transformer(keras.layers.Layer):
             vectors: item vectors [G, C, d].
             positions: column of each item in a left-padded row of width L, [G, C].
             segments: number of the sequence that a slot belongs to, int32 [G, C].
-            wanted: slots whose states are wanted, int32 [N]; the last block spares the
-                others. None for all.
+            query_positions: slots whose states are returned, int32 [N]; the last block
+                computes no others. None for all.
             seed: of dropout, uint32 [2], from `seed_generator`; None turns it off.
 
         Returns:
@@ -220,9 +220,11 @@ class Transformer(keras.layers.Layer):
         may_attend = masks.may_attend(segments, self.is_causal)
         of_places = self.of_places(positions, segments)
         for block in self.blocks:
-            of_last = wanted if block is self.blocks[-1] else None
+            of_last = query_positions if block is self.blocks[-1] else None
             dropouts = {"dropout": dropout, "attention_dropout": attention_dropout}
-            states = block(states, may_attend, **dropouts, wanted=of_last, **of_places)
+            states = block(
+                states, may_attend, **dropouts, query_positions=of_last, **of_places
+            )
         return states
 
     def get_config(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def intent_info_nce(
     Returns:
         scalar.
     """
-    anchors, own = backend.unit(view_1), backend.unit(view_2)
+    anchors, own = backend.l2_normalize(view_1), backend.l2_normalize(view_2)
     positive = ops.sum(anchors * own, axis=-1, keepdims=True) / tau_2
     others = [backend.gather_batch(anchors), backend.gather_batch(own)]
     is_other = _all_differ(labels)
@@ -56,7 +56,7 @@ def intent_info_nce(
         for rows in others
     ]
     if prototypes is not None:
-        to_intents = _similarity(anchors, backend.unit(prototypes)) / tau_2
+        to_intents = _similarity(anchors, backend.l2_normalize(prototypes)) / tau_2
         own_intent = ops.one_hot(intent, ops.shape(prototypes)[0], dtype="bool")
         denominator.append(ops.where(own_intent, _LEFT_OUT, to_intents))
     if not decoupled:
@@ -83,7 +83,9 @@ def intent_contrast(
     Returns:
         scalar.
     """
-    similarities = _similarity(backend.unit(view), backend.unit(centroids)) / tau
+    similarities = (
+        _similarity(backend.l2_normalize(view), backend.l2_normalize(centroids)) / tau
+    )
     num_intents = ops.shape(centroids)[0]
     is_own = ops.one_hot(intent, num_intents, dtype=similarities.dtype)
     # An intent weighs as much as it has rows, its own row's by one alone.
@@ -94,7 +96,7 @@ def intent_contrast(
     return ops.mean(normalizer - ops.sum(similarities * is_own, axis=1))
 
 
-def matching(
+def info_nce(
     anchors: Tensor, matches: Tensor, labels: Sequence[Tensor], tau: float
 ) -> Tensor:
     """Tells which of the batch's vectors belongs to an anchor.
@@ -114,7 +116,7 @@ def matching(
     Returns:
         scalar.
     """
-    anchors, matches = backend.unit(anchors), backend.unit(matches)
+    anchors, matches = backend.l2_normalize(anchors), backend.l2_normalize(matches)
     positive = ops.sum(anchors * matches, axis=-1, keepdims=True) / tau
     others = _similarity(anchors, backend.gather_batch(matches)) / tau
     others = ops.where(_all_differ(labels), others, _LEFT_OUT)

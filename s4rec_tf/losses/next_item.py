@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 
 from s4rec_tf import backend, spec
-from s4rec_tf.losses.softmax_sums import SoftmaxSums
+from s4rec_tf.losses.chunked_softmax import ChunkedSoftmax
 
 Tensor = Any
 
@@ -55,13 +55,13 @@ def softmax(
 
     Definition: -log exp(h . e_target) / sum_v exp(h . e_v).
 
-    The gradient is written out, which spares a pass over [N, V]; see `softmax_sums`.
+    The gradient is written out, which spares a pass over [N, V]; see `chunked_softmax`.
 
     Args:
         states: h [N, d].
         item_vectors: e [V, d]; row i is item i + 1.
         target_ids: int32 [N].
-        bound: what no |h . e_v| exceeds, if known; see `softmax_sums`.
+        bound: what no |h . e_v| exceeds, if known; see `chunked_softmax`.
         dtype: of the factors of the products over all items.
 
     Returns:
@@ -71,7 +71,7 @@ def softmax(
 
     @ops.custom_gradient
     def of_vectors(states: Tensor, item_vectors: Tensor) -> Any:
-        sums = SoftmaxSums(states, item_vectors, bound, dtype)
+        sums = ChunkedSoftmax(states, item_vectors, bound, dtype)
         target_vectors = ops.take(item_vectors, rows, axis=0)
         losses = sums.log_sum() - ops.sum(states * target_vectors, axis=-1)
 

@@ -16,7 +16,7 @@ from s4rec_tf.data.batch_spec import BatchSpec
 Tensor = Any
 Batch = dict[str, Tensor]
 
-LAST_STAGE = "last"
+MAIN_STAGE = "last"
 """The stage of training after which a model recommends; most have no other."""
 
 
@@ -42,7 +42,7 @@ class SequenceRecommender(keras.Model):
 
     A model implements `user_vectors` and `item_vectors`, and, to be trained by
     gradient, `call` (a batch -> whatever its losses need), `loss_terms` and
-    `loss_weights`. It says in `batch_needs` what a batch must hold beyond the items:
+    `loss_weights`. It says in `batch_spec` what a batch must hold beyond the items:
 
     * `item_ids` int32 [B, L], left-padded;
     * `target_ids` int32 [B, T], the items after the last T positions;
@@ -62,11 +62,11 @@ class SequenceRecommender(keras.Model):
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings of data and training whose default is another for this model."""
-    knows_users: ClassVar[bool] = False
+    has_user_embeddings: ClassVar[bool] = False
     """Whether it has vectors of the users it was trained on; see `models/users.py`."""
-    unknown_users: ClassVar[str] = ""
+    cold_start_policy: ClassVar[str] = ""
     """How users without a vector are served then, in words, for the model card."""
-    scores_by_product: ClassVar[bool] = True
+    is_dot_product: ClassVar[bool] = True
     """Whether a score is the dot product of the vectors; else `pair_scores` says it."""
 
     @classmethod
@@ -96,7 +96,7 @@ class SequenceRecommender(keras.Model):
         # Constructors create every weight: Keras need not trace the model to build it.
         self.built = True
         self._term_trackers: dict[str, keras.metrics.Mean] = {}
-        for stage in (*self.early_stages(), LAST_STAGE):
+        for stage in (*self.pretraining_stages(), MAIN_STAGE):
             self.stage = stage
             for name in self._term_names():
                 if name not in self._term_trackers:
@@ -107,7 +107,7 @@ class SequenceRecommender(keras.Model):
         """L, how many of a user's last items the model sees."""
         return int(self.settings.max_length)
 
-    def early_stages(self) -> dict[str, int]:
+    def pretraining_stages(self) -> dict[str, int]:
         """Epochs of every stage of training before the last, in their order, by name.
 
         They are not validated. Each stage has an optimizer of its own; all stages train
@@ -116,13 +116,13 @@ class SequenceRecommender(keras.Model):
         return {}
 
     def begin_stage(self, stage: str) -> None:
-        """Goes over to a stage; `loss_terms` and `batch_needs` may differ by `stage`.
+        """Goes over to a stage; `loss_terms` and `batch_spec` may differ by `stage`.
 
         Also called where a training goes on in mid-stage, so it must change no weight.
         """
         self.stage = stage
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """What a training batch must hold."""
         return BatchSpec(self.max_length)
 
@@ -134,7 +134,7 @@ class SequenceRecommender(keras.Model):
         """
         self.item_counts.assign(item_counts.astype(np.float32))
 
-    def know_users(self, user_ids: np.ndarray) -> None:
+    def register_users(self, user_ids: np.ndarray) -> None:
         """Takes the raw ids of the train split's users; called before training.
 
         Args:
@@ -146,7 +146,7 @@ class SequenceRecommender(keras.Model):
         """`user_index` of raw ids, int32 [N], -1 if unknown; None if it knows none."""
         return None
 
-    def take_users(self, before: SequenceRecommender) -> list[Any]:
+    def copy_user_embeddings(self, before: SequenceRecommender) -> list[Any]:
         """Copies what an earlier model of the same class knows of this one's users.
 
         Returns:
@@ -169,11 +169,11 @@ class SequenceRecommender(keras.Model):
         """
         return
 
-    def list_rows(self, lists_rows: bool) -> None:
+    def use_sparse_gradients(self, sparse_gradients: bool) -> None:
         """Says whether gradients of tables list rows; see `backend.gather_rows`."""
         for layer in self.layers:
-            if hasattr(layer, "lists_rows"):
-                layer.lists_rows = lists_rows
+            if hasattr(layer, "sparse_gradients"):
+                layer.sparse_gradients = sparse_gradients
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """What a user's history says: int32 [B, L], left-padded -> [B, d]."""

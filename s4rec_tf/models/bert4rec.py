@@ -30,14 +30,14 @@ Tensor = Any
 
 @dataclasses.dataclass(frozen=True)
 class BERT4RecSettings(SASRecSettings):
-    """Settings of BERT4Rec; rho, the share of items that are hidden, `hidden_share`.
+    """Settings of BERT4Rec; rho, the share of items that are hidden, `mask_prob`.
 
     Attributes:
         last_share: share of the samples whose last item is hidden for certain, beside
             what chance hides of the others.
     """
 
-    hidden_share: float = numbers(0.2, low=0.1, high=0.6)
+    mask_prob: float = numbers(0.2, low=0.1, high=0.6)
     last_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -76,30 +76,28 @@ class BERT4Rec(SASRec):
 
     Settings: ClassVar[type[ModelSettings]] = BERT4RecSettings
 
-    def make_encoder(self) -> keras.layers.Layer:
-        """SASRec's, reading in both directions."""
-        encoder = super().make_encoder()
-        encoder.is_causal = False
-        return encoder
+    def make_encoder(self, is_causal: bool = False) -> keras.layers.Layer:
+        """SASRec's encoder, reading in both directions."""
+        return super().make_encoder(is_causal)
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Nothing beyond the items."""
         return BatchSpec(self.max_length)
 
     def call(self, batch: Batch, training: bool = False) -> tuple[Tensor, Tensor]:
         """States [B, L, d] of sequences with gaps, and what the gaps hid [B, L]."""
-        cloze = self.make_gaps(whole_sequences(batch))
+        cloze = self.cloze_mask(whole_sequences(batch))
         return self.encode(cloze.item_ids, self.max_length, training), cloze.target_ids
 
-    def make_gaps(self, item_ids: Tensor) -> Cloze:
+    def cloze_mask(self, item_ids: Tensor) -> Cloze:
         """The cloze task: hides some items of each sequence, at least its last.
 
         Args:
             item_ids: whole sequences, int32 [B, L].
         """
-        return make_gaps(
+        return cloze_mask(
             item_ids,
-            self.settings.hidden_share,
+            self.settings.mask_prob,
             self.settings.last_share,
             self.encoder.seed_generator,
         )
@@ -138,19 +136,19 @@ def with_gap(item_ids: Tensor, max_length: int) -> Tensor:
     return ops.concatenate([item_ids[:, 1 - max_length :], gap], axis=1)
 
 
-def make_gaps(
-    item_ids: Tensor, hidden_share: float, last_share: float, seed: Any
+def cloze_mask(
+    item_ids: Tensor, mask_prob: float, last_share: float, seed: Any
 ) -> Cloze:
     """Hides items at random, each by itself; where none would be, the last one.
 
     Args:
         item_ids: int32 [B, L], left-padded, with an item in the last column.
-        hidden_share: how likely an item is hidden.
+        mask_prob: how likely an item is hidden.
         last_share: how likely the last one is, besides.
         seed: a seed generator.
     """
     draw = keras.random.uniform(ops.shape(item_ids), seed=seed)
-    is_hidden = ops.logical_and(masks.is_real(item_ids), draw < hidden_share)
+    is_hidden = ops.logical_and(masks.is_real(item_ids), draw < mask_prob)
     for_certain = keras.random.uniform(ops.shape(item_ids[:, :1]), seed=seed)
     hides_last = ops.logical_or(
         for_certain < last_share,

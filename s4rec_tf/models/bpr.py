@@ -60,7 +60,7 @@ class BPR(UserRecommender):
     """w_u . h_i + b_i; sees no order. A new user is the mean of the items' factors."""
 
     Settings: ClassVar[type[ModelSettings]] = BPRSettings
-    unknown_users: ClassVar[str] = "by the mean of their items' vectors"
+    cold_start_policy: ClassVar[str] = "by the mean of their items' vectors"
 
     def __init__(
         self, settings: Any, num_items: int, num_users: int, **kwargs: Any
@@ -71,7 +71,7 @@ class BPR(UserRecommender):
         self.items.build()
         self.bias.build()
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """One item that the user has not had, for every action."""
         return BatchSpec(
             self.max_length,

@@ -100,7 +100,7 @@ class Caser(UserRecommender):
         num_features = chosen.num_horizontal * length + chosen.num_vertical * dim
         self.fully_connected.build((None, num_features))
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Rows that hold T windows, and sampled items if the loss wants them."""
         chosen = self.settings
         is_sampled = chosen.loss == "bce"

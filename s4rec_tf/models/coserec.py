@@ -54,8 +54,8 @@ class CoSeRec(CL4SRec):
         "short_operators": ("mask", "substitute", "insert"),
     }
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Two views of every row, made with correlated items."""
         return dataclasses.replace(
-            super().batch_needs(), num_correlated=self.settings.num_correlated
+            super().batch_spec(), num_correlated=self.settings.num_correlated
         )

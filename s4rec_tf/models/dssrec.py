@@ -98,7 +98,7 @@ class DSSRec(SASRec):
     """SASRec with an intention-disentanglement layer and a look at the future."""
 
     Settings: ClassVar[type[ModelSettings]] = DSSRecSettings
-    scores_by_product: ClassVar[bool] = False
+    is_dot_product: ClassVar[bool] = False
 
     def __init__(self, settings: Any, num_items: int, **kwargs: Any) -> None:
         super().__init__(settings, num_items, **kwargs)
@@ -114,13 +114,13 @@ class DSSRec(SASRec):
         chosen = self.settings
         return bool(chosen.seq2seq == "latent" and chosen.seq2seq_weight > 0)
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """The future, if it is looked at."""
         return BatchSpec(self.max_length, future=self.settings.seq2seq_weight > 0)
 
     def call(self, batch: Batch, training: bool = False) -> Encoded:
         """Intentions of the inputs, and of their futures, in one pass."""
-        item_ids = self.hide_some(batch["item_ids"]) if training else batch["item_ids"]
+        item_ids = self.mask_items(batch["item_ids"]) if training else batch["item_ids"]
         if not self._tells_vectors:
             return Encoded(self._intentions(item_ids, training), None)
         both = ops.concatenate([item_ids, batch["future_ids"]])

@@ -70,7 +70,7 @@ class FPMC(UserRecommender):
         self.last_items.build()
         self.next_items.build()
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """One item that the row does not hold, if the loss samples."""
         return BatchSpec(
             self.max_length, negatives_by_position=self.settings.loss == "bpr"

@@ -60,8 +60,8 @@ class GREC(BERT4Rec):
 
     Settings: ClassVar[type[ModelSettings]] = GRECSettings
 
-    def make_encoder(self) -> keras.layers.Layer:
-        """Encoder, projector and decoder."""
+    def make_encoder(self, is_causal: bool = False) -> keras.layers.Layer:
+        """Encoder, which reads both ways, projector and decoder."""
         return GapFillingNetwork(
             self.settings.max_length,
             self.settings.dim,
@@ -73,7 +73,7 @@ class GREC(BERT4Rec):
     def call(self, batch: Batch, training: bool = False) -> tuple[Tensor, Tensor]:
         """States before the gaps, and what the gaps hid, [B, L - 1]."""
         whole = whole_sequences(batch)
-        _, hidden_ids = self.make_gaps(whole)
+        _, hidden_ids = self.cloze_mask(whole)
         states = self.encode(_marked(whole, hidden_ids), self.max_length, training)
         # What begins a sequence has no state before it.
         target_ids = ops.where(

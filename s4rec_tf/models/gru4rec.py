@@ -89,7 +89,7 @@ class GRU4Rec(SequenceRecommender):
         for layer in self.layers_of_gru:
             layer.build((None, None, dim))
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Additional negatives, if the loss looks at some."""
         is_sampled = self.settings.loss != "softmax"
         return BatchSpec(
@@ -111,7 +111,7 @@ class GRU4Rec(SequenceRecommender):
         Returns:
             [B, T, d].
         """
-        rows = backend.without_padding(item_ids, num_positions)
+        rows = backend.trim_padding(item_ids, num_positions)
         is_real = masks.is_real(rows)
         states = self.dropout(self.items(rows), training=training)
         for layer in self.layers_of_gru:

@@ -81,7 +81,7 @@ class HGN(UserRecommender):
         for part in (*parts, self.outputs_of_items, self.bias):
             part.build()
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Rows that hold T windows, and a sampled item if the loss wants one."""
         return BatchSpec(
             self.settings.max_length + self.settings.num_targets - 1,

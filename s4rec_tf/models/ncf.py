@@ -68,7 +68,7 @@ class NCF(UserRecommender):
     """
 
     Settings: ClassVar[type[ModelSettings]] = NCFSettings
-    scores_by_product: ClassVar[bool] = False
+    is_dot_product: ClassVar[bool] = False
 
     def __init__(
         self, settings: Any, num_items: int, num_users: int, **kwargs: Any
@@ -99,7 +99,7 @@ class NCF(UserRecommender):
         """Width of p^G and p^M."""
         return int(self.settings.dim + self.settings.widths[0])
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Sampled items for every action."""
         return BatchSpec(self.max_length, num_negatives=self.settings.num_negatives)
 

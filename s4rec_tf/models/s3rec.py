@@ -20,9 +20,9 @@ from keras import ops
 
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import segments
-from s4rec_tf.losses.contrastive import matching
-from s4rec_tf.models.base import LAST_STAGE, Batch, ModelSettings, last_state
-from s4rec_tf.models.bert4rec import make_gaps, whole_sequences
+from s4rec_tf.losses.contrastive import info_nce
+from s4rec_tf.models.base import MAIN_STAGE, Batch, ModelSettings, last_state
+from s4rec_tf.models.bert4rec import cloze_mask, whole_sequences
 from s4rec_tf.models.sasrec import SASRec, SASRecSettings
 from s4rec_tf.search_ranges import numbers
 
@@ -108,27 +108,27 @@ class S3Rec(SASRec):
         self.item_projection.build((None, self.settings.dim))
         self.segment_projection.build((None, self.settings.dim))
 
-    def early_stages(self) -> dict[str, int]:
+    def pretraining_stages(self) -> dict[str, int]:
         """Pre-training."""
         return {PRETRAIN: self.settings.pretrain_epochs}
 
     def begin_stage(self, stage: str) -> None:
         """The encoder reads both ways in pre-training alone."""
         super().begin_stage(stage)
-        self.encoder.is_causal = stage == LAST_STAGE
+        self.encoder.is_causal = stage == MAIN_STAGE
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """As SASRec needs, for its own stage."""
         if self.stage == PRETRAIN:
             return BatchSpec(self.max_length)
-        return super().batch_needs()
+        return super().batch_spec()
 
     def call(self, batch: Batch, training: bool = False) -> Any:
         """What the stage's losses look at."""
-        if self.stage == LAST_STAGE:
+        if self.stage == MAIN_STAGE:
             return super().call(batch, training)
         item_ids, seed = whole_sequences(batch), self.encoder.seed_generator
-        cloze = make_gaps(item_ids, self.settings.gap_share, 0.0, seed)
+        cloze = cloze_mask(item_ids, self.settings.gap_share, 0.0, seed)
         shape = ops.shape(item_ids[:, :1])
         noise = [keras.random.uniform(shape, seed=seed) for _ in range(2)]
         segment = segments.draw_segment(item_ids, *noise)
@@ -143,7 +143,7 @@ class S3Rec(SASRec):
 
     def loss_weights(self) -> dict[str, float]:
         """The next item; before, the terms of pre-training that have a weight."""
-        if self.stage == LAST_STAGE:
+        if self.stage == MAIN_STAGE:
             return super().loss_weights()
         weights = {
             "masked_item": self.settings.item_weight,
@@ -153,7 +153,7 @@ class S3Rec(SASRec):
 
     def loss_terms(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
         """Every term of the stage."""
-        if self.stage == LAST_STAGE:
+        if self.stage == MAIN_STAGE:
             return super().loss_terms(batch, encoded)
         terms = {
             "masked_item": lambda: self._masked_item(encoded),  # MIP, Eq. 6
@@ -168,4 +168,4 @@ class S3Rec(SASRec):
     def _segment(self, batch: Batch, encoded: Pretext) -> Tensor:
         context = self.segment_projection(encoded.context)
         labels = [batch["user_index"]]
-        return matching(context, encoded.segment, labels, self.settings.segment_tau)
+        return info_nce(context, encoded.segment, labels, self.settings.segment_tau)

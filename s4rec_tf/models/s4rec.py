@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from s4rec_tf import backend
-from s4rec_tf.clustering import Spread
+from s4rec_tf.clustering import ClusterDistribution
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.gradient_reversal import GradientReversal
@@ -119,11 +119,11 @@ class S4Rec(SASRec):
         shared = chosen.auxiliary_views and chosen.auxiliary_rows == "samples"
         return super().needs_views or shared
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Two views of every row (Eq. 8), if any term looks at them; users' rows."""
         chosen = self.settings
         needs = dataclasses.replace(
-            super().batch_needs(), head_tail_by=chosen.head_tail_by
+            super().batch_spec(), head_tail_by=chosen.head_tail_by
         )
         if not chosen.needs_user_rows:
             return needs
@@ -235,7 +235,7 @@ class S4Rec(SASRec):
         log_p = self.prototypes.log_assignment(self.prototypes(states, mu))  # Eq. 3
         expected = ops.matmul(ops.exp(log_p), mu)
         if self._by_cosine:
-            states = backend.unit(states)
+            states = backend.l2_normalize(states)
         return super()._to_score(states + weight * expected)
 
     @property
@@ -307,8 +307,8 @@ class S4Rec(SASRec):
     def _distillation(self, encoded: Encoded, intents: Intents) -> Tensor:
         teacher, views = intents.mu, encoded.views
         if self.settings.distillation_vectors == "unit":
-            teacher = backend.unit(teacher)
-            views = [backend.unit(view) for view in views]
+            teacher = backend.l2_normalize(teacher)
+            views = [backend.l2_normalize(view) for view in views]
         teacher = ops.take(teacher, intents.assigned, axis=0)
         return sum(
             intent_distillation(
@@ -370,7 +370,7 @@ class S4Rec(SASRec):
         prototypes in use (Figure 3).
         """
         found = self.clusters(embeddings)
-        spread = Spread.of(found, is_head, self.settings.num_intents)
+        spread = ClusterDistribution.of(found, is_head, self.settings.num_intents)
         quartiles = spread.head_rate_quartiles()
         names = ("head_rate_q25", "head_rate_median", "head_rate_q75")
         return {

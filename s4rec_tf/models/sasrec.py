@@ -17,11 +17,11 @@ from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.frequency_filter import FilteringTransformer
 from s4rec_tf.layers.item_embedding import ItemEmbedding
-from s4rec_tf.layers.packed_encoding import embed_parts, encode_packed
+from s4rec_tf.layers.packed_encoding import ROWS_AT_ONCE, embed_parts, encode_packed
 from s4rec_tf.layers.packing import Packing
 from s4rec_tf.layers.transformer import Transformer
 from s4rec_tf.losses import next_item
-from s4rec_tf.losses.softmax_sums import HIGHEST_BOUND
+from s4rec_tf.losses.chunked_softmax import HIGHEST_BOUND
 from s4rec_tf.models.base import (
     Batch,
     ModelSettings,
@@ -51,7 +51,7 @@ class SASRecSettings(ModelSettings):
         filter_share: share of the filter's output, the rest being attention's.
         causal_filter: whether the filter leaves out later items; if not, as in its
             paper, only the last position of a sample may have a target.
-        hidden_share: share of the items of a training sequence, its last one apart,
+        mask_prob: share of the items of a training sequence, its last one apart,
             that are hidden at random; views are made of whole sequences.
         repeats_history: whether a training sequence is repeated into its padding, a
             random number of times (RepPad, RecSys 2024); views are not.
@@ -67,10 +67,6 @@ class SASRecSettings(ModelSettings):
         negative_sampling: how they are drawn; popularity means from training actions.
         calibration: t of gbce.
         pooling: a sequence's embedding is its last state (Eq. 2), or the mean state.
-        encoder_rows: about how many rows of a training batch, views included, the
-            encoder packs and computes at once; parts this small stay in a core's cache
-            and run side by side. 0 leaves the batch padded as it stands. Changes speed,
-            and which elements dropout hits.
     """
 
     dim: int = choices(64, 32, 64, 128)
@@ -82,7 +78,7 @@ class SASRecSettings(ModelSettings):
     num_frequencies: int = 3
     filter_share: float = 0.7
     causal_filter: bool = True
-    hidden_share: float = numbers(0.0, low=0.0, high=0.5)
+    mask_prob: float = numbers(0.0, low=0.0, high=0.5)
     repeats_history: bool = False
     view_weight: float = 0.0
     loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
@@ -92,7 +88,6 @@ class SASRecSettings(ModelSettings):
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     calibration: float = 0.75
     pooling: Literal["last", "mean"] = "last"
-    encoder_rows: int = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +101,7 @@ class SASRecSettings(ModelSettings):
                 f"`num_heads` must divide `dim`. Received: num_heads={self.num_heads}, "
                 f"dim={self.dim}"
             )
-        for name in ("dropout", "hidden_share"):
+        for name in ("dropout", "mask_prob"):
             share = getattr(self, name)
             if not 0 <= share < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1). Received: {share}")
@@ -130,11 +125,10 @@ class SASRecSettings(ModelSettings):
                 "`score_temperature` must be positive. "
                 f"Received: {self.score_temperature}"
             )
-        for name in ("encoder_rows", "view_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must not be negative. Received: {getattr(self, name)}"
-                )
+        if self.view_weight < 0:
+            raise ValueError(
+                f"`view_weight` must not be negative. Received: {self.view_weight}"
+            )
         if self.view_weight and self.pooling != "last":
             raise ValueError(
                 "`view_weight` needs the last state of a view (`pooling=last`). "
@@ -161,6 +155,8 @@ class SASRec(SequenceRecommender):
     """Self-attention over the history; its last state scores the items."""
 
     Settings: ClassVar[type[ModelSettings]] = SASRecSettings
+    rows_at_once = ROWS_AT_ONCE
+    """Rows of a training batch, views included, that are encoded at once."""
 
     def __init__(self, settings: Any, num_items: int, **kwargs: Any) -> None:
         super().__init__(settings, num_items, **kwargs)
@@ -169,23 +165,28 @@ class SASRec(SequenceRecommender):
         self.item_embedding.build()
         self.encoder.build()
 
-    def make_encoder(self) -> keras.layers.Layer:
-        """Encoder from item vectors to states; see `encode_packed`."""
+    def make_encoder(self, is_causal: bool = True) -> keras.layers.Layer:
+        """Encoder from item vectors to states; see `encode_packed`.
+
+        Args:
+            is_causal: whether a state depends on no later item.
+        """
         chosen = self.settings
         sizes = (chosen.max_length, chosen.dim, chosen.num_layers, chosen.num_heads)
         rate = None if chosen.attention_dropout == -1 else chosen.attention_dropout
         if chosen.encoder == "attention":
-            return Transformer(*sizes, chosen.dropout, attention_dropout=rate)
+            return Transformer(*sizes, chosen.dropout, is_causal, rate)
         return FilteringTransformer(
             *sizes,
             chosen.dropout,
+            is_causal,
             attention_dropout=rate,
             num_frequencies=chosen.num_frequencies,
             filter_share=chosen.filter_share,
             causal_filter=chosen.causal_filter,
         )
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Two views if any term looks at them; negatives, if the loss samples any."""
         samples = self.settings.loss in ("sampled_softmax", "gbce")
         return BatchSpec(
@@ -219,7 +220,7 @@ class SASRec(SequenceRecommender):
             self.encoder,
             item_ids,
             num_positions,
-            self.settings.encoder_rows,
+            self.rows_at_once,
             training,
             packs,
         )
@@ -248,7 +249,7 @@ class SASRec(SequenceRecommender):
         """Encodes rows and some views of them, int32 [B, L] each, in one pass."""
         item_ids = batch["item_ids"]
         if training:
-            item_ids = self.hide_some(item_ids)
+            item_ids = self.mask_items(item_ids)
             item_ids = self.repeat_some(item_ids, batch["target_ids"].shape[1])
         all_ids = ops.concatenate([item_ids, *views])
         num_targets = batch["target_ids"].shape[1]
@@ -269,8 +270,8 @@ class SASRec(SequenceRecommender):
         chosen = self.settings
         return bool(chosen.encoder == "bsarec" and not chosen.causal_filter)
 
-    def hide_some(self, item_ids: Tensor) -> Tensor:
-        """Replaces `hidden_share` of the items, the last column apart, by `MASK_ID`.
+    def mask_items(self, item_ids: Tensor) -> Tensor:
+        """Replaces `mask_prob` of the items, the last column apart, by `MASK_ID`.
 
         Args:
             item_ids: int32 [B, L], left-padded.
@@ -278,7 +279,7 @@ class SASRec(SequenceRecommender):
         Returns:
             int32 [B, L]; other items at every call.
         """
-        if not self.settings.hidden_share:
+        if not self.settings.mask_prob:
             return item_ids
         seed = self.encoder.seed_generator
         draw = keras.random.uniform(ops.shape(item_ids), seed=seed)
@@ -286,7 +287,7 @@ class SASRec(SequenceRecommender):
         may_hide = ops.logical_and(
             masks.is_real(item_ids), ops.arange(width) < width - 1
         )
-        is_hidden = ops.logical_and(may_hide, draw < self.settings.hidden_share)
+        is_hidden = ops.logical_and(may_hide, draw < self.settings.mask_prob)
         return ops.where(is_hidden, spec.MASK_ID, item_ids)
 
     def repeat_some(self, item_ids: Tensor, num_targets: int) -> Tensor:
@@ -320,12 +321,12 @@ class SASRec(SequenceRecommender):
     def vectors_of(self, item_ids: Tensor) -> Tensor:
         """Vectors [..., d] of item ids int32 [...], as `item_vectors` has them."""
         vectors = ops.cast(self.item_embedding.rows(item_ids), "float32")
-        return backend.unit(vectors) if self._by_cosine else vectors
+        return backend.l2_normalize(vectors) if self._by_cosine else vectors
 
     def item_vectors(self) -> Tensor:
         """The item table [V, d], tied with the input; unit rows for cosines."""
         table = ops.convert_to_tensor(self.item_embedding.table.value)
-        return backend.unit(table) if self._by_cosine else table
+        return backend.l2_normalize(table) if self._by_cosine else table
 
     @property
     def _by_cosine(self) -> bool:
@@ -344,7 +345,7 @@ class SASRec(SequenceRecommender):
         states = ops.cast(states, "float32")
         if not self._by_cosine:
             return states
-        return backend.unit(states) / self.settings.score_temperature
+        return backend.l2_normalize(states) / self.settings.score_temperature
 
     def loss_weights(self) -> dict[str, float]:
         """The next-item loss alone."""

@@ -55,14 +55,13 @@ class SSISettings(ModelSettings):
         teacher_dim: width of the teachers.
         teacher_layers: attention blocks of each teacher.
         teacher_heads: heads of each block.
-        hidden_share: rho, share of the items that teachers find hidden.
+        mask_prob: rho, share of the items that teachers find hidden.
         last_share: share of the samples whose last item is hidden for certain.
         consistency_weight: lambda_1 to lambda_3 of Eq. 4.
         session_tau: temperature of the global session's contrast (Eq. 3).
         teachers: which of temporal, persona and session there are.
         imitates_predictions: whether the student imitates them (Eq. 5).
         imitates_items: whether the student imitates item vectors (Eq. 6).
-        encoder_rows: rows that a teacher's encoder packs at once, as in `sasrec`.
     """
 
     student: Literal["hgn", "gru"] = "hgn"
@@ -74,14 +73,13 @@ class SSISettings(ModelSettings):
     teacher_dim: int = 64
     teacher_layers: int = 2
     teacher_heads: int = 2
-    hidden_share: float = 0.2
+    mask_prob: float = 0.2
     last_share: float = 1.0
     consistency_weight: float = numbers(1.0, low=0.1, high=2.0, log=True)
     session_tau: float = 0.1
     teachers: tuple[str, ...] = TASKS
     imitates_predictions: bool = True
     imitates_items: bool = True
-    encoder_rows: int = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +89,7 @@ class SSISettings(ModelSettings):
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {getattr(self, name)}"
                 )
-        for name in ("dropout", "hidden_share", "last_share"):
+        for name in ("dropout", "mask_prob", "last_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
@@ -101,11 +99,11 @@ class SSISettings(ModelSettings):
                 raise ValueError(
                     f"`{name}` must be positive. Received: {getattr(self, name)}"
                 )
-        for name in ("consistency_weight", "encoder_rows"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must not be negative. Received: {getattr(self, name)}"
-                )
+        if self.consistency_weight < 0:
+            raise ValueError(
+                "`consistency_weight` must not be negative. "
+                f"Received: {self.consistency_weight}"
+            )
         if not self.teachers or set(self.teachers) - set(TASKS):
             raise ValueError(
                 f"`teachers` must be one or more of {', '.join(TASKS)}. "
@@ -156,12 +154,12 @@ class SSI(SequenceRecommender):
             self.projection = keras.layers.Dense(chosen.teacher_dim, name="projection")
             self.projection.build((None, chosen.dim))
 
-    def early_stages(self) -> dict[str, int]:
+    def pretraining_stages(self) -> dict[str, int]:
         """The teachers' training."""
         imitates = self.settings.imitates
         return {TEACH: self.settings.teacher_epochs} if imitates else {}
 
-    def batch_needs(self) -> BatchSpec:
+    def batch_spec(self) -> BatchSpec:
         """Nothing beyond the items."""
         return BatchSpec(self.max_length)
 
@@ -237,7 +235,7 @@ class SSI(SequenceRecommender):
         rows = ops.maximum(target_ids - 1, 0)
         own = backend.gather_rows(self.item_vectors(), rows)
         if self.projection is not None:
-            own = backend.unit(self.projection(own))
+            own = backend.l2_normalize(self.projection(own))
         return ops.stack(
             [
                 imitation.representation_imitation(
@@ -248,10 +246,10 @@ class SSI(SequenceRecommender):
         )
 
     def _predict(self, item_ids: Tensor, training: bool = False) -> Tensor:
-        item_ids = backend.without_padding(item_ids, num_columns=1)
+        item_ids = backend.trim_padding(item_ids, num_columns=1)
         vectors, is_real = self.item_embedding(item_ids), masks.is_real(item_ids)
         states = self.student(vectors, is_real, training=training)
-        return backend.unit(states) / self.settings.score_temperature
+        return backend.l2_normalize(states) / self.settings.score_temperature
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """The student's state, in the form that ranks the items, [B, d]."""
@@ -259,4 +257,6 @@ class SSI(SequenceRecommender):
 
     def item_vectors(self) -> Tensor:
         """The student's item table, unit rows [V, d]."""
-        return backend.unit(ops.convert_to_tensor(self.item_embedding.table.value))
+        return backend.l2_normalize(
+            ops.convert_to_tensor(self.item_embedding.table.value)
+        )

@@ -14,9 +14,9 @@ from s4rec_tf.layers.packed_encoding import embed_parts, encode_packed
 from s4rec_tf.layers.packing import Packing
 from s4rec_tf.layers.transformer import Transformer
 from s4rec_tf.losses import next_item
-from s4rec_tf.losses.contrastive import matching
+from s4rec_tf.losses.contrastive import info_nce
 from s4rec_tf.models.base import Batch
-from s4rec_tf.models.bert4rec import make_gaps, whole_sequences, with_gap
+from s4rec_tf.models.bert4rec import cloze_mask, whole_sequences, with_gap
 
 Tensor = Any
 
@@ -75,7 +75,7 @@ class Teacher(keras.layers.Layer):
         """L_MLM and the loss of the teacher's consistency, scalars (Eq. 4)."""
         item_ids = whole_sequences(batch)
         settings, seed = self.settings, self.encoder.seed_generator
-        cloze = make_gaps(item_ids, settings.hidden_share, settings.last_share, seed)
+        cloze = cloze_mask(item_ids, settings.mask_prob, settings.last_share, seed)
         if self.task == "session":
             asked, labels = self._parts(item_ids), batch["user_index"]
         else:
@@ -86,16 +86,16 @@ class Teacher(keras.layers.Layer):
         if self.task == "session":
             context, segment = last
             tau = settings.session_tau
-            consistency = matching(context, segment, [labels], tau)  # Eq. 3
+            consistency = info_nce(context, segment, [labels], tau)  # Eq. 3
         else:
             consistency = self._cross_entropy(last[0], labels)  # Eqs. 1-2
         return self._fill(states[0], cloze.target_ids), consistency
 
     def encode(self, item_ids: Tensor, training: bool = False) -> Tensor:
         """States of all positions; int32 [B, L] -> [B, L, d']."""
-        rows, length = self.settings.encoder_rows, self.settings.max_length
+        length = self.settings.max_length
         return encode_packed(
-            self._embed, self.encoder, item_ids, length, rows, training
+            self._embed, self.encoder, item_ids, length, training=training
         )
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:
@@ -154,7 +154,7 @@ class Teacher(keras.layers.Layer):
         return next_item.mean_over_targets(losses, target_ids)
 
     def _to_score(self, states: Tensor) -> Tensor:
-        return backend.unit(states) / self.settings.score_temperature
+        return backend.l2_normalize(states) / self.settings.score_temperature
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
         """What it predicts by: the state of a gap behind the history, [B, d']."""
@@ -163,11 +163,12 @@ class Teacher(keras.layers.Layer):
             self.encoder,
             with_gap(item_ids, self.settings.max_length),
             1,
-            self.settings.encoder_rows,
             packs=True,
         )
         return self._to_score(states[:, -1])
 
     def item_vectors(self) -> Tensor:
         """Unit vectors of all items [V, d']."""
-        return backend.unit(ops.convert_to_tensor(self.item_embedding.table.value))
+        return backend.l2_normalize(
+            ops.convert_to_tensor(self.item_embedding.table.value)
+        )

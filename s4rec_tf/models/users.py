@@ -32,8 +32,8 @@ class UserRecommender(SequenceRecommender):
         num_users: N, users of the train split.
     """
 
-    knows_users: ClassVar[bool] = True
-    unknown_users: ClassVar[str] = "by the mean of all users' vectors"
+    has_user_embeddings: ClassVar[bool] = True
+    cold_start_policy: ClassVar[str] = "by the mean of all users' vectors"
 
     def __init__(
         self, settings: Any, num_items: int, num_users: int, **kwargs: Any
@@ -62,7 +62,7 @@ class UserRecommender(SequenceRecommender):
         """Width of a user's row."""
         return int(self.settings.dim)
 
-    def know_users(self, user_ids: np.ndarray) -> None:
+    def register_users(self, user_ids: np.ndarray) -> None:
         """Takes the digests of the train split's users, bytes [N]."""
         self.user_digests.assign(digests(user_ids).view(np.int32).reshape(-1, 2))
 
@@ -74,7 +74,7 @@ class UserRecommender(SequenceRecommender):
         pairs = np.ascontiguousarray(ops.convert_to_numpy(self.user_digests))
         return pairs.view(np.int64)[:, 0]
 
-    def take_users(self, before: SequenceRecommender) -> list[Any]:
+    def copy_user_embeddings(self, before: SequenceRecommender) -> list[Any]:
         """Copies the rows of users that `before`, of the same class, knows too.
 
         Nothing is copied from a table of another width.

@@ -67,7 +67,7 @@ def pair_scorer(model: SequenceRecommender) -> Encoder | None:
 
     Takes user vectors [N, 1, d] and item vectors [1 or N, n, e], gives scores [N, n].
     """
-    if model.scores_by_product:
+    if model.is_dot_product:
         return None
     known = _compiled.setdefault(model, {})
     if "pair_scores" not in known:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import typing
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,15 @@ from s4rec_tf.models.registry import MODELS, model_class
 from s4rec_tf.search_ranges import numbers
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
+
+
+RENAMED = {"hidden_share": "mask_prob"}
+"""Old names of settings, which configurations and run folders may still hold."""
+
+REMOVED = ("encoder_rows",)
+"""Settings that there were; they changed no result but dropout's draws."""
+
+_logger = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
@@ -145,7 +155,7 @@ def resolve(
     Raises:
         ConfigError: naming the key, the rule and what was received.
     """
-    values = _read_file(config) if config else {}
+    values = current_names(_read_file(config) if config else {})
     named = values.pop("model", None)
     if model and named and model != named:
         raise ConfigError(
@@ -155,7 +165,7 @@ def resolve(
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigError(f"--set takes key=value. Received: {override!r}")
-        values[key] = text
+        values |= current_names({key: text})
     if not (model or named):
         raise ConfigError(
             f"--model must name one of {', '.join(sorted(MODELS))}, or --config a "
@@ -164,13 +174,27 @@ def resolve(
     return from_flat({"model": model or named, **values})
 
 
+def current_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their present names; logs a line for each old one."""
+    named = {}
+    for key, value in values.items():
+        if key in REMOVED:
+            _logger.warning("the setting %r is no more, and is ignored", key)
+        elif key in RENAMED:
+            _logger.warning("the setting %r is now %r", key, RENAMED[key])
+            named[RENAMED[key]] = value
+        else:
+            named[key] = value
+    return named
+
+
 def from_flat(values: dict[str, Any]) -> ExperimentConfig:
     """Builds a configuration from flat keys; absent ones take their defaults.
 
     Raises:
         ConfigError: naming the key, the rule and what was received.
     """
-    values = dict(values)
+    values = current_names(values)
     name = values.pop("model")
     try:
         model = model_class(name)

@@ -64,7 +64,7 @@ def build_for_training(
     with _layers_of(settings.precision):
         model = build_model(config, info)
     model.prepare(np.bincount(sequences.values, minlength=info.num_items + 1)[1:])
-    model.know_users(sequences.user_ids)
+    model.register_users(sequences.user_ids)
     num_steps = 0
     if settings.schedule == "cosine" and model.trainable_variables:
         num_steps = settings.epochs * steps_an_epoch(config, sequences, num_replicas)
@@ -89,7 +89,7 @@ def compile_model(
     if settings.weight_decay:
         add_weight_decay(optimizer, settings.weight_decay)
     optimizer.build(model.trainable_variables)
-    model.list_rows(settings.optimizer == "lazy_adam")
+    model.use_sparse_gradients(settings.optimizer == "lazy_adam")
     model.compile(optimizer=optimizer, jit_compile=False)
 
 

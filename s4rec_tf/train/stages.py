@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from s4rec_tf.models.base import LAST_STAGE, SequenceRecommender
+from s4rec_tf.models.base import MAIN_STAGE, SequenceRecommender
 from s4rec_tf.runs.config import TrainSettings
 from s4rec_tf.train.setup import compile_model
 
@@ -34,7 +34,7 @@ def stages_of(model: SequenceRecommender, epochs: int) -> list[Stage]:
         model: says how many epochs its early stages have.
         epochs: of the last stage.
     """
-    lengths = {**model.early_stages(), LAST_STAGE: epochs}
+    lengths = {**model.pretraining_stages(), MAIN_STAGE: epochs}
     ends = list(itertools.accumulate(lengths.values()))
     found = map(Stage, lengths, [0, *ends], ends)
     return [stage for stage in found if stage.first < stage.last]
@@ -65,7 +65,7 @@ def begin_stages(
         start = max(first, stage.first)
         end = stage.last if last is None else min(last, stage.last)
         if start < end:
-            if model.early_stages():
+            if model.pretraining_stages():
                 with scope():
                     _begin(model, stage, settings, steps, goes_on=start > stage.first)
             yield start, end

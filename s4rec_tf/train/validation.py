@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.models.base import LAST_STAGE, SequenceRecommender
+from s4rec_tf.models.base import MAIN_STAGE, SequenceRecommender
 from s4rec_tf.ranking import encoding, full_ranking, metrics
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir
@@ -78,7 +78,7 @@ class EpochEnd:
             what validation gave, names beginning with "val_"; nothing in early stages.
         """
         train_seconds = time.monotonic() - started
-        is_last_stage = self.model.stage == LAST_STAGE
+        is_last_stage = self.model.stage == MAIN_STAGE
         validation = self._validate() if is_last_stage else {}
         progress = self.progress
         progress.epochs_done += 1

@@ -63,7 +63,10 @@ def start_from(
     sizes = known["num_items"], known.get("num_users", 0)
     before = type(model).of_sizes(config.model_settings, *sizes)
     checkpoints.read_checkpoint(run.best, before.weights)
-    done = {id(weight) for weight in (model.item_counts, *model.take_users(before))}
+    done = {
+        id(weight)
+        for weight in (model.item_counts, *model.copy_user_embeddings(before))
+    }
     for weight, old in zip(model.weights, before.weights, strict=True):
         if id(weight) not in done:
             weight.assign(_grown(weight, old, source))

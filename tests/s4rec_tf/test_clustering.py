@@ -54,7 +54,7 @@ def test_nearest_is_by_euclidean_distance():
 def test_spread_by_hand():
     found = np.array([0, 0, 0, 0, 2, 2, 2, 2])
     is_head = np.array([True, False, False, False, True, True, True, False])
-    spread = clustering.Spread.of(found, is_head, 3)
+    spread = clustering.ClusterDistribution.of(found, is_head, 3)
     assert spread.users.tolist() == [4, 0, 4]
     assert spread.heads.tolist() == [1, 0, 3]
     assert spread.perplexity() == pytest.approx(2.0)

@@ -60,7 +60,7 @@ def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Pro
     return train_once(run, config, dataset, train_rest)
 
 
-def device_data(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> Data:
+def device_data(sequences: Sequences, samples: Samples, contents: BatchSpec) -> Data:
     """Puts `sample_arrays` on the device.
 
     Raises:
@@ -71,7 +71,7 @@ def device_data(sequences: Sequences, samples: Samples, wanted: BatchSpec) -> Da
             f"the train split must have less than 2^31 actions. "
             f"Received: {len(sequences.values)}"
         )
-    arrays = sample_arrays(sequences, samples, wanted)
+    arrays = sample_arrays(sequences, samples, contents)
     is_head = jnp.asarray(arrays.pop("is_head"))
     integers = {name: jnp.asarray(a, jnp.int32) for name, a in arrays.items()}
     return {**integers, "is_head": is_head}
@@ -90,25 +90,27 @@ class JaxTrainer(Trainer):
 
     def ranker(self, sequences: Sequences) -> Ranker | None:
         """Ranks on the device; None for models whose scores are no products."""
-        if not self.model.scores_by_product:
+        if not self.model.is_dot_product:
             return None
         return DeviceRanks(sequences, self.num_items)
 
     def begin(self, epoch: int) -> None:
         """Puts the data on the device; the steps are compiled anew."""
         assert self.samples is not None
-        wanted, views = self.model.batch_needs(), self.config.data
+        contents, views = self.model.batch_spec(), self.config.data
         self.num_samples = len(self.samples)
-        self.maker = BatchMaker(wanted, self.samples.num_targets, views, self.num_items)
-        self.data = device_data(self.sequences, self.samples, wanted)
+        self.maker = BatchMaker(
+            contents, self.samples.num_targets, views, self.num_items
+        )
+        self.data = device_data(self.sequences, self.samples, contents)
         self.user_stream: UserStream | None = None
-        if wanted.users:
+        if contents.users:
             self.user_stream = UserStream.beside(
-                self.num_samples, self.batch_size, self.sequences, wanted.max_length
+                self.num_samples, self.batch_size, self.sequences, contents.max_length
             )
-            self.user_maker = BatchMaker(wanted.users, 1, views, self.num_items)
+            self.user_maker = BatchMaker(contents.users, 1, views, self.num_items)
             of_users = device_data(
-                self.sequences, self.user_stream.samples, wanted.users
+                self.sequences, self.user_stream.samples, contents.users
             )
             # One copy of the split on the device.
             self.data["of_users"] = {**of_users, "values": self.data["values"]}

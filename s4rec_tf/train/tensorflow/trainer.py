@@ -61,7 +61,7 @@ class TensorFlowTrainer(Trainer):
         dataset = stream.training_batches(
             self.sequences,
             self.samples,
-            self.model.batch_needs(),
+            self.model.batch_spec(),
             self.config.data,
             self.num_items,
             self.batch_size,

@@ -26,7 +26,7 @@ class StandIn(keras.Model):
     """What evaluation asks of a model that knows no users."""
 
     max_length = 5
-    scores_by_product = True
+    is_dot_product = True
 
     def index_of_users(self, user_ids):
         return None

@@ -19,9 +19,9 @@ MAX_K = 20
 class MeanRecommender(keras.Model):
     """User vector = mean of the items' vectors, later positions weighing more."""
 
-    knows_users = False
-    unknown_users = ""
-    scores_by_product = True
+    has_user_embeddings = False
+    cold_start_policy = ""
+    is_dot_product = True
 
     def __init__(self, item_table: np.ndarray, max_length: int = MAX_LENGTH) -> None:
         super().__init__()

@@ -64,8 +64,8 @@ def random_rows(batch_size, seed=0):
 @pytest.mark.parametrize("num_positions", [1, 8])
 def test_packing_changes_no_state(batch_size, num_positions):
     keras.utils.set_random_seed(1)
-    packing = SASRec({**SETTINGS, "encoder_rows": 4}, num_items=20)
-    padded = SASRec({**SETTINGS, "encoder_rows": 0}, num_items=20)
+    packing, padded = (SASRec(SETTINGS, num_items=20) for _ in range(2))
+    packing.rows_at_once, padded.rows_at_once = 4, 0
     for ours, theirs in zip(padded.weights, packing.weights, strict=True):
         ours.assign(theirs)
     item_ids = random_rows(batch_size)
@@ -88,8 +88,9 @@ def test_recomputing_changes_no_gradient(num_positions):
 
     keras.utils.set_random_seed(1)
     # A part's dropout follows from its number: as many parts in both.
-    settings = {**SETTINGS, "encoder_rows": 4, "dropout": 0.5}
+    settings = {**SETTINGS, "dropout": 0.5}
     eager, compiled = SASRec(settings, 20), SASRec(settings, 20)
+    eager.rows_at_once = compiled.rows_at_once = 4
     pairs = zip(eager.variables, compiled.variables, strict=True)
     for theirs, ours in pairs:
         ours.assign(theirs)
@@ -174,7 +175,8 @@ def test_embedding_of_padding_item_and_hidden_item():
 def test_attention_has_a_rate_of_its_own(rates, differ):
     """Without noise a second pass gives the same; with any it does not."""
     chosen = {"dropout": 0.0, "attention_dropout": 0.0, **rates}
-    noisy = SASRec({**SETTINGS, **chosen, "encoder_rows": 0}, num_items=20)
+    noisy = SASRec({**SETTINGS, **chosen}, num_items=20)
+    noisy.rows_at_once = 0
     rows = random_rows(4)
     first, second = (states(noisy, rows, training=True) for _ in range(2))
     assert (np.abs(first - second).max() > 1e-3) == differ

@@ -82,8 +82,8 @@ def test_packing_changes_no_state(is_causal):
     ids = generator.integers(1, 21, (12, 8)) * (np.arange(8) >= 8 - lengths)
     ids = ids.astype(np.int32)
     settings = {**SMALL, "causal_filter": is_causal}
-    packing = BSARec({**settings, "encoder_rows": 4}, num_items=20)
-    padded = BSARec({**settings, "encoder_rows": 0}, num_items=20)
+    packing, padded = (BSARec(settings, num_items=20) for _ in range(2))
+    packing.rows_at_once, padded.rows_at_once = 4, 0
     for ours, theirs in zip(padded.weights, packing.weights, strict=True):
         ours.assign(theirs)
     expected = as_numpy(padded.encode(ids, 1, training=True))

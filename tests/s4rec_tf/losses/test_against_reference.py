@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf.losses import next_item, softmax_sums
+from s4rec_tf.losses import chunked_softmax, next_item
 from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
@@ -124,7 +124,8 @@ def test_a_mean_state_cannot_tell_the_next_item():
 def test_packing_changes_no_term(batch, num_targets):
     targets = np.where(batch["item_ids"] > 0, batch["target_ids"], 0)
     batch = {**batch, "target_ids": targets[:, -num_targets:]}
-    padded, packed = build(encoder_rows=0), build(encoder_rows=2)
+    padded, packed = build(), build()
+    padded.rows_at_once, packed.rows_at_once = 0, 2
     expected = padded.loss_terms(batch, padded(batch, training=True))
     received = packed.loss_terms(batch, packed(batch, training=True))
     for name, value in expected.items():
@@ -173,7 +174,7 @@ def test_softmax_at_all_positions(positions):
 # Of different shapes, since a compiled function is traced once a shape.
 @pytest.mark.parametrize(("num_items", "at_once"), [(12, 1000), (13, 5)])
 def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeypatch):
-    monkeypatch.setattr(softmax_sums, "ITEMS_AT_ONCE", at_once)
+    monkeypatch.setattr(chunked_softmax, "ITEMS_AT_ONCE", at_once)
     generator = np.random.default_rng(8)
     states, items = generator.normal(size=(6, 8)), generator.normal(size=(num_items, 8))
     states *= 39 / np.linalg.norm(states, axis=1, keepdims=True)

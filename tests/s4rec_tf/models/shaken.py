@@ -21,7 +21,7 @@ def shaken(model_class, **settings):
     chosen = model_class.Settings(**{"dim": 4, "max_length": 6, **settings})
     model = model_class.of_sizes(chosen, NUM_ITEMS, NUM_USERS)
     users = np.array([f"user {n}".encode() for n in range(NUM_USERS)], object)
-    model.know_users(users)
+    model.register_users(users)
     generator = np.random.default_rng(2)
     for weight in model.trainable_weights:
         weight.assign(generator.normal(0, 0.5, weight.shape))

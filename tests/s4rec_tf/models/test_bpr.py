@@ -15,7 +15,9 @@ NUM_ITEMS, NUM_USERS, DIM = 9, 5, 4
 def model():
     keras.utils.set_random_seed(4)
     made = BPR({"dim": DIM, "max_length": 6}, NUM_ITEMS, NUM_USERS)
-    made.know_users(np.array([f"user {n}".encode() for n in range(NUM_USERS)], object))
+    made.register_users(
+        np.array([f"user {n}".encode() for n in range(NUM_USERS)], object)
+    )
     generator = np.random.default_rng(2)
     for weight in made.trainable_weights:
         weight.assign(generator.normal(size=weight.shape))
@@ -63,9 +65,9 @@ def test_users_are_found_by_their_raw_id(model):
 
 def test_rows_move_with_their_users(model):
     later = BPR({"dim": DIM, "max_length": 6}, NUM_ITEMS, 3)
-    later.know_users(np.array([b"newcomer", b"user 4", b"user 1"], object))
+    later.register_users(np.array([b"newcomer", b"user 4", b"user 1"], object))
     before = as_numpy(later.users.table)
-    done = later.take_users(model)
+    done = later.copy_user_embeddings(model)
     assert [weight.path for weight in done] == [
         later.user_digests.path,
         later.users.table.path,

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
-from s4rec_tf.losses.contrastive import matching
+from s4rec_tf.losses.contrastive import info_nce
 from s4rec_tf.models import bert4rec
-from s4rec_tf.models.base import LAST_STAGE
+from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.registry import MODELS
 from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
@@ -38,18 +38,18 @@ def test_gaps_hide_a_share_and_always_something():
     items = np.tile(np.arange(1, 7, dtype=np.int32), (4000, 1))
     items[::2, :3] = 0
     seed = keras.random.SeedGenerator(3)
-    for hidden_share, last_share in ((0.3, 0.0), (0.0, 0.0), (0.3, 1.0)):
+    for mask_prob, last_share in ((0.3, 0.0), (0.0, 0.0), (0.3, 1.0)):
         ids, targets = map(
-            np.asarray, bert4rec.make_gaps(items, hidden_share, last_share, seed)
+            np.asarray, bert4rec.cloze_mask(items, mask_prob, last_share, seed)
         )
         hidden = targets > 0
         np.testing.assert_array_equal(ids, np.where(hidden, spec.MASK_ID, items))
         np.testing.assert_array_equal(targets, np.where(hidden, items, 0))
         assert hidden.any(axis=1).all()
-        np.testing.assert_allclose(hidden[1::2, :5].mean(), hidden_share, atol=0.02)
+        np.testing.assert_allclose(hidden[1::2, :5].mean(), mask_prob, atol=0.02)
         # The last one by chance, or where all others and it were spared: q + (1 - q)^n.
-        rest = 1 - hidden_share
-        expected = 1.0 if last_share else hidden_share + rest**6
+        rest = 1 - mask_prob
+        expected = 1.0 if last_share else mask_prob + rest**6
         np.testing.assert_allclose(hidden[1::2, 5].mean(), expected, atol=0.03)
 
 
@@ -100,7 +100,7 @@ def test_matching_agrees_with_its_definition():
         others = [n for n in range(5) if users[n] != users[u]]
         powers = [np.exp(a[u] @ m[n] / 0.2) for n in (u, *others)]
         losses.append(-np.log(powers[0] / np.sum(powers)))
-    found = matching(anchors, matches, [users], 0.2)
+    found = info_nce(anchors, matches, [users], 0.2)
     assert float(found) == pytest.approx(np.mean(losses), abs=1e-5)
 
 
@@ -119,7 +119,7 @@ def test_s3rec_reads_both_ways_in_pre_training_alone():
     assert set(model.loss_weights()) == {"masked_item", "segment"}
     terms = model.loss_terms(batch(), model(batch(), training=True))
     assert set(terms) == {"masked_item", "segment"}
-    model.begin_stage(LAST_STAGE)
+    model.begin_stage(MAIN_STAGE)
     assert set(model.loss_weights()) == {"next_item"}
 
 

@@ -14,7 +14,7 @@ from s4rec_tf.data import records
 from s4rec_tf.evaluate import evaluation
 from s4rec_tf.export import module
 from s4rec_tf.export.signatures import Signatures
-from s4rec_tf.models.base import LAST_STAGE
+from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.registry import MODELS, model_class
 from s4rec_tf.runs import config, restore
 from s4rec_tf.train.tensorflow import trainer
@@ -58,7 +58,7 @@ def build(name, **settings):
     chosen = model_class(name).Settings(**known_settings(name, **settings))
     model = MODELS[name].of_sizes(chosen, NUM_ITEMS, NUM_USERS)
     model.prepare(np.arange(NUM_ITEMS)[::-1] + 1)
-    model.know_users(user_ids())
+    model.register_users(user_ids())
     return model
 
 
@@ -77,7 +77,7 @@ def histories(rows=9, length=10):
 
 def scores(model, item_ids, *who):
     users, items = model.user_vectors(item_ids, *who), model.item_vectors()
-    if not model.scores_by_product:
+    if not model.is_dot_product:
         return np.asarray(model.pair_scores(users[:, None], items[None]))
     return keras.ops.convert_to_numpy(users) @ keras.ops.convert_to_numpy(items).T
 
@@ -85,7 +85,7 @@ def scores(model, item_ids, *who):
 def batch_for(model):
     items = histories()
     generator = np.random.default_rng(4)
-    needs = model.batch_needs()
+    needs = model.batch_spec()
     width = 1 if needs.negatives_by_position else needs.num_negatives
     return {
         "negative_ids": generator.integers(1, NUM_ITEMS + 1, (9, width)),
@@ -149,7 +149,7 @@ def test_a_later_item_changes_no_earlier_state(name):
 def test_every_weight_gets_a_gradient(name):
     model = build(name, dropout=0.0)
     missing = {weight.path for weight in model.trainable_weights}
-    for stage in (*model.early_stages(), LAST_STAGE):
+    for stage in (*model.pretraining_stages(), MAIN_STAGE):
         model.begin_stage(stage)
         batch = batch_for(model)
         with tf.GradientTape() as tape:
@@ -171,7 +171,9 @@ def test_saved_and_loaded_scores_alike(name, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", sorted(n for n in MODELS if MODELS[n].knows_users))
+@pytest.mark.parametrize(
+    "name", sorted(n for n in MODELS if MODELS[n].has_user_embeddings)
+)
 def test_known_users_get_scores_of_their_own(name, tmp_path):
     model, items = build(name), histories()
     users = model.index_of_users(user_ids()[::-1])
@@ -183,7 +185,7 @@ def test_known_users_get_scores_of_their_own(name, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     again = loaded.index_of_users(user_ids()[::-1])
     np.testing.assert_allclose(scores(loaded, items, again), own, atol=1e-6)
-    assert model.unknown_users
+    assert model.cold_start_policy
 
 
 @pytest.mark.parametrize("name", GRADIENT_MODELS)
@@ -325,10 +327,10 @@ def test_the_export_answers_what_evaluation_ranks(name, chain, tmp_path):
     for weight in model.trainable_weights:
         weight.assign(weight + keras.random.normal(weight.shape, 0, 0.3))
     model.prepare(np.arange(NUM_ITEMS)[::-1] + 1)
-    model.know_users(train_users)
+    model.register_users(train_users)
     expected = evaluation.evaluate_model(model, users, list_length=10).top_ids
     signature, inputs = exported(model, chain, train_users, tmp_path / "model")
-    if model.knows_users:
+    if model.has_user_embeddings:
         inputs["user_id"] = tf.constant(users.user_ids.tolist())
     answer = signature(**inputs)
     names = [[f"item-{item}" * (item > 0) for item in row] for row in expected]
@@ -348,9 +350,9 @@ def exported(model, dataset, train_users, folder):
         np.ones(NUM_ITEMS, np.int64),
         10,
         np.ones(NUM_ITEMS, bool),
-        train_users if model.knows_users else None,
+        train_users if model.has_user_embeddings else None,
     )
-    name = "recommend_for_user" if model.knows_users else "recommend"
+    name = "recommend_for_user" if model.has_user_embeddings else "recommend"
     signatures = {name: Signatures(servable).traced()[name]}
     tf.saved_model.save(servable, str(folder), signatures=signatures)
     users = records.read_split(dataset, "valid")

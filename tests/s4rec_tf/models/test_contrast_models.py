@@ -59,7 +59,7 @@ def test_the_contrast_is_both_directions_of_info_nce(name, settings):
 
 def test_without_weight_it_is_sasrec():
     model, given = build("cl4srec", contrast_weight=0.0), batch()
-    assert model.batch_needs().num_views == 0
+    assert model.batch_spec().num_views == 0
     sasrec = build("sasrec")
     for ours, theirs in zip(model.weights, sasrec.weights, strict=True):
         ours.assign(theirs)
@@ -131,7 +131,7 @@ def test_views_are_made_as_the_papers_make_them():
     assert config.resolve("cl4srec", None, ["operators=mask"]).data.operators == (
         "mask",
     )
-    assert build("coserec").batch_needs().num_correlated == 1
+    assert build("coserec").batch_spec().num_correlated == 1
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_future_and_past_are_encoded_alike_but_for_their_bias():
 )
 def test_what_of_the_future_is_told(variant, columns):
     model, data = build(seq2seq=variant), given()
-    assert model.batch_needs().future
+    assert model.batch_spec().future
     encoded = model(data)
     terms = model.loss_terms(data, encoded)
     assert set(terms) == set(model.loss_weights()) == {"next_item", "seq2seq"}
@@ -70,7 +70,7 @@ def test_what_of_the_future_is_told(variant, columns):
 
 def test_without_the_loss_the_future_is_not_asked_for():
     model = build(seq2seq_weight=0.0)
-    assert not model.batch_needs().future
+    assert not model.batch_spec().future
     assert set(model.loss_terms(batch(), model(batch()))) == {"next_item"}
 
 

@@ -96,7 +96,7 @@ def test_a_gap_is_filled_by_what_stands_on_both_sides_but_not_in_it():
 
 
 def test_gaps_are_told_from_the_state_before_them():
-    model, given = build(hidden_share=0.9), batch()
+    model, given = build(mask_prob=0.9), batch()
     given["item_ids"][:, :3] = 0
     states, targets = map(as_numpy, model(given))
     assert states.shape[:2] == targets.shape == (7, 5)
@@ -108,7 +108,7 @@ def test_gaps_are_told_from_the_state_before_them():
 
 
 def test_it_is_asked_as_it_was_trained():
-    model, given = build(hidden_share=0.0), batch()
+    model, given = build(mask_prob=0.0), batch()
     states, targets = model(given)
     np.testing.assert_array_equal(as_numpy(targets)[:, -1:], given["target_ids"])
     np.testing.assert_allclose(

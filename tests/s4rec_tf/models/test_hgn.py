@@ -52,7 +52,7 @@ def test_user_vectors_are_the_gated_items_and_the_user(pooling):
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
 def test_an_item_is_predicted_from_every_window_before_it(loss):
     model = shaken(HGN, max_length=LENGTH, num_targets=2, loss=loss)
-    assert model.batch_needs().max_length == LENGTH + 1
+    assert model.batch_spec().max_length == LENGTH + 1
     negatives = np.array([[5], [0], [2]], np.int32)
     batch = {**BATCH, "item_ids": ITEM_IDS[:, -4:], "negative_ids": negatives}
     outputs, bias = table(model.outputs_of_items), table(model.bias)[:, 0]

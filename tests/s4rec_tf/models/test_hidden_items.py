@@ -15,9 +15,9 @@ from s4rec_tf.models.sasrec import repeated
 NUM_ITEMS, LENGTH, ROWS = 30, 12, 400
 
 
-def build(hidden_share: float, name: str = "sasrec") -> Any:
+def build(mask_prob: float, name: str = "sasrec") -> Any:
     keras.utils.set_random_seed(4)
-    settings = {"max_length": LENGTH, "dim": 8, "hidden_share": hidden_share}
+    settings = {"max_length": LENGTH, "dim": 8, "mask_prob": mask_prob}
     return MODELS[name]({**settings, "dropout": 0.0}, NUM_ITEMS)
 
 
@@ -30,7 +30,7 @@ def histories() -> np.ndarray:
 
 def test_the_stated_share_is_hidden_and_never_the_last_item() -> None:
     item_ids, model = histories(), build(0.3)
-    draws = [keras.ops.convert_to_numpy(model.hide_some(item_ids)) for _ in range(2)]
+    draws = [keras.ops.convert_to_numpy(model.mask_items(item_ids)) for _ in range(2)]
     for hidden in draws:
         np.testing.assert_array_equal(hidden[:, -1], item_ids[:, -1])
         np.testing.assert_array_equal(hidden == spec.PAD_ID, item_ids == spec.PAD_ID)
@@ -43,7 +43,7 @@ def test_the_stated_share_is_hidden_and_never_the_last_item() -> None:
 
 def test_nothing_is_hidden_unless_asked_for() -> None:
     item_ids = histories()
-    np.testing.assert_array_equal(build(0.0).hide_some(item_ids), item_ids)
+    np.testing.assert_array_equal(build(0.0).mask_items(item_ids), item_ids)
 
 
 @pytest.mark.parametrize("name", ["sasrec", "s4rec"])
@@ -68,8 +68,8 @@ def test_only_training_hides(name: str) -> None:
 
 
 def test_all_items_cannot_be_hidden() -> None:
-    with pytest.raises(ValueError, match=r"`hidden_share` must lie in \[0, 1\)"):
-        model_class("sasrec").Settings(hidden_share=1.0)
+    with pytest.raises(ValueError, match=r"`mask_prob` must lie in \[0, 1\)"):
+        model_class("sasrec").Settings(mask_prob=1.0)
 
 
 def test_a_history_is_repeated_into_its_padding() -> None:

@@ -138,7 +138,7 @@ def test_a_prefix_is_head_by_its_own_length(batch):
     model = build(head_tail_by="prefix")
     samples = training_samples(split, "prefix", LENGTH)
     settings = augment.AugmentationSettings()
-    needs = model.batch_needs()
+    needs = model.batch_spec()
     data = stream.training_batches(split, samples, needs, settings, NUM_ITEMS, 32, 1)
     for made in data.take(4).as_numpy_iterator():
         # Cut to L = 10 items, but head from 8 on.
@@ -183,7 +183,7 @@ def test_a_term_without_weight_is_neither_computed_nor_logged(
     batch, settings, absent, num_views
 ):
     model = build(**settings)
-    assert model.batch_needs().num_views == num_views
+    assert model.batch_spec().num_views == num_views
     held = {k: v for k, v in batch.items() if num_views or not k.startswith("view")}
     with tf.GradientTape() as tape:
         loss = model.compute_loss(held, y_pred=model(held, training=True))
@@ -223,7 +223,7 @@ def of_users(batch):
 def test_terms_beside_the_next_item_look_at_users_alone(batch):
     given = of_users(batch)
     model, plain = build(auxiliary_rows="users"), build()
-    needs = model.batch_needs()
+    needs = model.batch_spec()
     assert (needs.num_views, needs.users.num_views) == (0, 2)
     expected = encode(plain, given["users"])[0]
     expected["next_item"] = encode(plain, batch)[0]["next_item"]
@@ -302,7 +302,7 @@ def test_short_histories_are_told_what_the_whole_one_predicts(batch, rows):
 def test_a_moving_average_teaches_the_views(batch):
     teaching = {"teach_weight": 0.3, "taught": "views", "teacher_decay": 0.75}
     model, teacher = build(**NO_TERMS, **teaching), build(**NO_TERMS)
-    assert model.batch_needs().num_views == 2
+    assert model.batch_spec().num_views == 2
     # The average begins with the weights, before they were shaken; one step moves it.
     start = [as_numpy(average) for average in model.average.averages]
     averaged = [as_numpy(weight) for weight in model._averaged()]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from s4rec_tf.losses import imitation
-from s4rec_tf.models.base import LAST_STAGE
+from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.ssi import SSI
 from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
@@ -174,11 +174,11 @@ def test_every_ablation_is_one_change():
 
 def test_a_student_without_teachers_is_trained_in_one_stage():
     model = build(imitates_items=False, imitates_predictions=False)
-    assert model.early_stages() == {} and model.teachers == []
+    assert model.pretraining_stages() == {} and model.teachers == []
     assert set(model.loss_weights()) == {"next_item"}
     one = build(teachers=("persona",))
     assert [teacher.task for teacher in one.teachers] == ["persona"]
-    assert one.stage == LAST_STAGE
+    assert one.stage == MAIN_STAGE
 
 
 @pytest.mark.parametrize(

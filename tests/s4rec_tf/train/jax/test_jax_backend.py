@@ -77,7 +77,7 @@ def tensorflow_step(resolved, dataset):
             training_batches(
                 train,
                 samples,
-                model.batch_needs(),
+                model.batch_spec(),
                 resolved.data,
                 NUM_ITEMS,
                 resolved.train.batch_size,

@@ -81,12 +81,13 @@ def built(optimizer, loss, score):
     """A model, and its endless batches."""
     overrides = ["max_length=8", "dim=8", "num_layers=1", "num_heads=1", "seed=3"]
     overrides += ["dropout=0", "num_negatives=6", f"loss={loss}", f"score={score}"]
-    overrides += [f"optimizer={optimizer}", "encoder_rows=0"]
+    overrides += [f"optimizer={optimizer}"]
     resolved = config.resolve("sasrec", None, overrides)
     model = build_for_training(resolved, INFO, SPLIT)
+    model.rows_at_once = 0
     samples = training_samples(SPLIT, "prefix", 8)
     return model, stream.training_batches(
-        SPLIT, samples, model.batch_needs(), resolved.data, NUM_ITEMS, 16, seed=5
+        SPLIT, samples, model.batch_spec(), resolved.data, NUM_ITEMS, 16, seed=5
     )
 
 

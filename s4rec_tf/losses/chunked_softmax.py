@@ -19,7 +19,7 @@ HIGHEST_BOUND = 40.0
 _SLABS = 16
 
 
-class SoftmaxSums:
+class ChunkedSoftmax:
     """Sums over the items v of exp(h . e_v), by themselves and times e_v.
 
     Scores are made [v, N], items first: on CPUs all three matrix products are fastest

@@ -50,7 +50,7 @@ def _sum_of_rows(rows: Tensor) -> Tensor:
     return ops.matmul(ones, rows)[0]
 
 
-class Dense(keras.layers.Dense):
+class FastGradDense(keras.layers.Dense):
     """`activation(x W + b)` of rows [N, d]."""
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -60,7 +60,7 @@ class Dense(keras.layers.Dense):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-class LayerNormalization(keras.layers.LayerNormalization):
+class FastGradLayerNormalization(keras.layers.LayerNormalization):
     """Normalises rows [N, d], computing in float32."""
 
     def call(self, inputs: Tensor) -> Tensor:

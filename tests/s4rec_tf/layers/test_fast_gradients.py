@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from s4rec_tf.layers import rows
+from s4rec_tf.layers import fast_gradients
 
 ROWS, WIDTH, UNITS = 37, 6, 5
 
@@ -20,7 +20,7 @@ def _copies(name: str) -> tuple[Any, Any]:
         "Dense": {"units": UNITS, "activation": "gelu"},
         "LayerNormalization": {"epsilon": 1e-6},
     }[name]
-    ours = getattr(rows, name)(**arguments)
+    ours = getattr(fast_gradients, f"FastGrad{name}")(**arguments)
     keras_own = getattr(keras.layers, name)(**arguments)
     generator = np.random.default_rng(3)
     for layer in (ours, keras_own):
@@ -31,7 +31,7 @@ def _copies(name: str) -> tuple[Any, Any]:
     return ours, keras_own
 
 
-@pytest.mark.parametrize("name", ["Dense", "LayerNormalization"])
+@pytest.mark.parametrize("name", ["FastGradDense", "FastGradLayerNormalization"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_outputs_and_gradients_are_those_of_keras(name: str, jit_compile: bool) -> None:
     generator = np.random.default_rng(4)
@@ -54,7 +54,7 @@ def test_outputs_and_gradients_are_those_of_keras(name: str, jit_compile: bool) 
 
 
 def test_the_sum_over_rows_is_not_taken_element_by_element() -> None:
-    ours, _ = _copies("Dense")
+    ours, _ = _copies("FastGradDense")
     inputs = tf.ones((ROWS, WIDTH))
 
     @tf.function(jit_compile=True)
