@@ -1,4 +1,4 @@
-"""Clusters of sequence embeddings: K-means, and how users spread over clusters.
+"""Clusters of sequence embeddings: K-means, and the distribution of users over them.
 
 NumPy, for what happens once an epoch or after training (S4Rec, Table 3, Figure 3).
 """
@@ -65,7 +65,7 @@ def nearest(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class ClusterDistribution:
-    """How users spread over clusters.
+    """Distribution of users over clusters.
 
     Attributes:
         users: number of users in each cluster, int [K].

@@ -4,7 +4,7 @@ Imported by every package of the project; imports none of them, nor TensorFlow.
 
 Item ids inside the system are integers. Line n (counted from 1) of `item_vocab.txt` is
 the raw id of item n. `PAD_ID` 0 is no item: sequences are padded with it on the LEFT.
-`MASK_ID` stands for an item that an augmentation has hidden; it is negative so that the
+`MASK_ID` marks an item that an augmentation has masked; it is negative so that the
 vocabulary is free to grow.
 
 A dataset folder holds at most one `tf.train.Example` a user in each split. If the last
@@ -60,7 +60,7 @@ class DatasetError(ValueError):
 
 
 class DamagedFile(DatasetError):
-    """A file of a dataset that is not what the manifest says.
+    """A file of a dataset that differs from the manifest.
 
     Attributes:
         path: the file.
@@ -207,7 +207,7 @@ class DatasetDir:
 
 
 def version_number(name: str) -> int | None:
-    """The version that a folder's name stands for; None if no server looks at it.
+    """The version number of a folder's name; None if servers ignore the folder.
 
     As in TF Serving: `00012` is 12, and a version is an int64.
     """

@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check_backend() -> str | None:
-    """What is wrong with the environment, in words; sets the backend if unset."""
+    """The problem with the environment, if any; sets the backend if unset."""
     backend = os.environ.setdefault(_BACKEND, "jax")
     if backend != "jax":
         return f"{_BACKEND} must be jax, or unset. Received: {backend!r}"

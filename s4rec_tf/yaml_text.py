@@ -1,4 +1,4 @@
-"""YAML in which a key that stands twice is an error instead of the last one winning."""
+"""YAML in which a duplicate key is an error; the YAML library keeps the last."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     "while reading a mapping",
                     node.start_mark,
-                    f"the key {key.value!r} stands there twice",
+                    f"the key {key.value!r} is there twice",
                     key.start_mark,
                 )
         return super().construct_mapping(node, deep)
 
 
 def load(text: str) -> Any:
-    """What a text says; JSON is YAML too.
+    """Parses YAML; JSON is YAML too.
 
     Raises:
         yaml.YAMLError: if it is no YAML, holds anything but plain values, or has a key

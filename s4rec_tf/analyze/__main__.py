@@ -17,7 +17,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m s4rec_tf.analyze",
         allow_abbrev=False,
         description="Probes the sequence embeddings of a run's best checkpoint: how "
-        "well a linear classifier tells head users by them, and how evenly head users "
+        "well a linear classifier recognizes head users, and how evenly head users "
         "spread over clusters, those of K-means and the model's own. Prints a table; "
         "the last line is one JSON object, also written to "
         "RUN_DIR/evaluation/analysis.json with the head rate of every cluster; beside "

@@ -23,7 +23,7 @@ Findings = dict[str, float]
 
 
 def probe_findings(embeddings: np.ndarray, is_head: np.ndarray, seed: int) -> Findings:
-    """How well head users are told by their embeddings, out of fold.
+    """Accuracy of a linear probe for head users, out of fold.
 
     Args:
         embeddings: z, one row a user [N, d].
@@ -45,7 +45,7 @@ def cluster_spreads(
     is_head: np.ndarray,
     seed: int,
 ) -> dict[str, clustering.ClusterDistribution]:
-    """How users spread over K-means' clusters, and over the model's own if it has any.
+    """Distribution of users over K-means' clusters, and over the model's own if any.
 
     Returns:
         by "kmeans" and "prototypes".
@@ -65,7 +65,7 @@ def cluster_spreads(
 def analyze_model(
     model: SequenceRecommender, users: Sequences, seed: int
 ) -> tuple[Findings, dict[str, clustering.ClusterDistribution]]:
-    """What a model's sequence embeddings of a split know of users' lengths.
+    """Probe and clusters of a model's sequence embeddings of a split.
 
     Args:
         model: as trained.
@@ -86,7 +86,7 @@ def analyze_embeddings(
     is_head: np.ndarray,
     seed: int,
 ) -> tuple[Findings, dict[str, clustering.ClusterDistribution]]:
-    """As `analyze_model`, of embeddings z [N, d] of users with `is_head` bool [N]."""
+    """Analyzes embeddings z [N, d], as `analyze_model`; `is_head` is bool [N]."""
     findings = probe_findings(embeddings, is_head, seed)
     spreads = cluster_spreads(model, embeddings, is_head, seed)
     for name, spread in spreads.items():

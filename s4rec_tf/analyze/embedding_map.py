@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_USERS = 1000
-"""How many users are shown; t-SNE's time grows with them."""
+"""Most users that are shown; the time of t-SNE grows with them."""
 
 _PERPLEXITY = 30
 """t-SNE's usual number of neighbours."""

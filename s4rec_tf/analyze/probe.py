@@ -1,4 +1,4 @@
-"""How well a fresh linear classifier tells head users from tail users by z.
+"""Linear probe: a fresh classifier of head and tail users by z.
 
 What S4Rec's adversary (section 4.3) should bring towards chance.
 """
@@ -24,7 +24,7 @@ def out_of_fold_logits(
             their share.
 
     Returns:
-        float [N]; above 0 says head.
+        float [N]; above 0 is head.
 
     Raises:
         ValueError: if a class has fewer users than there are folds.

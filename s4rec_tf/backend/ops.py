@@ -30,8 +30,8 @@ def product(
 ) -> Tensor:
     """Product of matrices [..., n, m], either taken with its last axes exchanged.
 
-    A product that is told so spares TensorFlow the transposed copy that it makes in
-    bfloat16 where a transposition comes first.
+    With these arguments TensorFlow makes no transposed copy, as it does in bfloat16
+    for a separate transposition.
     """
     if IS_TENSORFLOW:
         import tensorflow as tf

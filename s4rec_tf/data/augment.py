@@ -25,7 +25,7 @@ from s4rec_tf import spec
 Tensor = Any
 
 OPERATORS = ("mask", "crop", "reorder", "insert")
-# Leaves the sequence as it is: dropout alone tells the views apart (SimCSE, DuoRec).
+# Leaves the sequence as it is: views differ by dropout alone (SimCSE, DuoRec).
 IDENTITY = "identity"
 _KNOWN = (*OPERATORS, "substitute", IDENTITY)
 CROP_MODES = ("remove", "keep")
@@ -33,7 +33,7 @@ CROP_MODES = ("remove", "keep")
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationSettings:
-    """How strongly views differ from their sequences.
+    """Settings of the augmented views.
 
     Attributes:
         mask_ratio: share of items hidden by mask.

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal
 
 Sampling = Literal["uniform", "popularity"]
-"""How negatives are drawn: every item alike, or by training actions."""
+"""Distribution of negatives: uniform over items, or by training actions."""
 
 
 @dataclasses.dataclass(frozen=True)

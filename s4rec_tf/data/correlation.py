@@ -1,4 +1,4 @@
-"""Which items go with which (CoSeRec, section 3.2: the memory-based correlation)."""
+"""Correlated items (CoSeRec, section 3.2: the memory-based correlation)."""
 
 from __future__ import annotations
 

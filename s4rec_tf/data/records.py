@@ -60,7 +60,7 @@ def read_split(dataset: spec.DatasetDir, split: str) -> Sequences:
     for path in dataset.shards(split):
         entry = files.get(f"{split}/{path.name}")
         if entry is None:
-            raise spec.DatasetError(f"{path} does not stand in {dataset.manifest}")
+            raise spec.DatasetError(f"{path} is not in {dataset.manifest}")
         shard = _read_shard(path, split, parse, info.num_items)
         _check_count(path, sum(map(_num_rows, shard)), entry.get("examples"))
         batches += shard
@@ -98,7 +98,7 @@ def _num_rows(batch: Batch) -> int:
 
 
 def _check_count(path: Path, received: int, expected: int | None) -> None:
-    """The number of records; a shard whose manifest tells none is not checked."""
+    """The number of records; a shard without one in the manifest is not checked."""
     if expected is not None and received != expected:
         raise spec.DatasetError(
             f"{path} must hold {expected} examples. Received: {received}"

@@ -1,4 +1,4 @@
-"""Which windows of a split a model is trained on; needs NumPy alone."""
+"""Training samples, as windows on a split; needs NumPy alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from s4rec_tf.data.sequences import Sequences
 
 MOST_PREFIXES = 50
-"""Actions of an average user up to which every prefix is a sample, if not said."""
+"""Actions of an average user up to which every prefix is a sample by default."""
 
 _MAX_BATCH_SIZE = 256
 _MIN_STEPS = 50

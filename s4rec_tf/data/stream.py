@@ -115,7 +115,7 @@ def _make_if_any(
 
 
 class _UserRows:
-    """The users that stand beside every batch of samples."""
+    """The batches of users beside the batches of samples."""
 
     def __init__(self, stream: UserStream, steps: int, seed: int) -> None:
         self.num_users, self.seed = len(stream.samples), seed

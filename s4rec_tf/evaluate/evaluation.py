@@ -20,7 +20,7 @@ Metrics = dict[str, float | None]
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How a model does on a split.
+    """Results of a model on a split.
 
     Attributes:
         metrics: in their fixed order; None for a group without users.

@@ -15,7 +15,7 @@ from s4rec_tf.export import protocol
 from s4rec_tf.retrieval import kinds
 
 TEST_METRICS = Path("evaluation") / "test.json"
-"""What `python -m s4rec_tf.evaluate` leaves in the run folder."""
+"""File that `python -m s4rec_tf.evaluate` writes into the run folder."""
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -74,7 +74,7 @@ def _load(
 ) -> tuple[protocol.Recommender, protocol.Recommender, dict[str, Any]]:
     """The model to export, the one chosen by validation, and facts for the card.
 
-    The one place that knows the trainer.
+    The one place that imports the trainer.
 
     Raises:
         ExportError: if the run folder cannot be used.

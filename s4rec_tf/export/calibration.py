@@ -1,4 +1,4 @@
-"""What a score is worth: the probability that an answered item is the next one.
+"""Calibration: the probability that an item with a given score is the next one.
 
 Platt's method ("Probabilistic Outputs for Support Vector Machines", 1999): the logit of
 the probability is a line of the score, fitted to the answers that validation users

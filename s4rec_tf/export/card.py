@@ -46,7 +46,7 @@ _USER_SIGNATURE = """\
 | `recommend_for_user` | `user_id` [B] and the inputs of `recommend` | as `recommend`, \
 by the vector of a user it was trained on |
 """
-_NO_USERS = "- It knows no user; two equal histories get equal answers."
+_NO_USERS = "- It has no user embeddings; two equal histories get equal answers."
 _USERS = """\
 - It has a vector of every user that it was trained on, which changes with no action
   since. Raw user ids are stored in it. Other users, and all users of the signatures

@@ -1,6 +1,6 @@
 """The exported graph: raw item ids in, raw item ids out, the vocabulary inside.
 
-`signatures.py` says what can be asked; here is what all questions share.
+`signatures.py` holds the signatures; this module holds what they share.
 
 Alphabet of the shapes: B requests, L the encoder's length, E excluded items, W any
 width, V items, d the vectors' width, max_k the width of every answer.
@@ -122,8 +122,8 @@ class ServableRecommender(tf.Module):
             max_k: width of an answer; cut to the number of items that are offered.
             is_offered: bool [V]; False marks a retired item, which is known in a
                 history and never answered.
-            user_ids: raw ids, bytes [N], of the users that a model which knows users
-                shall tell; None for another model.
+            user_ids: raw ids, bytes [N], of the users that a model has embeddings of;
+                None for a model without.
             index: how items are searched and stored.
 
         Raises:
@@ -244,7 +244,7 @@ class ServableRecommender(tf.Module):
         users = user_vectors[:, tf.newaxis]
         if self._pair_scores is not None:
             return tf.cast(self._pair_scores(users, item_vectors), tf.float32)
-        # Not a matrix product: equal vectors must give equal sums wherever they stand.
+        # Not a matrix product: equal vectors must give equal sums in every place.
         return tf.reduce_sum(users * item_vectors, axis=-1)
 
     def rank(self, users: Users, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -272,7 +272,7 @@ class ServableRecommender(tf.Module):
 
         Args:
             is_fallback: bool [B].
-            scores: float32 [B, K], best first; as many as `candidates_needed` says.
+            scores: float32 [B, K], best first; as many as `candidates_needed` gives.
             candidates: int32 [B, K].
             excluded: int32 [B, E].
 

@@ -1,4 +1,4 @@
-"""What an export takes from the splits: actions per item, and users."""
+"""Actions per item and users of the splits, as an export needs them."""
 
 from __future__ import annotations
 

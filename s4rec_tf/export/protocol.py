@@ -1,4 +1,4 @@
-"""What the export asks of a model, and the names of what it exports."""
+"""The interface that a model must have for export, and the names of the signatures."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ PADDING = {
 }
 """Inputs whose rows may be lengthened without a change of the answer, and by what.
 
-A server that joins requests, or tells a client what a row must be, reads it in the
-manifest.
+A server that joins requests, or checks the shape of a row, reads this in the manifest.
 """
 
 
@@ -54,12 +53,12 @@ class Recommender(Protocol):
         """Keras variables."""
 
     def index_of_users(self, user_ids: Any) -> Any:
-        """Row of each raw user id, int32 [N], -1 if unknown; None if it knows none."""
+        """Row of each raw user id, int32 [N], -1 if unknown; None without users."""
 
     def user_vectors(self, item_ids: Any) -> Any:
         """float32 [B, d] from int32 [B, L] item ids, left-padded with `PAD_ID`.
 
-        A model that knows users takes their rows as well, int32 [B], -1 for unknown.
+        A model with user embeddings takes their rows as well, int32 [B], -1 if unknown.
         Written in `keras.ops`, so that a `tf.function` can trace it for [None, L]. Rows
         without items give finite values.
         """

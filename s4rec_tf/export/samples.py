@@ -14,7 +14,7 @@ from s4rec_tf import spec
 from s4rec_tf.export import protocol
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-"""Where TF Serving looks for warm-up records, below a version's folder."""
+"""Path of the warm-up records of TF Serving, below a version's folder."""
 
 GOLDEN_FILE = "golden_requests.jsonl"
 UNKNOWN_ITEM = "\N{REPLACEMENT CHARACTER}no such item"
@@ -59,7 +59,7 @@ def sample_requests(
         vocabulary: V raw ids.
         length: L.
         max_k: width of an answer.
-        user_ids: raw ids of users that the model knows, bytes [N], if it knows any.
+        user_ids: raw ids of the users with an embedding, bytes [N]; or None.
     """
     requests: list[Request] = []
     users = _sample_users(user_ids)

@@ -1,4 +1,4 @@
-"""What an export can be asked: its signatures, raw item ids in, raw item ids out.
+"""Signatures of the exported model: raw item ids in, raw item ids out.
 
 Alphabet of the shapes as in `module.py`; A is the number of allowed items.
 """
@@ -38,7 +38,7 @@ class Signatures:
     | `serving_examples` | `examples` string [B] |
     | `recommend_for_user` | `user_id` string [B], `history`, `k`, `exclude` |
 
-    The last is there if the model knows users.
+    The last exists if the model has user embeddings.
 
     Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k], `is_fallback`
     bool [B]; True means that nothing asked for is known and the answer is the popular
@@ -49,7 +49,7 @@ class Signatures:
     """
 
     def __init__(self, servable: ServableRecommender) -> None:
-        """Takes what answers."""
+        """Wraps a servable."""
         self._servable = servable
 
     def traced(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -106,7 +106,7 @@ class Signatures:
     def recommend_for_user(
         self, user_id: tf.Tensor, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
     ) -> Answer:
-        """As `recommend`, for users whom the model may know."""
+        """The answer of `recommend`, by the user's embedding where there is one."""
         with _same_rows(history, user_id, k, exclude):
             item_ids = self._servable.to_ids(history)
             excluded = tf.concat([item_ids, self._servable.to_ids(exclude)], axis=1)
@@ -126,7 +126,7 @@ class Signatures:
     def recommend_among(
         self, history: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor, allow: tf.Tensor
     ) -> Answer:
-        """As `recommend`, but only items of `allow`; none of them means none at all."""
+        """The best k of the candidates in `allow`; no item if that holds none."""
         with _same_rows(history, k, exclude, allow):
             to_ids = self._servable.to_ids
             item_ids = to_ids(history)
@@ -166,7 +166,7 @@ class Signatures:
             return _blank_past(answer, k, ("scores", exclusions.NO_SCORE))
 
     def explain(self, history: tf.Tensor, item: tf.Tensor) -> Answer:
-        """What each item of the history adds to an item's score.
+        """The contribution of each item of the history to an item's score.
 
         That is the score with the history less the score without that one entry; of
         the only entry, the score itself.
@@ -214,7 +214,7 @@ class Signatures:
             }
 
     def serving_examples(self, examples: tf.Tensor) -> Answer:
-        """As `serving_default`, from serialized tf.Examples of any length."""
+        """The answer of `serving_default` to serialized tf.Examples of any length."""
         features = {spec.SERVING_HISTORY: tf.io.RaggedFeature(tf.string)}
         parsed = tf.io.parse_example(examples, features)
         history = parsed[spec.SERVING_HISTORY].to_tensor(default_value="")
@@ -223,7 +223,7 @@ class Signatures:
     def _rank_allowed(
         self, users: Users, allowed: tf.Tensor, excluded: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `ServableRecommender.rank`, among allowed item ids int32 [B, A]."""
+        """Ranks candidates int32 [B, A], as `ServableRecommender.rank` all items."""
         servable = self._servable
         item_ids = exclusions.distinct_sorted(allowed, excluded)
         rows = servable.items.rows_of(item_ids)

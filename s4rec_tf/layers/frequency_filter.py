@@ -127,10 +127,10 @@ class FilteringTransformer(Transformer):
     """SASRec's encoder with blocks of BSARec.
 
     Args:
-        num_frequencies: c, low frequencies that the filter tells from the others.
+        num_frequencies: c, low frequencies that the filter separates from the others.
         filter_share: alpha.
         causal_filter: whether the filter leaves out later items, as attention does; if
-            not, states know of them, and only the last may have a target.
+            not, states depend on them, and only the last may have a target.
         **kwargs: of `Transformer`.
     """
 

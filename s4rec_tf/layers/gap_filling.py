@@ -20,9 +20,9 @@ Dropout = Callable[[Tensor], Tensor]
 class GapFillingNetwork(keras.layers.Layer):
     """The encoder sees sequences with gaps, on both sides; the decoder whole ones.
 
-    The state at a position is what the decoder knows of it and those before, and of
-    all that the encoder tells there: it has to name the item behind it, if that is a
-    gap. In place of `Transformer` in `encode_packed`.
+    The state at a position comes from the decoder's input up to there and from the
+    encoder's output there. It predicts the next item where that is a gap. Takes the
+    place of `Transformer` in `encode_packed`.
 
     Args:
         max_length: L.
@@ -80,7 +80,7 @@ class GapFillingNetwork(keras.layers.Layer):
 
         Args:
             vectors: of the items with gaps and, behind, of the whole, [G, C, 2 d].
-            positions: not looked at: convolutions know what is near.
+            positions: unused, since convolutions are local.
             segments: number of the sequence that a slot belongs to, int32 [G, C].
             query_positions: slots whose states are returned, int32 [N]; None for all.
             seed: of dropout, uint32 [2]; None turns it off.

@@ -1,4 +1,4 @@
-"""An encoder of sequences, spared the padding of a batch while it trains."""
+"""Encoding of a batch without its padding while training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encode_packed(
         item_ids: int32 [B, L], left-padded.
         num_positions: T.
         rows_at_once: about how many rows are packed and computed at once in training;
-            0 leaves the batch padded as it stands. Changes speed, and which elements
+            0 leaves the batch padded. Changes speed, and which elements
             dropout hits.
         training: whether dropout is on.
         packs: whether rows are packed and the encoder compiled; as `training` if None.

@@ -1,4 +1,4 @@
-"""Spares the encoder the padding of a randomly drawn batch.
+"""Packing of sequences, so that the encoder computes no padding.
 
 Sequences of many lengths are laid end to end in chunks as wide as the longest may be,
 each whole inside one chunk; attention stays inside a sequence by its segment number.
@@ -22,7 +22,7 @@ _MANY_ROWS = 1 << 16
 
 
 class Packing(NamedTuple):
-    """Where the items of B sequences lie in G chunks of C slots.
+    """Layout of the items of B sequences in G chunks of C slots.
 
     Attributes:
         item_ids: int32 [G, C]; `PAD_ID` in an empty slot.
@@ -117,7 +117,7 @@ def _next_fit(lengths: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
     ends = ops.cumsum(ops.take(lengths, order))
     begins = ends - ops.take(lengths, order)
     following = ops.searchsorted(ends, begins + capacity, side="right")
-    # One more row stands for the end, which follows itself.
+    # One more row marks the end, which follows itself.
     num_rows = ops.shape(lengths)[0]
     following = ops.pad(ops.cast(following, "int32"), (0, 1), constant_values=num_rows)
     numbers = ops.arange(num_rows + 1, dtype="int32")

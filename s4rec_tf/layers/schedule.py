@@ -1,4 +1,4 @@
-"""What changes with the number of training steps: ramps and freezes."""
+"""Ramps and freezes over the number of training steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StepCounter(keras.layers.Layer):
         return ops.maximum(ops.convert_to_tensor(self.begun) - 1.0, 0.0)
 
     def progress(self, num_steps: int) -> Tensor:
-        """How far the first `num_steps` steps are over, from 0 to 1."""
+        """Share of the first `num_steps` steps that is done, from 0 to 1."""
         return ops.minimum(self.done() / num_steps, 1.0)
 
 

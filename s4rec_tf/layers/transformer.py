@@ -129,7 +129,7 @@ class TransformerBlock(keras.layers.Layer):
 class Transformer(keras.layers.Layer):
     """Position embedding and a stack of blocks (SASRec, ICDM 2018).
 
-    Positions are counted from the end of the sequence, so that the last item stands at
+    Positions are counted from the end of the sequence, so that the last item has
     the same position whatever the length, and a narrower input needs no other weights.
 
     Args:
@@ -138,8 +138,8 @@ class Transformer(keras.layers.Layer):
         num_layers: blocks.
         num_heads: heads of each block.
         dropout: rate, on the embedding and every part's output.
-        is_causal: whether a state knows of no later item (SASRec); or the whole
-            sequence (BERT4Rec). Holds for what is traced after it is set.
+        is_causal: whether a state depends on no later item (SASRec), or on the whole
+            sequence (BERT4Rec). A change affects later traces alone.
         attention_dropout: rate on attention weights; None for that of `dropout`.
     """
 
@@ -167,7 +167,7 @@ class Transformer(keras.layers.Layer):
         return TransformerBlock(self.dim, self.num_heads, name=name)
 
     def of_places(self, positions: Tensor, segments: Tensor) -> dict[str, Tensor]:
-        """What else blocks need of the slots' places, as `call` has them."""
+        """Further arguments of the blocks, computed from the slots' places."""
         return {}
 
     def build(self, input_shape: Any = None) -> None:

@@ -20,7 +20,7 @@ def head_tail_cross_entropy(
     balanced, the mean over the two classes of the mean over the class's rows.
 
     Args:
-        logits: c_hat [B, 2]; column 1 stands for head.
+        logits: c_hat [B, 2]; column 1 is head.
         is_head: True for head rows, bool [B].
         balanced: whether both classes weigh alike, those of all replicas counted; a
             batch with one class alone is averaged over its rows.

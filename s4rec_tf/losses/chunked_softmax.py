@@ -1,4 +1,4 @@
-"""What the full softmax needs of all items, in few passes over memory."""
+"""The full softmax over all items, in few passes over memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ChunkedSoftmax:
     Args:
         states: h [N, d].
         item_vectors: e [V, d].
-        bound: what no |h . e_v| exceeds, at most `HIGHEST_BOUND`; spares the search for
+        bound: upper bound of |h . e_v|, at most `HIGHEST_BOUND`; saves the search for
             the greatest score, by which exponentials are kept in range. Not used in
             float16, whose range is too small.
         dtype: of the products, their factors and what is kept of them; in between, and

@@ -99,7 +99,7 @@ def intent_contrast(
 def info_nce(
     anchors: Tensor, matches: Tensor, labels: Sequence[Tensor], tau: float
 ) -> Tensor:
-    """Tells which of the batch's vectors belongs to an anchor.
+    """InfoNCE: cross-entropy of each anchor's own vector among the batch's.
 
     A bound on their mutual information (S3-Rec, Eq. 3; SSI, Eq. 3).
 

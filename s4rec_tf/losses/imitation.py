@@ -38,7 +38,7 @@ def prediction_imitation(
 
 
 def representation_imitation(teacher: Tensor, student: Tensor) -> Tensor:
-    """How far the student's item vectors lie from the teacher's.
+    """Distance of the student's item vectors from the teacher's.
 
     Definition (Eq. 6): |g_t - g_s|^2, mean over items. The teacher gets no gradient.
 

@@ -17,7 +17,7 @@ from s4rec_tf.losses.chunked_softmax import ChunkedSoftmax
 Tensor = Any
 
 Lookup = Callable[[Tensor], Tensor]
-"""Gives the vectors e [..., d] of item ids int32 [...]; of `PAD_ID` any vector."""
+"""Function from item ids int32 [...] to vectors e [..., d]; any for `PAD_ID`."""
 
 _LEFT_OUT = -1e9
 
@@ -55,7 +55,7 @@ def softmax(
 
     Definition: -log exp(h . e_target) / sum_v exp(h . e_v).
 
-    The gradient is written out, which spares a pass over [N, V]; see `chunked_softmax`.
+    The gradient is written out, which saves a pass over [N, V]; see `chunked_softmax`.
 
     Args:
         states: h [N, d].

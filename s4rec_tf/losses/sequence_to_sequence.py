@@ -46,7 +46,7 @@ def best_intention_softmax(
 def sequence_to_sequence(
     past: Tensor, future: Tensor, user_index: Tensor, keep_share: float
 ) -> Tensor:
-    """Tells the future's vector under each category, where it can be told.
+    """Predicts the future's vector under each category, where it is predictable.
 
     Definition (Eqs. 3-5), s = dot product / sqrt D: the losses of all rows u and
     categories k, -ln exp(s(phi_k(future_u), phi_k(past_u))) / sum_n sum_k'

@@ -14,7 +14,7 @@ _LEFT_OUT = -1e9
 
 
 class SessionScores(NamedTuple):
-    """What losses over session negatives look at.
+    """Scores for losses over session negatives.
 
     Attributes:
         positive: score of the next item, [N].

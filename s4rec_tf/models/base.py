@@ -1,4 +1,4 @@
-"""What every model shares: losses weighed and logged, ranking, item popularity."""
+"""Base class of all models: weighted and logged losses, ranking, item popularity."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class ModelSettings:
 
 
 class SequenceRecommender(keras.Model):
-    """Scores every item for a user, by a dot product unless the model says otherwise.
+    """Scores every item for a user, by a dot product unless `is_dot_product` is False.
 
     A model implements `user_vectors` and `item_vectors`, and, to be trained by
     gradient, `call` (a batch -> whatever its losses need), `loss_terms` and
-    `loss_weights`. It says in `batch_spec` what a batch must hold beyond the items:
+    `loss_weights`. Its `batch_spec` lists the contents of a batch beyond the items:
 
     * `item_ids` int32 [B, L], left-padded;
     * `target_ids` int32 [B, T], the items after the last T positions;
@@ -63,11 +63,11 @@ class SequenceRecommender(keras.Model):
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings of data and training whose default is another for this model."""
     has_user_embeddings: ClassVar[bool] = False
-    """Whether it has vectors of the users it was trained on; see `models/users.py`."""
+    """Whether it has embeddings of the training users; see `models/users.py`."""
     cold_start_policy: ClassVar[str] = ""
-    """How users without a vector are served then, in words, for the model card."""
+    """How users without an embedding are served, in words, for the model card."""
     is_dot_product: ClassVar[bool] = True
-    """Whether a score is the dot product of the vectors; else `pair_scores` says it."""
+    """Whether a score is a dot product of vectors; else `pair_scores` computes it."""
 
     @classmethod
     def of_sizes(
@@ -116,18 +116,18 @@ class SequenceRecommender(keras.Model):
         return {}
 
     def begin_stage(self, stage: str) -> None:
-        """Goes over to a stage; `loss_terms` and `batch_spec` may differ by `stage`.
+        """Begins a stage; `loss_terms` and `batch_spec` may differ by `stage`.
 
         Also called where a training goes on in mid-stage, so it must change no weight.
         """
         self.stage = stage
 
     def batch_spec(self) -> BatchSpec:
-        """What a training batch must hold."""
+        """Contents of a training batch."""
         return BatchSpec(self.max_length)
 
     def prepare(self, item_counts: np.ndarray) -> None:
-        """Takes what is counted rather than learned; called before training.
+        """Stores statistics of the training data; called before training.
 
         Args:
             item_counts: number of training actions on each item, [V].
@@ -135,7 +135,7 @@ class SequenceRecommender(keras.Model):
         self.item_counts.assign(item_counts.astype(np.float32))
 
     def register_users(self, user_ids: np.ndarray) -> None:
-        """Takes the raw ids of the train split's users; called before training.
+        """Stores the raw ids of the train split's users; called before training.
 
         Args:
             user_ids: bytes [N]; `user_index` n of a batch is row n.
@@ -143,14 +143,14 @@ class SequenceRecommender(keras.Model):
         return
 
     def index_of_users(self, user_ids: np.ndarray) -> np.ndarray | None:
-        """`user_index` of raw ids, int32 [N], -1 if unknown; None if it knows none."""
+        """`user_index` of raw ids, int32 [N], -1 if unknown; None without users."""
         return None
 
     def copy_user_embeddings(self, before: SequenceRecommender) -> list[Any]:
-        """Copies what an earlier model of the same class knows of this one's users.
+        """Copies the user embeddings of an earlier model of the same class.
 
         Returns:
-            the weights that are hereby as they should be.
+            the weights that are final hereby.
         """
         return []
 
@@ -170,13 +170,13 @@ class SequenceRecommender(keras.Model):
         return
 
     def use_sparse_gradients(self, sparse_gradients: bool) -> None:
-        """Says whether gradients of tables list rows; see `backend.gather_rows`."""
+        """Sets whether gradients of tables are sparse; see `backend.gather_rows`."""
         for layer in self.layers:
             if hasattr(layer, "sparse_gradients"):
                 layer.sparse_gradients = sparse_gradients
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
-        """What a user's history says: int32 [B, L], left-padded -> [B, d]."""
+        """User vectors of histories: int32 [B, L], left-padded -> [B, d]."""
         raise NotImplementedError
 
     def item_vectors(self) -> Tensor:
@@ -203,7 +203,7 @@ class SequenceRecommender(keras.Model):
         return True
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
-        """What a history is clustered and probed by: int32 [B, L] -> [B, d]."""
+        """Sequence embeddings z for clusters and probe: int32 [B, L] -> [B, d]."""
         return self.user_vectors(item_ids)
 
     @property
@@ -213,7 +213,7 @@ class SequenceRecommender(keras.Model):
         return [metric for metric in super().metrics if metric.name not in others]
 
     def _term_names(self) -> list[str]:
-        """What is logged of every term: its value, and that times its weight."""
+        """Names of the logged metrics: every term, and every term times its weight."""
         suffixes = ("", "_weighted")
         return [
             f"{name}{suffix}" for name in self.loss_weights() for suffix in suffixes
@@ -300,7 +300,7 @@ class SequenceRecommender(keras.Model):
 
 
 def _in_full_precision(value: Tensor) -> Tensor:
-    """What layers gave with less precision, which is no matter for a loss."""
+    """Casts a low-precision tensor to float32, in which losses are computed."""
     if not keras.ops.is_tensor(value):
         return value
     name = keras.backend.standardize_dtype(value.dtype)

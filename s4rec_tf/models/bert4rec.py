@@ -113,7 +113,7 @@ class BERT4Rec(SASRec):
         return super().user_vectors(with_gap(item_ids, self.max_length))
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
-        """The same, as it stands; or the mean state, the gap's too."""
+        """The same state, unscaled; or the mean state, the gap's included."""
         return super().sequence_embeddings(with_gap(item_ids, self.max_length))
 
 

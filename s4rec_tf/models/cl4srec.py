@@ -57,7 +57,7 @@ class CL4SRec(SASRec):
 
     @property
     def needs_views(self) -> bool:
-        """Whether any term looks at augmented views."""
+        """Whether any term uses augmented views."""
         return super().needs_views or self.settings.contrast_weight > 0
 
     def loss_weights(self) -> dict[str, float]:

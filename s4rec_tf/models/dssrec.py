@@ -1,8 +1,8 @@
 """DSSRec: disentangled self-supervision in sequential recommenders.
 
-Ma et al., KDD 2020. SASRec's states are told apart by intention, K vectors a sequence;
-the best of them has to tell the next item, and each has to tell the vector of the whole
-future under the same intention, where that can be told.
+Ma et al., KDD 2020. SASRec's states are divided by intention, K vectors a sequence. The
+best of them predicts the next item, and each predicts the vector of the whole future
+under the same intention, where that is predictable.
 
 Not reproduced: the softmax over the batch's items in Eq. 6 (all items are the
 negatives); scores by dot product over sqrt D (`score=dot` has them; by default the
@@ -48,7 +48,7 @@ class DSSRecSettings(SASRecSettings):
             from, the smallest ones.
         seq2seq_weight: weight of the sequence-to-sequence loss; 1 in the paper, 0 is
             the first variant of its Table 2.
-        seq2seq: what of the future is told: its vectors (`latent`); or, as in variants
+        seq2seq: prediction of the future: its vectors (`latent`); or, as in variants
             2 and 3 of Table 2, each of its items (`items`) or of its first three
             (`next_items`).
     """
@@ -71,8 +71,8 @@ class DSSRecSettings(SASRecSettings):
             )
         if self.loss != "softmax":
             raise ValueError(
-                "`loss` must be softmax where the best of several intentions tells an "
-                f"item. Received: {self.loss!r}"
+                "`loss` must be softmax where the best of several intentions predicts "
+                f"an item. Received: {self.loss!r}"
             )
         if self.view_weight:
             raise ValueError(
@@ -196,5 +196,5 @@ class DSSRec(SASRec):
 
     @property
     def embeds_with_user_vectors(self) -> bool:
-        """Whether z is what ranks the items."""
+        """Whether z ranks the items."""
         return False

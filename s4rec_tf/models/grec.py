@@ -94,7 +94,7 @@ class GREC(BERT4Rec):
         return self._to_score(self.sequence_embeddings(item_ids))
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
-        """The same, as it stands."""
+        """The same state, unscaled."""
         asked = with_gap(item_ids, self.max_length)
         return self.encode(asked, num_positions=2)[:, 0]
 

@@ -71,7 +71,7 @@ class ICLRec(CL4SRec):
 
     @property
     def needs_views(self) -> bool:
-        """Whether any term looks at augmented views."""
+        """Whether any term uses augmented views."""
         return super().needs_views or self.settings.intent_weight > 0
 
     def begin_epoch(

@@ -2,8 +2,8 @@
 
 Zhou et al., "S3-Rec: Self-Supervised Learning for Sequential Recommendation with Mutual
 Information Maximization", CIKM 2020, arXiv 2008.07873. A self-attentive encoder is
-first trained, reading both ways, to tell hidden items and segments from their context;
-then, reading forwards as SASRec, to tell the next item.
+first trained, reading both ways, to predict masked items and segments from context;
+then, reading forwards as SASRec, to predict the next item.
 
 Not reproduced: attributes (losses AAP and MAP, Eqs. 5 and 7), since a dataset folder
 holds none; one sampled negative a prediction: all items are the negatives of a hidden
@@ -69,7 +69,7 @@ class S3RecSettings(SASRecSettings):
 
 
 class Pretext(NamedTuple):
-    """What pre-training looks at.
+    """Encoded inputs of pre-training.
 
     Attributes:
         states: of sequences with gaps, [B, L, d].
@@ -118,13 +118,13 @@ class S3Rec(SASRec):
         self.encoder.is_causal = stage == MAIN_STAGE
 
     def batch_spec(self) -> BatchSpec:
-        """As SASRec needs, for its own stage."""
+        """The spec of SASRec, except in pre-training."""
         if self.stage == PRETRAIN:
             return BatchSpec(self.max_length)
         return super().batch_spec()
 
     def call(self, batch: Batch, training: bool = False) -> Any:
-        """What the stage's losses look at."""
+        """Inputs of the stage's losses."""
         if self.stage == MAIN_STAGE:
             return super().call(batch, training)
         item_ids, seed = whole_sequences(batch), self.encoder.seed_generator

@@ -50,13 +50,13 @@ class Short(NamedTuple):
 
 
 class EncodedBatch(NamedTuple):
-    """What one training step looks at.
+    """Encoded inputs of one training step.
 
     Attributes:
-        samples: rows that L_SR looks at.
-        rows: rows that the other terms look at: the same, or one a user; None in a step
+        samples: rows of L_SR.
+        rows: rows of the other terms: the same, or one a user; None in a step
             without any.
-        short: these rows cut down; None if no term looks at that.
+        short: these rows cut down; None if no term uses them.
     """
 
     samples: Encoded
@@ -65,7 +65,7 @@ class EncodedBatch(NamedTuple):
 
 
 class Intents(NamedTuple):
-    """What a batch's sequences are taken to be about.
+    """Intents of a batch's sequences.
 
     Attributes:
         mu: the prototypes [K, d], without gradient while they are frozen.
@@ -114,13 +114,13 @@ class S4Rec(SASRec):
 
     @property
     def needs_views(self) -> bool:
-        """Whether any term looks at views of L_SR's rows."""
+        """Whether any term uses views of L_SR's rows."""
         chosen = self.settings
         shared = chosen.auxiliary_views and chosen.auxiliary_rows == "samples"
         return super().needs_views or shared
 
     def batch_spec(self) -> BatchSpec:
-        """Two views of every row (Eq. 8), if any term looks at them; users' rows."""
+        """Two views of every row (Eq. 8), if any term uses them; users' rows."""
         chosen = self.settings
         needs = dataclasses.replace(
             super().batch_spec(), head_tail_by=chosen.head_tail_by
@@ -161,7 +161,7 @@ class S4Rec(SASRec):
     def _encode_with_short(
         self, batch: Batch, views: list[Tensor], training: bool
     ) -> tuple[Encoded, Short | None]:
-        """Rows with their views; and each cut down, if a term looks at that."""
+        """Rows with their views; and each cut down, if a term uses that."""
         if not self.settings.needs_short:
             return self.encode_rows(batch, views, training), None
         seed, shape = self.encoder.seed_generator, ops.shape(batch["item_ids"][:, :1])
@@ -240,12 +240,12 @@ class S4Rec(SASRec):
 
     @property
     def embeds_with_user_vectors(self) -> bool:
-        """Whether z is what ranks the items."""
+        """Whether z ranks the items."""
         alone = not self.settings.predicted_intents
         return alone and super().embeds_with_user_vectors
 
     def _intents(self, z: Tensor) -> Intents:
-        """h(u) and what it comes from."""
+        """Prototypes, targets, similarities and h(u)."""
         mu = self.prototypes.vectors(self._prototypes_are_frozen())
         similarities = self.prototypes(z, mu)
         if self.settings.clustering == "kmeans":
@@ -341,7 +341,7 @@ class S4Rec(SASRec):
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
 
     def _teacher(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, Tensor]:
-        """What predicts for the whole rows, and the item vectors; no gradient."""
+        """The teacher's user vectors of whole rows, and item vectors; no gradient."""
         if not self.average:
             vectors = self._to_score(encoded.z), self.item_vectors()
         else:

@@ -47,7 +47,7 @@ class S4RecSettings(SASRecSettings):
         clustering: online: trainable prototypes with balanced targets; kmeans: the
             centroids of all training users' z, refreshed at the start of every epoch
             (the rows SR+CSD and SR+CSD+GR of Table 3). Then L_Clust does not exist,
-            h(u) is the nearest centroid, and what is said of q, alpha and trainable
+            h(u) is the nearest centroid, and settings of q, alpha and trainable
             prototypes has no effect.
         clustering_targets: own: q of a sequence teaches its p; swapped: q of one view
             teaches p of the other, as in SwAV, mean of both directions.
@@ -119,7 +119,7 @@ class S4RecSettings(SASRecSettings):
 
     @property
     def has_trainable_prototypes(self) -> bool:
-        """Whether any term teaches the prototypes."""
+        """Whether any term trains the prototypes."""
         taught = (
             self.alpha > 0
             or (self.beta_1 > 0 and self.intent_negatives)
@@ -142,7 +142,7 @@ class S4RecSettings(SASRecSettings):
 
     @property
     def auxiliary_views(self) -> bool:
-        """Whether any term beside L_SR looks at augmented views."""
+        """Whether any term beside L_SR uses augmented views."""
         names = {"contrastive", "distillation"}
         names |= {"teaching"} if self.taught == "views" else set()
         names |= {"clustering"} if self.clustering_targets == "swapped" else set()
@@ -150,7 +150,7 @@ class S4RecSettings(SASRecSettings):
 
     @property
     def needs_short(self) -> bool:
-        """Whether any term looks at sequences cut down to their last items."""
+        """Whether any term uses sequences cut down to their last items."""
         return self.teach_weight > 0 and self.taught == "short"
 
     @property
@@ -160,7 +160,7 @@ class S4RecSettings(SASRecSettings):
 
     @property
     def needs_user_rows(self) -> bool:
-        """Whether any term looks at batches of users."""
+        """Whether any term uses batches of users."""
         return self.auxiliary_rows == "users" and bool(self.auxiliary_weights)
 
     @property

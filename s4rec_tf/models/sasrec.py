@@ -46,7 +46,7 @@ class SASRecSettings(ModelSettings):
         attention_dropout: rate on attention weights; -1 for that of `dropout`.
         encoder: attention alone; or beside a filter over the sequence (BSARec, AAAI
             2024).
-        num_frequencies: low frequencies that the filter tells from the others, the
+        num_frequencies: low frequencies that the filter separates from the others, the
             constant counted.
         filter_share: share of the filter's output, the rest being attention's.
         causal_filter: whether the filter leaves out later items; if not, as in its
@@ -56,9 +56,8 @@ class SASRecSettings(ModelSettings):
         repeats_history: whether a training sequence is repeated into its padding, a
             random number of times (RepPad, RecSys 2024); views are not.
         view_weight: weight of the next-item loss on each of two augmented views beside
-            that on the sequence itself, their weighted mean being the loss: a view,
-            too, has to tell the next item. Augmentation of the data, whatever the
-            model.
+            that on the sequence itself; the loss is their weighted mean. A view
+            predicts the same next item.
         loss: form of the next-item loss.
         score: an item's score is the dot product of state and item vector; or their
             cosine, over `score_temperature`.
@@ -226,7 +225,7 @@ class SASRec(SequenceRecommender):
         )
 
     def _embed(self, packings: list[Packing]) -> list[Tensor]:
-        """What the encoder reads of each part."""
+        """Input vectors of the encoder, part by part."""
         return embed_parts(self.item_embedding, packings)
 
     def pool(self, states: Tensor, item_ids: Tensor) -> Tensor:
@@ -237,7 +236,7 @@ class SASRec(SequenceRecommender):
 
     @property
     def needs_views(self) -> bool:
-        """Whether any term looks at augmented views of a batch's rows."""
+        """Whether any term uses augmented views of a batch's rows."""
         return bool(self.settings.view_weight > 0)
 
     def call(self, batch: Batch, training: bool = False) -> Any:
@@ -291,7 +290,7 @@ class SASRec(SequenceRecommender):
         return ops.where(is_hidden, spec.MASK_ID, item_ids)
 
     def repeat_some(self, item_ids: Tensor, num_targets: int) -> Tensor:
-        """Repeats histories into their padding, if the settings say so.
+        """Repeats histories into their padding if `repeats_history`.
 
         Args:
             item_ids: int32 [B, L], left-padded.
@@ -309,7 +308,7 @@ class SASRec(SequenceRecommender):
 
     @property
     def embeds_with_user_vectors(self) -> bool:
-        """Whether z is the last state, as it stands."""
+        """Whether z is the last state, unscaled."""
         return bool(self.settings.pooling == "last" and self.settings.score == "dot")
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
@@ -334,7 +333,7 @@ class SASRec(SequenceRecommender):
 
     @property
     def _score_bound(self) -> float | None:
-        """What no score exceeds by much, if that is small enough to be of use."""
+        """Upper bound of the scores, if it is small enough to be of use."""
         # Rounding lets a cosine exceed 1 a little.
         bound = 1.01 / self.settings.score_temperature
         useful = self._by_cosine and bound <= HIGHEST_BOUND

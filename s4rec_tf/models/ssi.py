@@ -112,7 +112,7 @@ class SSISettings(ModelSettings):
 
     @property
     def imitates(self) -> bool:
-        """Whether there is anything to be imitated, and so any teacher."""
+        """Whether the student imitates anything, and so needs a teacher."""
         return self.imitates_predictions or self.imitates_items
 
 

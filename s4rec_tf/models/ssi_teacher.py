@@ -22,7 +22,7 @@ Tensor = Any
 
 TASKS = ("temporal", "persona", "session")
 _INT_ID = -2
-"""Stands for the token [INT], which asks whether a sequence is consistent."""
+"""Id of the token [INT], whose state predicts whether a sequence is consistent."""
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
@@ -157,7 +157,7 @@ class Teacher(keras.layers.Layer):
         return backend.l2_normalize(states) / self.settings.score_temperature
 
     def user_vectors(self, item_ids: Tensor) -> Tensor:
-        """What it predicts by: the state of a gap behind the history, [B, d']."""
+        """User vectors: the state of a gap behind the history, [B, d']."""
         states = encode_packed(
             self._embed,
             self.encoder,

@@ -1,4 +1,4 @@
-"""What models with a table of users share: finding users, and what to do without.
+"""Base of models with user embeddings: lookup of users, and the cold start.
 
 A user is found by a digest of the raw id, which lies beside the table among the model's
 weights: a checkpoint is complete by itself, in whatever order another split, a refit or
@@ -63,7 +63,7 @@ class UserRecommender(SequenceRecommender):
         return int(self.settings.dim)
 
     def register_users(self, user_ids: np.ndarray) -> None:
-        """Takes the digests of the train split's users, bytes [N]."""
+        """Stores the digests of the train split's users, bytes [N]."""
         self.user_digests.assign(digests(user_ids).view(np.int32).reshape(-1, 2))
 
     def index_of_users(self, user_ids: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ class UserRecommender(SequenceRecommender):
         return pairs.view(np.int64)[:, 0]
 
     def copy_user_embeddings(self, before: SequenceRecommender) -> list[Any]:
-        """Copies the rows of users that `before`, of the same class, knows too.
+        """Copies the embeddings of users that `before`, of the same class, has too.
 
         Nothing is copied from a table of another width.
         """
@@ -89,7 +89,7 @@ class UserRecommender(SequenceRecommender):
         return [self.user_digests, self.users.table]
 
     def user_vectors(self, item_ids: Tensor, user_index: Tensor = None) -> Tensor:
-        """As the base class has it, of known users where `user_index` is given.
+        """User vectors, by the users' embeddings where `user_index` is given.
 
         Args:
             item_ids: int32 [B, L], left-padded.

@@ -28,8 +28,8 @@ def encode_users(model: SequenceRecommender, sequences: Sequences) -> np.ndarray
     """Vectors of all users of a split, float32 [N, d], in the split's order.
 
     The users are encoded in batches of like length. The encoder is traced once a
-    model, so that validating every epoch costs no tracing. A model that knows users is
-    told which of them these are.
+    model, so that validating every epoch costs no tracing. A model with user embeddings
+    also receives the users' rows.
     """
     return _encode(model, "user_vectors", sequences)
 
@@ -118,7 +118,7 @@ def _tensorflow_function(reference: Any, method: str) -> Encoder:
 
 
 def _jax_function(reference: Any, method: str) -> Encoder:
-    """As `_tensorflow_function`.
+    """Compiles a method of the model as `_tensorflow_function` does.
 
     In full precision, since JAX rounds factors of products on some devices.
     """
@@ -157,11 +157,11 @@ def _tensorflow_encoder(reference: Any, method: str, max_length: int) -> Encoder
 
 
 def _jax_encoder(reference: Any, method: str, max_length: int) -> Encoder:
-    """As `_tensorflow_encoder`, of few shapes only, each of which is compiled."""
+    """Does the same as `_tensorflow_encoder`, in few shapes, since each is compiled."""
     import jax
 
     call = _jax_function(reference, method)
-    # A device with much computing power to spare wants fewer compilations instead.
+    # On an accelerator a compilation costs more than the padding.
     narrowest = _NARROWEST if jax.default_backend() == "cpu" else max_length
 
     def encode(item_ids: np.ndarray, *who: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ NO_SCORE = tf.float32.min
 
 
 def candidates_needed(excluded: tf.Tensor, k: int, num_items: int) -> tf.Tensor:
-    """How many candidates leave k after the excluded ones are dropped.
+    """Number of candidates of which k are left when the excluded ones are dropped.
 
     Args:
-        excluded: int32 [B, E] item ids; `PAD_ID` stands for none.
+        excluded: int32 [B, E] item ids; `PAD_ID` is no item.
         k: candidates wanted.
         num_items: V, the most there can be.
 
@@ -52,7 +52,7 @@ def distinct_sorted(item_ids: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
     """Row by row, each item once and in order, without the excluded ones.
 
     Args:
-        item_ids: int32 [B, A]; `PAD_ID` stands for none.
+        item_ids: int32 [B, A]; `PAD_ID` is no item.
         excluded: int32 [B, E].
 
     Returns:
@@ -76,8 +76,8 @@ def drop_excluded(
 
     Args:
         scores: float32 [B, K].
-        item_ids: int32 [B, K], best first; as many as `candidates_needed` says.
-        excluded: int32 [B, E]; `PAD_ID` stands for none.
+        item_ids: int32 [B, K], best first; as many as `candidates_needed` gives.
+        excluded: int32 [B, E]; `PAD_ID` is no item.
         k: width of the answer.
 
     Returns:
@@ -86,7 +86,7 @@ def drop_excluded(
     """
     rows, width = tf.shape(item_ids)[0], tf.shape(item_ids)[1]
     keep = tf.logical_not(is_member(item_ids, excluded))
-    # Kept candidates first; within each group the order stands. Keys are distinct, so
+    # Kept candidates first; each group keeps its order. Keys are distinct, so
     # nothing depends on how the sort treats equal ones.
     position = tf.range(width)[tf.newaxis, :]
     order = tf.argsort(tf.where(keep, position, position + width), axis=1)[:, :k]

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 _USUAL_K = 50
-"""Where the two selections, among V / m groups and k m items, are of like size."""
+"""Size m at which selecting among V / m groups and among k m items cost alike."""
 
 
 class GroupedTable:
@@ -46,7 +46,7 @@ class GroupedTable:
         """The k best items by inner product, ties by row.
 
         Ties come out as they would of one selection: among groups whose best are equal
-        the first is taken, and its best stands before every item of the others.
+        the first is taken, and its best comes before every item of the others.
 
         Args:
             user_vectors: float32 [B, d].

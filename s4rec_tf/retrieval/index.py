@@ -158,7 +158,7 @@ def build_index(
 
     Raises:
         RetrievalError: if the vectors are not a finite matrix of at least one row, the
-            kind's package is not installed, or the kind knows products alone.
+            kind's package is not installed, or the kind needs dot products.
     """
     vectors = tf.convert_to_tensor(item_vectors, tf.float32)
     if vectors.shape.rank != 2 or vectors.shape[0] == 0:

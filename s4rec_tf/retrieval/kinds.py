@@ -25,7 +25,7 @@ class RetrievalError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class IndexKind:
-    """How items are searched.
+    """Kind of index and type of its table.
 
     Attributes:
         name: a key of `TABLE_DTYPES`.

@@ -15,7 +15,7 @@ class ItemRows:
     """
 
     def __init__(self, table: ItemTable, item_ids: tf.Variable) -> None:
-        """Takes the table, and the item id of every row, int32 [V], ascending."""
+        """Wraps a table; `item_ids` int32 [V], ascending, are those of its rows."""
         self._table, self._item_ids = table, item_ids
         self._num_items = int(item_ids.shape[0])
         self._inverse_lengths = tf.Variable(
@@ -28,7 +28,7 @@ class ItemRows:
         return gather(self._item_ids, rows)
 
     def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
-        """Where items lie.
+        """Rows of items in the table.
 
         Args:
             item_ids: int32, any shape.

@@ -41,7 +41,7 @@ class FloatTable:
     """Vectors as float32 or bfloat16, which halves them."""
 
     def __init__(self, vectors: tf.Variable) -> None:
-        """Takes the vectors [V, d] as they are stored."""
+        """Stores the vectors [V, d]."""
         self._vectors = vectors
         self.variables = [vectors]
 
@@ -152,7 +152,7 @@ def top_by_parts(
         part_scores, part = tf.math.top_k(
             scores_of(start, end), tf.minimum(k, end - start)
         )
-        # Earlier parts stand first: ties go to the lower row, as in one product.
+        # Earlier parts come first: ties go to the lower row, as in one product.
         scores = tf.concat([scores, part_scores], axis=1)
         best = tf.concat([best, part + start], axis=1)
         scores, order = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))

@@ -37,7 +37,7 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings(AugmentationSettings):
-    """How samples are cut and views are made.
+    """Settings of samples and views.
 
     Attributes:
         samples: "prefix": every prefix is a sample, its target the next item;
@@ -62,7 +62,7 @@ class DataSettings(AugmentationSettings):
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """How a model is trained.
+    """Settings of training.
 
     Attributes:
         seed: of the initial weights, the order of samples, views and dropout.

@@ -16,7 +16,7 @@ from s4rec_tf.atomic_files import write_json
 from s4rec_tf.runs import config as configuration
 
 VOCABULARY = "vocabulary"
-"""Key of the manifest: how many items and users a run knows, digest of the items."""
+"""Key of the manifest: number of items and users, digest of the items."""
 
 _WARM_START = "warm_start"
 
@@ -74,7 +74,7 @@ class RunDir:
         return self.root / "tensorboard"
 
     def is_finished(self) -> bool:
-        """Whether training has come to its end."""
+        """Whether training is finished."""
         return self.manifest.is_file() and self.read_manifest()["finished"]
 
     def read_manifest(self) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class RunDir:
 
 
 def _vocabulary_of(dataset: Dataset) -> dict[str, Any]:
-    """What a warm start must know of the items; arrays have no raw ids."""
+    """Sizes and digest for a warm start; arrays have no raw ids."""
     if not isinstance(dataset, spec.DatasetDir):
         return {}
     info = dataset.info()

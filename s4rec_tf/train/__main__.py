@@ -27,8 +27,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m s4rec_tf.train",
         allow_abbrev=False,
         description="Trains a model and keeps the best checkpoint by validation "
-        "NDCG@20. The same command on the same run folder resumes; a finished run says "
-        "so and exits 0.",
+        "NDCG@20. If interrupted, rerun the command; it resumes. For a finished run it "
+        "prints so and exits 0.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="finished dataset folder")

@@ -35,7 +35,7 @@ def training_sequences(
 
 @contextlib.contextmanager
 def _layers_of(precision: str) -> Iterator[None]:
-    """Lets new layers compute in a precision; their weights are float32."""
+    """Sets the precision in which new layers compute; weights stay float32."""
     before = keras.config.dtype_policy()
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     keras.config.set_dtype_policy(policy)
@@ -75,11 +75,11 @@ def build_for_training(
 def compile_model(
     model: SequenceRecommender, settings: TrainSettings, num_steps: int
 ) -> None:
-    """Gives a model a new optimizer.
+    """Compiles a model with a new optimizer.
 
     Args:
         model: the model.
-        settings: say which.
+        settings: of the training.
         num_steps: optimizer steps of its schedule, if it follows one.
     """
     rate: Any = settings.learning_rate
@@ -111,7 +111,7 @@ def _optimizer(name: str, rate: Any) -> Any:
 
 
 def add_weight_decay(optimizer: Any, weight_decay: float) -> None:
-    """Lets an optimizer see every gradient plus `weight_decay` times its weight."""
+    """Adds `weight_decay` times the weight to every gradient of an optimizer."""
     update_step = optimizer.update_step
 
     def update_decayed(gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -31,7 +31,7 @@ def stages_of(model: SequenceRecommender, epochs: int) -> list[Stage]:
     """The stages of a training, in their order; those without epochs are left out.
 
     Args:
-        model: says how many epochs its early stages have.
+        model: gives the epochs of its pretraining stages.
         epochs: of the last stage.
     """
     lengths = {**model.pretraining_stages(), MAIN_STAGE: epochs}

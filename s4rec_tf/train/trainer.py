@@ -92,7 +92,7 @@ class Trainer(abc.ABC):
         return stop
 
     def refresh(self, epoch: int) -> None:
-        """Lets the model refresh what it refreshes once an epoch."""
+        """Calls `begin_epoch` of the model, for what it computes once an epoch."""
         self.model.begin_epoch(
             lambda: encoding.embed_users(self.model, self.sequences),
             np.random.default_rng([self.config.train.seed, epoch]),
@@ -107,7 +107,7 @@ class Trainer(abc.ABC):
             first: the first epoch, counted from 0.
             last: the last one (excluded); that of the training if None.
             end_epoch: called with the mean of every loss term and the time at which the
-                epoch began, by `time.monotonic`; says whether to stop.
+                epoch began, by `time.monotonic`; returns whether to stop.
         """
         settings = self.config.train
         for start, end in begin_stages(
@@ -148,7 +148,7 @@ def train_run(
         log_epoch: called with the number of every epoch, from 0, and its figures.
 
     Returns:
-        where the run stands at the end.
+        progress of the run at the end.
     """
     model, patience = trainer.model, trainer.config.train.patience
     progress = Progress()
@@ -205,7 +205,7 @@ def train_once(
         warm_start: digest of the weights that the run starts from, if any.
 
     Returns:
-        where the run stands at the end.
+        progress of the run at the end.
 
     Raises:
         RunError: if the folder holds another run or another process trains in it.

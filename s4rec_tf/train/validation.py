@@ -1,4 +1,4 @@
-"""What happens after an epoch: validation, best checkpoint, early stop, resumption."""
+"""End of an epoch: validation, best checkpoint, early stop, state to resume from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ranker = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclasses.dataclass
 class Progress:
-    """Where a run stands; stored with its last checkpoint.
+    """Progress of a run; stored with its last checkpoint.
 
     Attributes:
         epochs_done: whole epochs behind.
@@ -50,7 +50,7 @@ class EpochEnd:
         model: the model that trains.
         run: its folder.
         sequences: the valid split.
-        progress: where the run stands; updated in place.
+        progress: of the run; updated in place.
         rank: gives the rank of every target, int [N], of user vectors [N, d] and item
             vectors [V, d]; `full_ranking.full_ranks` if None.
     """
@@ -75,7 +75,7 @@ class EpochEnd:
             started: when the epoch began, seconds of `time.monotonic`.
 
         Returns:
-            what validation gave, names beginning with "val_"; nothing in early stages.
+            what validation gave, names beginning with "val_"; nothing in pretraining.
         """
         train_seconds = time.monotonic() - started
         is_last_stage = self.model.stage == MAIN_STAGE

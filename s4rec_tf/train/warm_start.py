@@ -1,4 +1,4 @@
-"""Goes on from another run's best weights, also where items have been added since."""
+"""Warm start from another run's best weights, also for a grown vocabulary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s4rec_tf.runs.run_dir import VOCABULARY, RunDir, RunError
 
 
 def source_digest(source: Path) -> str:
-    """What identifies the weights that a run starts from.
+    """Digest of the weights that a run starts from.
 
     Raises:
         RunError: if the folder has no best checkpoint.
@@ -31,8 +31,8 @@ def start_from(
 ) -> None:
     """Copies a run's best weights into a new model.
 
-    Rows of items and users that the run did not know stay as they were initialised, and
-    so does what the model knows of the items' popularity.
+    Rows of items and users that the run did not have keep their initial values, and so
+    do the model's item counts.
 
     Args:
         model: of the new run.
@@ -47,10 +47,12 @@ def start_from(
     config = run.read_config()
     known = run.read_manifest().get(VOCABULARY)
     if known is None:
-        raise RunError(f"`--warm_start` {source} does not say which items it knew")
+        raise RunError(
+            f"`--warm_start` {source} has no digest of its items in its manifest"
+        )
     if dataset.vocabulary_digest(known["num_items"]) != known["sha256"]:
         raise RunError(
-            f"`--warm_start` {source} knew {known['num_items']} items, which must be "
+            f"`--warm_start` {source} has {known['num_items']} items, which must be "
             f"the first items of {dataset.root}, in their order (make it with "
             "`--previous` or `--item_ids_from`)"
         )
@@ -59,7 +61,7 @@ def start_from(
             f"`--warm_start` {source} holds another model: {config.model}. "
             f"Asked for: {type(model).__name__}"
         )
-    # Runs of before there were models that know users do not say how many.
+    # Runs from before there were user embeddings hold no number of users.
     sizes = known["num_items"], known.get("num_users", 0)
     before = type(model).of_sizes(config.model_settings, *sizes)
     checkpoints.read_checkpoint(run.best, before.weights)

@@ -31,7 +31,7 @@ Data = dict[str, Array]
 State = dict[str, list[Array]]
 
 STEPS_A_DISPATCH = 128
-"""Bounds how long the process does not hear an interrupt."""
+"""Bounds the time in which an interrupt has no effect."""
 
 
 def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Progress:
@@ -43,7 +43,7 @@ def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Pro
         run_dir: the run folder; created if missing.
 
     Returns:
-        where the run stands at the end.
+        progress of the run at the end.
 
     Raises:
         RunError: if the folder holds another run or another process trains in it.
@@ -166,7 +166,7 @@ class JaxTrainer(Trainer):
         }
 
     def put_back(self, state: State) -> None:
-        """Gives the model's variables the values of a state."""
+        """Assigns a state to the model's variables."""
         for name, variables in self._variables().items():
             for variable, value in zip(variables, state[name], strict=True):
                 variable.assign(value)

@@ -1,4 +1,4 @@
-"""How a global batch is spread over devices and workers."""
+"""Distribution of a global batch over devices and workers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _is_first_worker(resolver: Any) -> bool:
 
 
 def from_chief(strategy: tf.distribute.Strategy, decision: bool) -> bool:
-    """Gives every worker the chief's decision, so that all decide alike."""
+    """Sends the chief's decision to every worker, so that all decide alike."""
     if not strategy.extended._in_multi_worker_mode():
         return decision
     num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)

@@ -136,7 +136,7 @@ def train(
         warm_start: run folder whose best weights a new run starts from.
 
     Returns:
-        where the run stands at the end.
+        progress of the run at the end.
 
     Raises:
         RunError: if the folder holds another run or another process trains in it.

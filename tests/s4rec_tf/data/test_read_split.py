@@ -95,7 +95,7 @@ def test_a_lost_record_names_the_shard(dataset):
 def test_a_shard_that_the_manifest_does_not_name_is_refused(dataset):
     path = shard_of(dataset, "train")
     shutil.copy(path, path.with_name("part-00001-of-00001.tfrecord.gz"))
-    with pytest.raises(spec.DatasetError, match=r"part-00001.* does not stand in"):
+    with pytest.raises(spec.DatasetError, match=r"part-00001.* is not in"):
         records.read_split(dataset, "train")
 
 
