@@ -11,7 +11,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 README = ROOT / "README.md"  # an image of the data job's workers has none
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (ROOT / "s4rec_tf/__init__.py").read_text("utf-8"), re.M
+    r'^__version__ = "(.+)"$', (ROOT / "s4rec_tf/version.py").read_text("utf-8"), re.M
 )[1]
 
 # 2.16 beside TFDV, whose newest wheel for Python 3.11 (1.16.1) pins that line.

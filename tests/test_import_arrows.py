@@ -18,7 +18,7 @@ MATHEMATICS = {"s4rec_tf.spec", "s4rec_tf.backend"}
 RANGES = {"s4rec_tf.search_ranges"}
 DATA = {"s4rec_tf.data", "s4rec_tf.data.batch_spec"}
 MODELS = {"s4rec_tf.models", "s4rec_tf.layers", "s4rec_tf.losses"}
-RUNS = {"s4rec_tf", "s4rec_tf.yaml_text", "s4rec_tf.runs"}
+RUNS = {"s4rec_tf.version", "s4rec_tf.yaml_text", "s4rec_tf.runs"}
 MEASURES = {"s4rec_tf.ranking", "s4rec_tf.clustering"}
 TRAINED = LEAVES | MATHEMATICS | DATA | MODELS | RUNS | MEASURES
 RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
@@ -32,7 +32,8 @@ SERVING = {
     *("serving.frontends", "serving.triton"),
 }
 MAY_IMPORT = {
-    "s4rec_tf": set(),
+    "s4rec_tf": S4REC_TF,
+    "s4rec_tf.version": set(),
     "s4rec_tf.spec": set(),
     "s4rec_tf.atomic_files": set(),
     "s4rec_tf.exit_codes": set(),

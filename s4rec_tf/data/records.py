@@ -48,6 +48,13 @@ def _what_can_be_read(path: Path, split: str) -> str:
 def read_split(dataset: spec.DatasetDir, split: str) -> Sequences:
     """Reads a whole split, users in order of user id as bytes.
 
+    Args:
+        dataset: a finished dataset folder.
+        split: train, valid or test.
+
+    Returns:
+        the sequences of N users.
+
     Raises:
         spec.DatasetError: naming the shard, and the record from 0, if the folder is
             unfinished, a shard is damaged, an item id is outside the vocabulary, or the

@@ -48,6 +48,9 @@ def evaluate_model(
         sampling_counts: training actions on item n at index n - 1, int [V]; if given,
             ranks among sampled negatives are added.
         list_length: k of `top_ids`; 0 leaves the lists out, which is faster.
+
+    Returns:
+        metrics, the rank of every user's target, and the best items of every user.
     """
     users = encoding.encode_users(model, sequences)
     items, scorer = np.asarray(model.item_vectors()), encoding.pair_scorer(model)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import s4rec_tf
 from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
@@ -19,6 +18,7 @@ from s4rec_tf.export.popularity import all_counts, training_users
 from s4rec_tf.export.signatures import Signatures
 from s4rec_tf.retrieval import kinds
 from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
+from s4rec_tf.version import __version__
 
 DEFAULT_MAX_K = 100
 CARD_FILE = "model_card.md"
@@ -139,7 +139,7 @@ def _write_manifest(
         "format_version": protocol.FORMAT_VERSION,
         "model": name,
         "version": staging.number,
-        "code_version": s4rec_tf.__version__,
+        "code_version": __version__,
         "dataset_fingerprint": dataset.fingerprint(),
         "index": dataclasses.asdict(index),
         "padding": protocol.PADDING,

@@ -45,7 +45,13 @@ MODELS: dict[str, type[SequenceRecommender]] = {
 
 
 def model_class(name: str) -> type[SequenceRecommender]:
-    """The class of a model.
+    """Finds the class of a model.
+
+    Args:
+        name: of the model, such as s4rec.
+
+    Returns:
+        the class; `of_sizes` makes a model.
 
     Raises:
         ValueError: naming the models there are.

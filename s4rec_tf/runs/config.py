@@ -145,12 +145,15 @@ class ExperimentConfig:
 def resolve(
     model: str | None, config: str | None = None, overrides: list[str] | None = None
 ) -> ExperimentConfig:
-    """Puts a configuration together: defaults, then the file, then `key=value`s.
+    """Resolves a configuration: defaults, then the file, then `key=value`s.
 
     Args:
         model: name of the model; None takes the one that the file names.
         config: name of a shipped configuration, or a YAML or JSON file.
         overrides: "key=value" each.
+
+    Returns:
+        all settings, typed and checked.
 
     Raises:
         ConfigError: naming the key, the rule and what was received.

@@ -24,7 +24,14 @@ def build_model(
 def restore_best(
     run_dir: Path, dataset: spec.DatasetDir
 ) -> tuple[SequenceRecommender, RunDir]:
-    """The model of a run's best epoch.
+    """Restores the model of a run's best epoch.
+
+    Args:
+        run_dir: the run folder.
+        dataset: dataset folder of the run.
+
+    Returns:
+        the model with the weights of `checkpoints/best.npz`, and the run's paths.
 
     Raises:
         RunError: if the folder is no run or the dataset is another.

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import s4rec_tf
 from s4rec_tf import spec
 from s4rec_tf.atomic_files import write_json
 from s4rec_tf.runs import config as configuration
+from s4rec_tf.version import __version__
 
 VOCABULARY = "vocabulary"
 """Key of the manifest: number of items and users, digest of the items."""
@@ -126,7 +126,7 @@ class RunDir:
             self.manifest,
             {
                 "format_version": spec.FORMAT_VERSION,
-                "code_version": s4rec_tf.__version__,
+                "code_version": __version__,
                 "dataset_fingerprint": fingerprint,
                 "seed": config.train.seed,
                 _WARM_START: warm_start,

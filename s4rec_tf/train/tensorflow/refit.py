@@ -22,12 +22,20 @@ from s4rec_tf.train.validation import training_variables
 def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
     """Trains a finished run's chosen number of epochs on all data.
 
-    Validation and test items are learned from too, so nothing can be measured on the
-    result; it is what should answer requests. A second call finds the first's result,
-    and one that was interrupted goes on where it was.
+    Validation and test items are trained on too, so nothing can be measured on the
+    result; it is the model to be served. A second call finds the first's result, and an
+    interrupted one resumes.
+
+    Args:
+        run_dir: folder of a finished run.
+        dataset: dataset folder of the run.
+
+    Returns:
+        a model of the run's settings with the new weights.
 
     Raises:
         RunError: if the run is not finished.
+        spec.DatasetError: if the dataset is unfinished or damaged.
     """
     run = RunDir(run_dir)
     if not run.is_finished():
