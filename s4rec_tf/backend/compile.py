@@ -30,10 +30,13 @@ def compiled(function: Function) -> Function:
 def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
     """Compiles a layer with XLA; in eager execution it stays as it is.
 
+    The layer's first input is a named tuple, whose first field is what a gradient is
+    passed back to.
+
     Backward, its states are computed once more, beside their gradients in one program:
     a gradient compiled apart would read every one of them from memory, which takes
-    longer. Calls with equal inputs must give equal outputs, and only the first input
-    and the layer's weights receive a gradient.
+    longer. Calls with equal inputs must give equal outputs, and only that field and the
+    layer's weights receive a gradient.
 
     Under a strategy each replica has weights of its own, and compiles for itself.
     """
@@ -45,11 +48,12 @@ def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
         return layer
     constants = [weight.value for weight in layer.non_trainable_variables]
 
-    def apply(weights: list[Tensor], first: Tensor, *rest: Tensor) -> Tensor:
-        return layer.stateless_call(weights, constants, first, *rest)[0]
+    def apply(weights: list[Tensor], first: Tensor, places: Any, *rest: Tensor) -> Any:
+        batch = places._replace(**{places._fields[0]: first})
+        return layer.stateless_call(weights, constants, batch, *rest)[0]
 
     def gradients(
-        upstream: Tensor, weights: list[Tensor], first: Tensor, *rest: Tensor
+        upstream: Tensor, weights: list[Tensor], first: Tensor, *rest: Any
     ) -> list[Tensor]:
         with tf.GradientTape() as tape:
             tape.watch([first, *weights])
@@ -59,7 +63,10 @@ def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
 
     forward, backward = compiled(apply), compiled(gradients)
 
-    def call(first: Tensor, *rest: Tensor) -> Tensor:
+    def call(batch: Any, *rest: Tensor) -> Tensor:
+        # The field that a gradient is passed back to goes by itself.
+        rest = (batch._replace(**{batch._fields[0]: None}), *rest)
+
         @tf.custom_gradient
         def of_differentiable(first: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
             # Hidden from the tape: what it would keep is computed again.
@@ -70,6 +77,6 @@ def compiled_layer(layer: keras.layers.Layer) -> Callable[..., Tensor]:
             )
 
         weights = [tf.convert_to_tensor(w.value) for w in layer.trainable_variables]
-        return of_differentiable(first, *weights)
+        return of_differentiable(batch[0], *weights)
 
     return call

@@ -14,6 +14,7 @@ from keras import ops
 
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.fast_gradients import FastGradLayerNormalization
+from s4rec_tf.layers.packing import PackedBatch
 from s4rec_tf.layers.transformer import (
     EPSILON,
     Dropout,
@@ -151,12 +152,12 @@ class FilteringTransformer(Transformer):
         """A block of BSARec."""
         return BSARecBlock(self.dim, self.num_heads, self.filter_share, name=name)
 
-    def of_places(self, positions: Tensor, segments: Tensor) -> dict[str, Tensor]:
+    def block_arguments(self, batch: PackedBatch) -> dict[str, Tensor]:
         """The low-pass filter between the slots of each chunk."""
-        places = ops.take(ops.convert_to_tensor(self.basis), positions, axis=0)
+        places = ops.take(ops.convert_to_tensor(self.basis), batch.positions, axis=0)
         weights = ops.matmul(places, ops.transpose(places, (0, 2, 1)))
         is_causal = self.is_causal and self.causal_filter
-        seen = masks.may_attend(segments, is_causal)[:, 0]
+        seen = masks.may_attend(batch.segments, is_causal)[:, 0]
         # Empty slots are a segment of their own, which nothing else looks at.
         return {"low_pass": ops.where(seen, weights, 0.0)}
 

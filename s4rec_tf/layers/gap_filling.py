@@ -11,6 +11,7 @@ from keras import ops
 from s4rec_tf.layers.dilated_convolution import ResidualBlock
 from s4rec_tf.layers.dropout import HashDropout
 from s4rec_tf.layers.fast_gradients import FastGradDense, FastGradLayerNormalization
+from s4rec_tf.layers.packing import PackedBatch
 
 Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
@@ -70,18 +71,15 @@ class GapFillingNetwork(keras.layers.Layer):
 
     def call(
         self,
-        vectors: Tensor,
-        positions: Tensor,
-        segments: Tensor,
+        batch: PackedBatch,
         query_positions: Tensor | None = None,
         seed: Tensor | None = None,
     ) -> Tensor:
         """Encodes and decodes embedded sequences.
 
         Args:
-            vectors: of the items with gaps and, behind, of the whole, [G, C, 2 d].
-            positions: unused, since convolutions are local.
-            segments: number of the sequence that a slot belongs to, int32 [G, C].
+            batch: vectors of the items with gaps and, behind, of the whole, of width
+                2 d. Positions are unused, since convolutions are local.
             query_positions: slots whose states are returned, int32 [N]; None for all.
             seed: of dropout, uint32 [2]; None turns it off.
 
@@ -91,16 +89,15 @@ class GapFillingNetwork(keras.layers.Layer):
         dropout: Dropout = lambda values: values  # noqa: E731
         if seed is not None and self.rate:
             dropout = HashDropout(self.rate, seed)
-        rows = ops.reshape(vectors, (-1, 2 * self.dim))
-        encoded, whole = ops.split(rows, 2, axis=-1)
+        encoded, whole = ops.split(batch.rows(), 2, axis=-1)
         encoded = dropout(self.input_norms[0](encoded))
         whole = dropout(self.input_norms[1](whole))
         for block in self.encoder_blocks:
-            encoded = block(encoded, segments, dropout=dropout)
+            encoded = block(encoded, batch.segments, dropout=dropout)
         projected = encoded + self.narrowing(self.widening(encoded))
         states = whole + projected
         for block in self.decoder_blocks:
-            states = block(states, segments, dropout=dropout)
+            states = block(states, batch.segments, dropout=dropout)
         states = self.output_norm(states)
         return (
             states

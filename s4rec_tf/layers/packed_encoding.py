@@ -10,7 +10,7 @@ from keras import ops
 
 from s4rec_tf import backend
 from s4rec_tf.layers import masks
-from s4rec_tf.layers.packing import Packing, in_place, pack
+from s4rec_tf.layers.packing import PackedBatch, Packing, in_place, pack
 
 Tensor = Any
 
@@ -56,9 +56,10 @@ def encode_packed(
     states = []
     for number, vectors in enumerate(embed(packings)):
         _, positions, segments, slots = packings[number]
+        batch = PackedBatch(vectors, positions, segments)
         query_positions = slots[:, -1] if num_positions == 1 else None
         part_seed = None if seed is None else seed + number
-        found = encode(vectors, positions, segments, query_positions, part_seed)
+        found = encode(batch, query_positions, part_seed)
         if query_positions is None:
             found = ops.take(found, slots[:, -num_positions:], axis=0)
         states.append(ops.reshape(found, (-1, num_positions, encoder.dim)))

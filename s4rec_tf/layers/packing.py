@@ -38,6 +38,28 @@ class Packing(NamedTuple):
     slots: Tensor
 
 
+class PackedBatch(NamedTuple):
+    """Embedded sequences, laid out in G chunks of C slots.
+
+    Layers that encode it return flat rows [G C, d], a row a slot; those of empty slots
+    are arbitrary.
+
+    Attributes:
+        vectors: float [G, C, d].
+        positions: column of each item in a left-padded row of width L, int32 [G, C].
+        segments: number of each slot's sequence, from 1, or 0 in an empty slot, int32
+            [G, C].
+    """
+
+    vectors: Tensor
+    positions: Tensor
+    segments: Tensor
+
+    def rows(self) -> Tensor:
+        """The vectors as flat rows [G C, d]."""
+        return ops.reshape(self.vectors, (-1, self.vectors.shape[-1]))
+
+
 def in_place(item_ids: Tensor, max_length: int) -> Packing:
     """Every row its own chunk, in a form like that of `pack`.
 

@@ -12,6 +12,7 @@ from s4rec_tf import backend
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.dropout import HashDropout
 from s4rec_tf.layers.fast_gradients import FastGradDense, FastGradLayerNormalization
+from s4rec_tf.layers.packing import PackedBatch
 
 Tensor = Any
 Dropout = Callable[[Tensor], Tensor]
@@ -67,7 +68,7 @@ class TransformerBlock(keras.layers.Layer):
         dropout: Dropout,
         attention_dropout: Dropout,
         query_positions: Tensor | None = None,
-        **of_places: Tensor,
+        **further: Tensor,
     ) -> Tensor:
         """One block.
 
@@ -77,13 +78,13 @@ class TransformerBlock(keras.layers.Layer):
             dropout: applied to the output of both parts.
             attention_dropout: applied to attention weights.
             query_positions: slots whose states are returned, int32 [N]; None for all.
-            **of_places: what `Transformer.of_places` gives.
+            **further: of `Transformer.block_arguments`.
 
         Returns:
             [G C, d], or [N, d].
         """
         states = self.mix(
-            states, may_attend, dropout, attention_dropout, query_positions, **of_places
+            states, may_attend, dropout, attention_dropout, query_positions, **further
         )
         fed = self.outer(self.inner(states))
         return self.feed_forward_norm(states + dropout(fed))
@@ -166,8 +167,8 @@ class Transformer(keras.layers.Layer):
         """A block of the stack."""
         return TransformerBlock(self.dim, self.num_heads, name=name)
 
-    def of_places(self, positions: Tensor, segments: Tensor) -> dict[str, Tensor]:
-        """Further arguments of the blocks, computed from the slots' places."""
+    def block_arguments(self, batch: PackedBatch) -> dict[str, Tensor]:
+        """Further arguments of every block."""
         return {}
 
     def build(self, input_shape: Any = None) -> None:
@@ -184,18 +185,14 @@ class Transformer(keras.layers.Layer):
 
     def call(
         self,
-        vectors: Tensor,
-        positions: Tensor,
-        segments: Tensor,
+        batch: PackedBatch,
         query_positions: Tensor | None = None,
         seed: Tensor | None = None,
     ) -> Tensor:
         """Encodes embedded sequences.
 
         Args:
-            vectors: item vectors [G, C, d].
-            positions: column of each item in a left-padded row of width L, [G, C].
-            segments: number of the sequence that a slot belongs to, int32 [G, C].
+            batch: item vectors of width d, and their places.
             query_positions: slots whose states are returned, int32 [N]; the last block
                 computes no others. None for all.
             seed: of dropout, uint32 [2], from `seed_generator`; None turns it off.
@@ -214,16 +211,16 @@ class Transformer(keras.layers.Layer):
             attention_dropout = HashDropout(
                 self.attention_rate, ops.bitwise_xor(seed, _OTHER_SEED)
             )
-        where = ops.take(self.positions, positions, axis=0)
-        states = ops.reshape(vectors + ops.cast(where, vectors.dtype), (-1, self.dim))
-        states = dropout(self.input_norm(states))
-        may_attend = masks.may_attend(segments, self.is_causal)
-        of_places = self.of_places(positions, segments)
+        places = ops.take(self.positions, batch.positions, axis=0)
+        states = batch.vectors + ops.cast(places, batch.vectors.dtype)
+        states = dropout(self.input_norm(ops.reshape(states, (-1, self.dim))))
+        may_attend = masks.may_attend(batch.segments, self.is_causal)
+        further = self.block_arguments(batch)
         for block in self.blocks:
             of_last = query_positions if block is self.blocks[-1] else None
             dropouts = {"dropout": dropout, "attention_dropout": attention_dropout}
             states = block(
-                states, may_attend, **dropouts, query_positions=of_last, **of_places
+                states, may_attend, **dropouts, query_positions=of_last, **further
             )
         return states
 

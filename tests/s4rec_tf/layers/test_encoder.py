@@ -6,7 +6,7 @@ import tensorflow as tf
 from s4rec_tf import spec
 from s4rec_tf.layers.dropout import HashDropout
 from s4rec_tf.layers.item_embedding import ItemEmbedding
-from s4rec_tf.layers.packing import in_place, pack
+from s4rec_tf.layers.packing import PackedBatch, in_place, pack
 from s4rec_tf.layers.transformer import Transformer, TransformerBlock
 from s4rec_tf.models.sasrec import SASRec
 
@@ -33,7 +33,9 @@ def test_a_later_item_changes_no_earlier_state(model):
 
 def test_padding_changes_no_state(model):
     ids = np.array([[3, 5, 7]], np.int32)
-    narrow = model.encoder(model.item_embedding(ids), *in_place(ids, max_length=8)[1:3])
+    narrow = model.encoder(
+        PackedBatch(model.item_embedding(ids), *in_place(ids, max_length=8)[1:3])
+    )
     wide = states(model, [[0, 0, 0, 0, 0, 3, 5, 7]])
     np.testing.assert_allclose(wide[0, 5:], narrow, atol=1e-6)
 
@@ -42,9 +44,9 @@ def test_what_stands_at_padding_is_never_read(model):
     ids = np.array([[0, 0, 0, 3, 5, 7]], np.int32)
     vectors = keras.ops.convert_to_numpy(model.item_embedding(ids)).copy()
     packing = in_place(ids, max_length=8)
-    clean = model.encoder(vectors, *packing[1:3])
+    clean = model.encoder(PackedBatch(vectors, *packing[1:3]))
     vectors[:, :3] = 1e3
-    dirty = model.encoder(vectors, *packing[1:3])
+    dirty = model.encoder(PackedBatch(vectors, *packing[1:3]))
     np.testing.assert_allclose(clean[3:], dirty[3:], atol=1e-5)
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.layers.dilated_convolution import DilatedConvolution, ResidualBlock
-from s4rec_tf.layers.packing import in_place, pack
+from s4rec_tf.layers.packing import PackedBatch, in_place, pack
 from s4rec_tf.models.grec import GREC
 from tests.s4rec_tf.models.test_contrast_models import batch
 from tests.s4rec_tf.small_runs import as_numpy
@@ -74,7 +74,7 @@ def test_packing_changes_no_state():
     states = []
     for packing in (in_place(items, 6), pack(items)):
         (vectors,) = model._embed([packing])
-        found = model.encoder(vectors, packing.positions, packing.segments)
+        found = model.encoder(PackedBatch(vectors, *packing[1:3]))
         states.append(as_numpy(keras.ops.take(found, packing.slots, axis=0)))
     np.testing.assert_allclose(*(found[items > 0] for found in states), atol=1e-5)
 
