@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from s4rec_tf.runs import config
+from s4rec_tf.runs.run_dir import RunDir
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,35 @@ def test_a_missing_dataset_is_one_clear_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("train: dataset folder")
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("old", ["file", "override"])
+def test_an_old_name_of_a_setting_is_read_with_a_line_of_warning(tmp_path, caplog, old):
+    path = tmp_path / "mine.yaml"
+    path.write_text("hidden_share: 0.3\n" if old == "file" else "mask_prob: 0.1\n")
+    overrides = [] if old == "file" else ["hidden_share=0.3"]
+    with caplog.at_level("WARNING"):
+        resolved = config.resolve("sasrec", str(path), overrides)
+    assert resolved.model_settings.mask_prob == 0.3
+    assert caplog.messages == ["the setting 'hidden_share' is now 'mask_prob'"]
+
+
+def test_a_new_name_overrides_the_old_one_of_a_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("hidden_share: 0.3\n")
+    resolved = config.resolve("sasrec", str(path), ["mask_prob=0.1"])
+    assert resolved.model_settings.mask_prob == 0.1
+
+
+def test_the_configuration_of_an_old_run_folder_is_read(tmp_path, caplog):
+    now = config.resolve("sasrec", None, ["mask_prob=0.2"])
+    then = now.flat()
+    then |= {"hidden_share": then.pop("mask_prob"), "encoder_rows": 128}
+    run = RunDir(tmp_path)
+    run.config.write_text(json.dumps(then))
+    with caplog.at_level("WARNING"):
+        assert run.read_config() == now
+    assert caplog.messages == [
+        "the setting 'hidden_share' is now 'mask_prob'",
+        "the setting 'encoder_rows' is no more, and is ignored",
+    ]
