@@ -107,7 +107,7 @@ WITHOUT_TENSORFLOW = (
         f"s4rec_tf.data.{name}"
         for name in (
             *("array_file", "augment", "batch_spec", "batches", "correlation"),
-            *("corruption", "samples", "sequences"),
+            *("corruption", "samples", "sequences", "view_operators"),
         )
     ),
     *("s4rec_tf.runs", "s4rec_tf.ranking.full_ranking", "s4rec_tf.ranking.metrics"),

@@ -9,24 +9,20 @@ width, V items, d the vectors' width, max_k the width of every answer.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.export import protocol
+from s4rec_tf.export.graph import compact_left_padded, split_by_size, with_constants
 from s4rec_tf.retrieval import exclusions
 from s4rec_tf.retrieval.index import build_index
 from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
 Answer = dict[str, tf.Tensor]
-
-_LARGEST_CONSTANT = 1 << 20
-"""Bytes of a weight that is written into the graph; larger ones stay variables."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,57 +36,6 @@ class Users:
 
     vectors: tf.Tensor
     is_fallback: tf.Tensor
-
-
-def compact_left_padded(item_ids: tf.Tensor, length: int) -> tf.Tensor:
-    """Moves real items to the right in their order and keeps the last `length`.
-
-    Example: `[[3, 0, 0, 7]]` with length 3 -> `[[0, 3, 7]]`.
-
-    Args:
-        item_ids: int32 [B, W]; `PAD_ID` anywhere is no item.
-        length: L.
-
-    Returns:
-        int32 [B, L], left-padded with `PAD_ID`.
-    """
-    item_ids = tf.pad(item_ids, [[0, 0], [length, 0]], constant_values=spec.PAD_ID)
-    width = tf.shape(item_ids)[1]
-    position = tf.range(width)[tf.newaxis, :]
-    key = tf.where(item_ids != spec.PAD_ID, position + width, position)
-    order = tf.argsort(key, axis=1)[:, -length:]
-    packed = tf.gather(item_ids, order, batch_dims=1)
-    return tf.ensure_shape(packed, [None, length])
-
-
-def _by_size(
-    variables: list[keras.Variable],
-) -> tuple[list[keras.Variable], list[keras.Variable]]:
-    """Those that may be constants, and the others."""
-    parts: tuple[list[keras.Variable], list[keras.Variable]] = ([], [])
-    for variable in variables:
-        parts[variable.numpy().nbytes > _LARGEST_CONSTANT].append(variable)
-    return parts
-
-
-def _with_constants(
-    function: Callable[..., tf.Tensor], variables: list[keras.Variable]
-) -> Callable[..., tf.Tensor]:
-    """The function with some of its weights as constants of the graph.
-
-    A server then computes once what follows from them alone, and reads no variable at
-    every call: in small batches an operation costs more than what it computes.
-    """
-    values = [variable.numpy() for variable in variables]
-
-    @tf.function(autograph=False)
-    def fixed(*args: tf.Tensor) -> tf.Tensor:
-        constants = [tf.constant(value) for value in values]
-        mapping = list(zip(variables, constants, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return function(*args)
-
-    return fixed
 
 
 class ServableRecommender(tf.Module):
@@ -145,10 +90,10 @@ class ServableRecommender(tf.Module):
         rows = np.flatnonzero(is_offered)
         if not len(rows):
             raise protocol.ExportError("every item of the dataset is retired")
-        small, large = _by_size(model.variables)
+        small, large = split_by_size(model.variables)
         self._pair_scores = None
         if not model.is_dot_product:
-            self._pair_scores = _with_constants(model.pair_scores, small)
+            self._pair_scores = with_constants(model.pair_scores, small)
         self._index = build_index(
             tf.gather(item_vectors, rows),
             tf.constant(rows + 1, tf.int32),
@@ -159,7 +104,7 @@ class ServableRecommender(tf.Module):
         self.max_length = int(model.max_length)
         self.max_k = min(max_k, self.num_items)
         # The function alone: the Keras model itself stays out of the object graph.
-        self._user_vectors = _with_constants(model.user_vectors, small)
+        self._user_vectors = with_constants(model.user_vectors, small)
         self.model_variables = [variable.value for variable in large]
         self.index_trackables = self._index.trackables
         self.items = self._index.items

@@ -11,12 +11,8 @@ import tensorflow as tf
 
 from s4rec_tf import spec
 from s4rec_tf.export import protocol
-from s4rec_tf.export.module import (
-    Answer,
-    ServableRecommender,
-    Users,
-    compact_left_padded,
-)
+from s4rec_tf.export.graph import compact_left_padded
+from s4rec_tf.export.module import Answer, ServableRecommender, Users
 from s4rec_tf.retrieval import exclusions
 from s4rec_tf.retrieval.tables import gather
 

@@ -22,7 +22,8 @@ from s4rec_tf import spec
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.models.base import Batch, ModelSettings
-from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.models.sasrec import SASRec
+from s4rec_tf.models.sasrec_settings import SASRecSettings
 from s4rec_tf.search_ranges import numbers
 
 Tensor = Any

@@ -17,7 +17,8 @@ from typing import ClassVar, Literal
 import keras
 
 from s4rec_tf.models.base import ModelSettings
-from s4rec_tf.models.sasrec import SASRec, SASRecSettings
+from s4rec_tf.models.sasrec import SASRec
+from s4rec_tf.models.sasrec_settings import SASRecSettings
 from s4rec_tf.search_ranges import choices, numbers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from s4rec_tf.models.sasrec import SASRecSettings
+from s4rec_tf.models.sasrec_settings import SASRecSettings
 from s4rec_tf.search_ranges import choices, numbers
 
 

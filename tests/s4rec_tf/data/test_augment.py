@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4rec_tf.data import augment
+from s4rec_tf.data import augment, view_operators
 from s4rec_tf.spec import MASK_ID, PAD_ID
 
 MAX_LENGTH = 6
@@ -41,15 +41,17 @@ def test_mask_hides_the_items_with_the_lowest_noise():
     item_ids = padded([1, 2, 3, 4, 5], [6, 7])
     noise = order_noise([0.5, 0.1, 0.9, 0.2, 0.7], [0.8, 0.3])
     # 0.4 * 5 = 2 items; 0.4 * 2 = 0.8, so 1.
-    masked = unpadded(augment.mask(item_ids, noise, ratio=0.4))
+    masked = unpadded(view_operators.mask(item_ids, noise, ratio=0.4))
     assert masked == [[1, MASK_ID, 3, MASK_ID, 5], [6, MASK_ID]]
 
 
 def test_mask_hides_one_item_at_least_and_spares_one():
     item_ids = padded([1, 2, 3])
     noise = order_noise([0.5, 0.1, 0.9])
-    assert unpadded(augment.mask(item_ids, noise, ratio=0.0)) == [[1, MASK_ID, 3]]
-    everything = unpadded(augment.mask(item_ids, noise, ratio=1.0))
+    assert unpadded(view_operators.mask(item_ids, noise, ratio=0.0)) == [
+        [1, MASK_ID, 3]
+    ]
+    everything = unpadded(view_operators.mask(item_ids, noise, ratio=1.0))
     assert everything == [[MASK_ID, MASK_ID, 3]]
 
 
@@ -58,14 +60,16 @@ def test_substitute_replaces_the_items_with_the_lowest_noise():
     noise = order_noise([0.5, 0.1, 0.9, 0.2, 0.7], [0.8, 0.3], [0.4])
     others = padded([11, 12, 13, 14, 15], [16, 17], [18])
     # 0.4 * 5 = 2 items; one at least; and one stays.
-    found = unpadded(augment.substitute(item_ids, noise, others, ratio=0.4))
+    found = unpadded(view_operators.substitute(item_ids, noise, others, ratio=0.4))
     assert found == [[1, 12, 3, 14, 5], [6, 17], [8]]
 
 
 def test_a_hidden_item_may_be_hidden_again():
     item_ids = padded([1, MASK_ID, 3])
     noise = order_noise([0.9, 0.1, 0.5])
-    assert unpadded(augment.mask(item_ids, noise, ratio=0.3)) == [[1, MASK_ID, 3]]
+    assert unpadded(view_operators.mask(item_ids, noise, ratio=0.3)) == [
+        [1, MASK_ID, 3]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_crop_removes_one_part_and_joins_the_ends(position, expected):
     # 0.6 * 5 = 3 items stay, so the removed pair begins at 0, 1, 2 or 3.
     item_ids = padded([1, 2, 3, 4, 5])
     noise = np.array([position], np.float32)
-    assert unpadded(augment.crop(item_ids, noise, 0.6, "remove")) == [expected]
+    assert unpadded(view_operators.crop(item_ids, noise, 0.6, "remove")) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -86,16 +90,19 @@ def test_crop_removes_one_part_and_joins_the_ends(position, expected):
 def test_crop_keeps_one_part(position, expected):
     item_ids = padded([1, 2, 3, 4, 5])
     noise = np.array([position], np.float32)
-    assert unpadded(augment.crop(item_ids, noise, 0.6, "keep")) == [expected]
+    assert unpadded(view_operators.crop(item_ids, noise, 0.6, "keep")) == [expected]
 
 
 def test_crop_counts_are_rounded_to_the_nearest_and_clipped():
     sequences = [[1, 2, 3, 4, 5, 6], [1, 2, 3], [1, 2]]
     noise = np.zeros(3, np.float32)
     # 0.2 * 6 = 1.2, 0.2 * 3 = 0.6, 0.2 * 2 = 0.4 and never less than 1.
-    assert unpadded(augment.crop(padded(*sequences), noise, 0.2, "keep")) == [[1]] * 3
+    assert (
+        unpadded(view_operators.crop(padded(*sequences), noise, 0.2, "keep"))
+        == [[1]] * 3
+    )
     # 0.9 * 6 = 5.4; 2.7 and 1.8 would leave everything.
-    kept = unpadded(augment.crop(padded(*sequences), noise, 0.9, "keep"))
+    kept = unpadded(view_operators.crop(padded(*sequences), noise, 0.9, "keep"))
     assert kept == [[1, 2, 3, 4, 5], [1, 2], [1]]
 
 
@@ -104,7 +111,7 @@ def test_reorder_sorts_the_window_by_noise():
     noise = order_noise([0.0, 0.0, 0.9, 0.1, 0.5, 0.0])
     # 0.5 * 6 = 3 items; position 0.6 * (6 - 3 + 1) = 2.4, so from the third.
     position = np.array([0.6], np.float32)
-    reordered = unpadded(augment.reorder(item_ids, position, noise, 0.5))
+    reordered = unpadded(view_operators.reorder(item_ids, position, noise, 0.5))
     assert reordered == [[1, 2, 4, 5, 3, 6]]
 
 
@@ -112,7 +119,7 @@ def test_reorder_reverses_a_window_that_would_stay_as_it_is():
     item_ids = padded([1, 2, 3, 4, 5, 6])
     noise = order_noise([0.0, 0.0, 0.1, 0.5, 0.9, 0.0])
     position = np.array([0.6], np.float32)
-    reordered = unpadded(augment.reorder(item_ids, position, noise, 0.5))
+    reordered = unpadded(view_operators.reorder(item_ids, position, noise, 0.5))
     assert reordered == [[1, 2, 5, 4, 3, 6]]
 
 
@@ -120,7 +127,9 @@ def test_reorder_reverses_a_window_that_would_stay_as_it_is():
 def test_reorder_swaps_two_items_of_a_short_sequence(noise):
     position = np.array([0.0], np.float32)
     item_ids = padded([1, 2, 3])
-    reordered = unpadded(augment.reorder(item_ids, position, order_noise(noise), 0.2))
+    reordered = unpadded(
+        view_operators.reorder(item_ids, position, order_noise(noise), 0.2)
+    )
     assert reordered == [[2, 1, 3]]
 
 
@@ -129,7 +138,7 @@ def test_reorder_keeps_its_window_when_noise_is_rounded_up():
     item_ids = padded(list(range(1, 101)), max_length=100)
     noise = order_noise([highest] * 100, max_length=100)
     position = np.array([0.97], np.float32)
-    reordered = unpadded(augment.reorder(item_ids, position, noise, 0.03))[0]
+    reordered = unpadded(view_operators.reorder(item_ids, position, noise, 0.03))[0]
     # 3 items from floor(0.97 * 98) = 95 on; equal noise is no shuffle, so reversed.
     assert reordered == [*range(1, 96), 98, 97, 96, 99, 100]
 
@@ -138,7 +147,7 @@ def test_insert_puts_an_item_before_the_one_with_the_lowest_noise():
     item_ids = padded([1, 2, 3], [4, 5])
     noise = order_noise([0.5, 0.9, 0.1], [0.1, 0.2])
     inserted_ids = np.array([[0, 0, 0, 11, 12, 13], [0, 0, 0, 0, 14, 15]], np.int32)
-    longer = unpadded(augment.insert(item_ids, noise, inserted_ids, 0.2))
+    longer = unpadded(view_operators.insert(item_ids, noise, inserted_ids, 0.2))
     assert longer == [[1, 2, 13, 3], [14, 4, 5]]
 
 
@@ -147,14 +156,14 @@ def test_insert_pushes_out_the_oldest():
     noise = order_noise([0.9, 0.8, 0.1, 0.7, 0.2, 0.6])
     inserted_ids = np.array([[11, 12, 13, 14, 15, 16]], np.int32)
     # 0.3 * 6 = 1.8, so two items, before the third and before the fifth.
-    longer = unpadded(augment.insert(item_ids, noise, inserted_ids, 0.3))
+    longer = unpadded(view_operators.insert(item_ids, noise, inserted_ids, 0.3))
     assert longer == [[13, 3, 4, 15, 5, 6]]
 
 
 def test_insert_into_a_full_row_is_never_pushed_out_itself():
     item_ids = padded([1, 2, 3, 4, 5, 6])
     noise = order_noise([0.0, 0.8, 0.1, 0.7, 0.2, 0.6])
-    longer = unpadded(augment.insert(item_ids, noise, full_of(INSERTED, 1), 0.2))
+    longer = unpadded(view_operators.insert(item_ids, noise, full_of(INSERTED, 1), 0.2))
     assert longer == [[2, INSERTED, 3, 4, 5, 6]]
 
 
@@ -304,11 +313,11 @@ def test_every_choice_is_equally_likely():
         counts = collections.Counter(map(tuple, unpadded(views)))
         return {view: count / rows for view, count in counts.items()}
 
-    masked = frequencies(augment.mask(item_ids, noise.order, 0.25))
+    masked = frequencies(view_operators.mask(item_ids, noise.order, 0.25))
     assert len(masked) == 4 and max(masked.values()) < 0.28
-    cropped = frequencies(augment.crop(item_ids, noise.position, 0.5, "remove"))
+    cropped = frequencies(view_operators.crop(item_ids, noise.position, 0.5, "remove"))
     assert len(cropped) == 3 and max(cropped.values()) < 0.37
-    shuffled = augment.reorder(item_ids, noise.position, noise.order, 0.5)
+    shuffled = view_operators.reorder(item_ids, noise.position, noise.order, 0.5)
     assert (
         len(frequencies(shuffled)) == 3 and max(frequencies(shuffled).values()) < 0.37
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from s4rec_tf import spec
+from s4rec_tf.layers.input_noise import repeated
 from s4rec_tf.models.registry import MODELS, model_class
-from s4rec_tf.models.sasrec import repeated
 
 NUM_ITEMS, LENGTH, ROWS = 30, 12, 400
 
@@ -95,8 +95,8 @@ def test_repeating_is_for_training_with_one_target() -> None:
     settings = {"max_length": LENGTH, "dim": 8, "repeats_history": True}
     model = MODELS["sasrec"](settings, NUM_ITEMS)
     item_ids = histories()
-    np.testing.assert_array_equal(model.repeat_some(item_ids, LENGTH), item_ids)
-    more = keras.ops.convert_to_numpy(model.repeat_some(item_ids, 1))
+    np.testing.assert_array_equal(model.repeat_histories(item_ids, LENGTH), item_ids)
+    more = keras.ops.convert_to_numpy(model.repeat_histories(item_ids, 1))
     np.testing.assert_array_equal(more[:, -1], item_ids[:, -1])
     lengths, longer = (np.count_nonzero(ids, axis=1) for ids in (item_ids, more))
     assert (longer % lengths == 0).all()
