@@ -11,7 +11,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     """Done, or nothing was left to do."""
     FAILED = 1
-    """Stopped by its input, its environment or a check; the last line says by which."""
+    """Stopped by its input, its environment or a check; the last line names which."""
     USAGE = 2
     """The command line or a setting is wrong; nothing was read or written."""
     INTERRUPTED = 130

@@ -30,8 +30,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Trains a model on JAX, without TensorFlow, from a file of "
         "`python -m s4rec_tf.arrays`, and ranks the validation and test splits with "
         "the best checkpoint. Configuration and run folder are those of `python -m "
-        "s4rec_tf.train`. The same command on the same run folder resumes; a finished "
-        "run says so and exits 0.",
+        "s4rec_tf.train`. If interrupted, rerun the command; it resumes. For a "
+        "finished run it prints so and exits 0.",
     )
     parser.add_argument(
         "--arrays", type=Path, required=True, help=".npz file of the dataset"

@@ -24,7 +24,7 @@ class BatchSpec:
         num_correlated: what a view inserts before an item, or puts in its place, is one
             of this many items that go with it most; 0 draws it by popularity.
         future: all that follows the input, in reverse.
-        users: what a second stream must hold, batches of users beside every n-th batch
+        users: contents of a second stream, batches of users beside every n-th batch
             of samples; None without one.
     """
 

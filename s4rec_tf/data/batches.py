@@ -37,7 +37,7 @@ def sample_arrays(
     Returns:
         `values` int32 [sum of lengths]; of every sample `starts`, `ends`, `user_ends`
         int64, `users` int32 and `is_head` bool [N]; `correlated` int32 [V + 1, k] if
-        asked for, of `correlated_items`.
+        needed, of `correlated_items`.
     """
     correlated = {}
     if contents.num_correlated:

@@ -162,17 +162,17 @@ def suitable_batch_size(num_samples: int, num_replicas: int = 1) -> int:
     return max(size // num_replicas, 1) * num_replicas
 
 
-def global_batch_size(asked: int, num_samples: int, num_replicas: int) -> int:
+def global_batch_size(requested: int, num_samples: int, num_replicas: int) -> int:
     """The global batch.
 
     Raises:
-        ValueError: if the asked one does not fit the replicas or the data.
+        ValueError: if the requested one does not fit the replicas or the data.
     """
-    if not asked:
+    if not requested:
         return suitable_batch_size(num_samples, num_replicas)
-    if asked % num_replicas or asked > num_samples:
+    if requested % num_replicas or requested > num_samples:
         raise ValueError(
             f"`batch_size` must be a multiple of the {num_replicas} replicas and at "
-            f"most the {num_samples} training samples. Received: {asked}"
+            f"most the {num_samples} training samples. Received: {requested}"
         )
-    return asked
+    return requested

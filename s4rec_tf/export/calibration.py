@@ -17,7 +17,7 @@ from s4rec_tf.export.module import ServableRecommender
 from s4rec_tf.retrieval import exclusions
 
 MAX_USERS = 4096
-"""Users that are asked: two numbers need no more."""
+"""Users of the fit; two parameters need no more."""
 
 _BATCH = 256
 

@@ -67,4 +67,4 @@ class Recommender(Protocol):
         """float32 [V, d]; row i is the vector of item id i + 1."""
 
     def pair_scores(self, user_vectors: Any, item_vectors: Any) -> Any:
-        """Scores [N, n] of [N, 1, d] and [1, n, e]; asked if they are no products."""
+        """Scores [N, n] of [N, 1, d] and [1, n, e]; used unless `is_dot_product`."""

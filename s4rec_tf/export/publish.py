@@ -78,7 +78,7 @@ def next_number(export_dir: Path) -> int:
     """One more than the highest version ever begun there.
 
     A number in `.meta` counts too: a number is never used twice, even if its version
-    was deleted or never became visible. A name that no server looks at does not count.
+    was deleted or never became visible. A name that servers ignore does not count.
 
     Raises:
         ExportError: if no number is left.

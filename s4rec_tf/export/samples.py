@@ -102,7 +102,7 @@ def _sample_users(user_ids: np.ndarray | None) -> list[str]:
 
 
 def to_tensors(request: Request) -> dict[str, tf.Tensor]:
-    """The tensors of a request; histories become serialized examples where asked."""
+    """The tensors of a request; histories as serialized examples if it takes those."""
     name, inputs = request
     if name == protocol.SERVING_EXAMPLES:
         return {"examples": tf.constant([_example(row) for row in inputs["examples"]])}

@@ -24,7 +24,7 @@ class DilatedConvolution(keras.layers.Layer):
 
     Args:
         dim: d.
-        width: slots that are looked at, the own one included.
+        width: slots of the kernel, the own one included.
         dilation: their distance.
         is_causal: whether these are the own slot and those before; or both sides.
     """
@@ -87,7 +87,7 @@ class ResidualBlock(keras.layers.Layer):
         dim: d.
         width: of the convolutions.
         dilation: of the first.
-        is_causal: whether no later slot is looked at.
+        is_causal: whether later slots are left out.
     """
 
     def __init__(

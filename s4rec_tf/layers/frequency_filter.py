@@ -158,7 +158,7 @@ class FilteringTransformer(Transformer):
         weights = ops.matmul(places, ops.transpose(places, (0, 2, 1)))
         is_causal = self.is_causal and self.causal_filter
         seen = masks.may_attend(batch.segments, is_causal)[:, 0]
-        # Empty slots are a segment of their own, which nothing else looks at.
+        # Empty slots are a segment of their own, which no other slot uses.
         return {"low_pass": ops.where(seen, weights, 0.0)}
 
     def get_config(self) -> dict[str, Any]:

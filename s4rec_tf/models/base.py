@@ -111,14 +111,14 @@ class SequenceRecommender(keras.Model):
         """Epochs of every stage of training before the last, in their order, by name.
 
         They are not validated. Each stage has an optimizer of its own; all stages train
-        the same weights, those that no term of a stage looks at staying as they are.
+        the same weights, those that no term of a stage uses staying as they are.
         """
         return {}
 
     def begin_stage(self, stage: str) -> None:
         """Begins a stage; `loss_terms` and `batch_spec` may differ by `stage`.
 
-        Also called where a training goes on in mid-stage, so it must change no weight.
+        Also called where a training resumes in mid-stage, so it must change no weight.
         """
         self.stage = stage
 
@@ -184,7 +184,7 @@ class SequenceRecommender(keras.Model):
         raise NotImplementedError
 
     def pair_scores(self, user_vectors: Tensor, item_vectors: Tensor) -> Tensor:
-        """Scores of users and items; asked of models that do not score by a product.
+        """Scores of users and items; for models whose `is_dot_product` is False.
 
         Their ranking, evaluation and export go through this alone.
 

@@ -2,12 +2,12 @@
 
 Sun et al., CIKM 2019, arXiv 1904.06690. SASRec is, in that paper's words, its
 left-to-right version; here it is SASRec that reads in both directions, and learns to
-fill gaps. To be asked what comes next, it is given the history with a gap at its end.
+fill gaps. To predict the next item, it reads the history with a gap at its end.
 
 Not reproduced: the output layer, a GELU projection with a bias for every item - a score
 is the cosine of state and item vector, as in `sasrec`; and the samples, whole sequences
 repeated with other gaps: here every prefix is one, with its next item always hidden
-(`last_share`), so that what is trained is what will be asked.
+(`last_share`), so that training resembles serving.
 """
 
 from __future__ import annotations

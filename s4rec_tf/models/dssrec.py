@@ -87,7 +87,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         past: phi of the inputs [B, K, D].
-        future: phi of the reversed futures [B, K, D]; None if no term looks at it.
+        future: phi of the reversed futures [B, K, D]; None if no term uses it.
     """
 
     past: Tensor
@@ -116,7 +116,7 @@ class DSSRec(SASRec):
         return bool(chosen.seq2seq == "latent" and chosen.seq2seq_weight > 0)
 
     def batch_spec(self) -> BatchSpec:
-        """The future, if it is looked at."""
+        """The future, if a term uses it."""
         return BatchSpec(self.max_length, future=self.settings.seq2seq_weight > 0)
 
     def call(self, batch: Batch, training: bool = False) -> Encoded:

@@ -7,7 +7,7 @@ with gaps; the decoder, which sees what came before, fills them.
 
 Not reproduced: item tables of their own for encoder, decoder and output (one serves
 all); the samples, sessions of one length whose last item is a gap among others: every
-prefix is a sample, and its next item always a gap, as it is when asked.
+prefix is a sample, and its next item always a gap, as it is when serving.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class GRECSettings(BERT4RecSettings):
     """Settings of GREC; `num_layers` counts residual blocks, of each of its two parts.
 
     Attributes:
-        width: positions that a convolution looks at.
+        width: positions in the kernel of a convolution.
     """
 
     width: int = choices(3, 3, 5)
@@ -95,8 +95,8 @@ class GREC(BERT4Rec):
 
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
         """The same state, unscaled."""
-        asked = with_gap(item_ids, self.max_length)
-        return self.encode(asked, num_positions=2)[:, 0]
+        with_last_gap = with_gap(item_ids, self.max_length)
+        return self.encode(with_last_gap, num_positions=2)[:, 0]
 
 
 def _marked(item_ids: Tensor, hidden_ids: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class GRU4Rec(SequenceRecommender):
             layer.build((None, None, dim))
 
     def batch_spec(self) -> BatchSpec:
-        """Additional negatives, if the loss looks at some."""
+        """Additional negatives, if the loss uses some."""
         is_sampled = self.settings.loss != "softmax"
         return BatchSpec(
             self.max_length,

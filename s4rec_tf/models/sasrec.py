@@ -31,7 +31,7 @@ class Encoded(NamedTuple):
     Attributes:
         states: states at the positions that have a target, [B, T, d].
         z: sequence embeddings [B, d].
-        views: those of the views, [B, d] each; none if no term looks at views.
+        views: those of the views, [B, d] each; none if no term uses views.
     """
 
     states: Tensor
@@ -76,7 +76,7 @@ class SASRec(NextItemModel):
         )
 
     def batch_spec(self) -> BatchSpec:
-        """Two views if any term looks at them; negatives, if the loss samples any."""
+        """Two views if any term uses them; negatives, if the loss samples any."""
         samples = self.settings.loss in ("sampled_softmax", "gbce")
         return BatchSpec(
             self.max_length,

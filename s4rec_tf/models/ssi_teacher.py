@@ -27,7 +27,7 @@ _INT_ID = -2
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
 class Teacher(keras.layers.Layer):
-    """Fills gaps, and learns one of three kinds of consistency beside.
+    """Fills gaps and learns one of three kinds of consistency.
 
     Args:
         task: `temporal`: whether parts have changed places; `persona`: whether a part

@@ -22,7 +22,7 @@ _WARM_START = "warm_start"
 
 
 class RunError(ValueError):
-    """A run folder that cannot be used as asked."""
+    """A run folder that does not fit the command."""
 
 
 class Dataset(Protocol):

@@ -51,7 +51,7 @@ class TrainSettings:
         weight_decay: L2 added to every gradient before the optimizer sees it, weight
             by weight, as PyTorch's Adam has it.
         optimizer: its name. lazy_adam is for tables of very many rows and a loss that
-            looks at few of them (any but the full softmax): it updates those alone.
+            uses few of them (any but the full softmax): it updates those alone.
         precision: what layers compute in while training, and the products of the full
             softmax in SASRec and its kin. bfloat16 is for GPUs, and processors with
             instructions for it (amx_bf16); weights, other losses and whatever is

@@ -35,7 +35,7 @@ STEPS_A_DISPATCH = 128
 
 
 def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Progress:
-    """Trains a run, or goes on with it, or finds it finished.
+    """Trains a run, resumes it, or finds it finished.
 
     Args:
         config: the resolved configuration.

@@ -126,7 +126,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     warm_start: Path | None = None,
 ) -> Progress:
-    """Trains a run, or goes on with it, or finds it finished.
+    """Trains a run, resumes it, or finds it finished.
 
     Args:
         config: the resolved configuration.
