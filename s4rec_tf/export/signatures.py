@@ -38,8 +38,8 @@ class Signatures:
 
     Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k], `is_fallback`
     bool [B]; True means that no item of the request is known and the answer is the
-    popular items, scored by their training counts. Entries that are no item are "" with the
-    score `NO_SCORE`. `user_embedding` float32 [B, d] (zeros where is_fallback), of
+    popular items, scored by their training counts. Entries that are no item are "" with
+    the score `NO_SCORE`. `user_embedding` float32 [B, d] (zeros where is_fallback), of
     similar items `item_embedding`; where k is given, `probabilities` float32
     [B, max_k]. For those of `explain` see there.
     """
