@@ -16,7 +16,7 @@ from s4rec_tf.data.batch_spec import BatchSpec
 Tensor = Any
 Batch = dict[str, Tensor]
 
-MAIN_STAGE = "last"
+MAIN_STAGE = "main"
 """The stage of training after which a model recommends; most have no other."""
 
 

@@ -174,7 +174,7 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
 def test_a_refit_goes_through_the_stages(dataset, uninterrupted, capsys):
     refit(uninterrupted.root, dataset)
     told = capsys.readouterr().out
-    assert told.index("stage pretrain: epochs 1 to 1") < told.index("stage last")
+    assert told.index("stage pretrain: epochs 1 to 1") < told.index("stage main")
 
 
 def test_no_pre_training_is_no_stage():

@@ -32,7 +32,7 @@ def batch():
 @pytest.mark.parametrize("name", ["sasrec", "cl4srec", "s3rec"])
 def test_the_loss_is_the_weighted_mean_over_a_sequence_and_its_views(name):
     model, given = build(name, view_weight=0.5, dropout=0.0, score="dot"), batch()
-    model.begin_stage("last")
+    model.begin_stage("main")
     assert model.batch_spec().num_views == 2
     table, targets = as_numpy(model.item_vectors()), given["target_ids"]
     of_sequence, *of_views = (
