@@ -23,6 +23,7 @@ MEASURES = {"s4rec_tf.ranking", "s4rec_tf.clustering"}
 TRAINED = LEAVES | MATHEMATICS | DATA | MODELS | RUNS | MEASURES
 RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
 S4REC_TF = {
+    "s4rec_tf",
     *(TRAINED | RETRIEVAL | RANGES),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze", "s4rec_tf.export"),
     *("s4rec_tf.train_arrays", "s4rec_tf.report_page"),
