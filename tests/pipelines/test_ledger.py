@@ -98,7 +98,8 @@ def test_a_metric_that_is_no_number_is_refused(tmp_path):
 def test_processes_side_by_side_lose_no_line(tmp_path):
     path = tmp_path / "runs.jsonl"
     code = (
-        "import json, sys; from pathlib import Path; from pipelines.experiments import ledger\n"
+        "import json, sys; from pathlib import Path\n"
+        "from pipelines.experiments import ledger\n"
         "line = json.loads(sys.argv[2])\n"
         "for seed in range(25):\n"
         "    ledger.append(Path(sys.argv[1]), line | {'seed': seed % 20,"

@@ -84,7 +84,7 @@ def command(dataset, run_dir, model, settings):
 )
 def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, settings):
     whole, run_dir = tmp_path / "whole", tmp_path / "run"
-    loop.train(config.resolve(model, None, settings), dataset, whole)
+    trainer.train(config.resolve(model, None, settings), dataset, whole)
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(
