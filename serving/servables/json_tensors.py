@@ -38,11 +38,15 @@ def to_arrays(
         columns, is_named = _columns(document["inputs"], inputs), False
     arrays = {}
     for name, column in columns.items():
-        wanted = _Wanted(name, sizes_of(inputs[name]), paddings.get(name))
-        if is_row_format:
-            shape, leaves = _rows(column, wanted, name if is_named else "")
-        else:
-            shape, leaves = wanted.flatten(column)
+        try:
+            shape, leaves = (
+                _flatten_rows(column, name if is_named else "")
+                if is_row_format
+                else json_values.flatten(column)
+            )
+        except StatusError as error:
+            wanted = _wanted(name, inputs[name], paddings.get(name), is_row_format)
+            raise invalid(error.message + wanted) from error
         check_size(name, shape)
         try:
             arrays[name] = json_values.to_array(leaves, shape, inputs[name].dtype)
@@ -52,46 +56,32 @@ def to_arrays(
     return arrays
 
 
-class _Wanted:
-    """An input as the model wants it, for error texts."""
-
-    def __init__(
-        self, name: str, sizes: list[int] | None, padding: Padding | None
-    ) -> None:
-        self._name, self._sizes, self._padding = name, sizes, padding
-
-    def flatten(
-        self,
-        value: Any,
-        row: int | None = None,
-        key: str = "",
-        expected: list[int] | None = None,
-    ) -> tuple[list[int], list[Any]]:
-        """Shape and leaves of the whole input, or of a row of an expected shape."""
-        try:
-            shape, leaves = json_values.flatten(value)
-            if expected is not None and shape != expected:
-                raise _shapes_differ(expected, shape)
-        except StatusError as error:
-            text, sizes, subject = error.message, self._sizes, self._name
-            if row is not None:
-                text = f"{_element(row, key)}. Error: INVALID_ARGUMENT: {text}"
-                sizes, subject = sizes and sizes[1:], f"A row of {subject}"
-            if sizes is not None:
-                known = str(sizes).replace("-1", "any")
-                text += f". {subject} has the shape {known} here"
-            if self._padding is not None:
-                text += f"; shorter ones are {self._padding}"
-            raise invalid(text) from error
-        return shape, leaves
-
-
-def _rows(rows: list[Any], wanted: _Wanted, key: str) -> tuple[list[int], list[Any]]:
+def _flatten_rows(rows: list[Any], key: str) -> tuple[list[int], list[Any]]:
     """Shape and leaves of rows, which must have the shape of the first."""
-    shape, leaves = wanted.flatten(rows[0], 0, key)
-    for number, row in enumerate(rows[1:], 1):
-        leaves += wanted.flatten(row, number, key, shape)[1]
-    return [len(rows), *shape], leaves
+    shape: list[int] | None = None
+    leaves: list[Any] = []
+    for number, row in enumerate(rows):
+        try:
+            found, more = json_values.flatten(row)
+            if shape is not None and found != shape:
+                raise _shapes_differ(shape, found)
+        except StatusError as error:
+            text = f"{_element(number, key)}. Error: INVALID_ARGUMENT: {error.message}"
+            raise invalid(text) from error
+        shape = found
+        leaves += more
+    return [len(rows), *(shape or [])], leaves
+
+
+def _wanted(
+    name: str, info: meta_graph_pb2.TensorInfo, padding: Padding | None, is_row: bool
+) -> str:
+    """The shape that the model wants, for an error's text."""
+    sizes, text = sizes_of(info), ""
+    if sizes is not None:
+        known = str(sizes[1:] if is_row else sizes).replace("-1", "any")
+        text = f". {'A row of ' * is_row}{name} has the shape {known} here"
+    return text if padding is None else f"{text}; shorter ones are {padding}"
 
 
 def _shapes_differ(expected: list[int], received: list[int]) -> StatusError:

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving import limits, metrics
 from serving.config_files import BatchingParameters
-from serving.servables import custom_ops, signatures, tensors, version_files
+from serving.servables import custom_ops, tensors, version_files
 from serving.servables.batching import Batcher, batchers_of
 from serving.servables.graphs import Graph
 from serving.servables.padding import paddings_of
@@ -106,7 +106,7 @@ class Servable:
         """Answers by the signature that the request names, whatever model it names."""
         name = request.model_spec.signature_name or limits.DEFAULT_SIGNATURE
         signature = self.signature(name)
-        signatures.check_keys(signature, request.inputs)
+        _check_keys(signature, request.inputs)
         arrays = {
             alias: tensors.to_array(alias, request.inputs[alias], info)
             for alias, info in signature.inputs.items()
@@ -134,7 +134,7 @@ class Servable:
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._max_rows}"
             )
-        outputs = signatures.output_names(self.signatures[name], output_filter)
+        outputs = _output_names(self.signatures[name], output_filter)
         arrays = [inputs[alias] for alias in sorted(inputs)]
         try:
             with metrics.timed(
@@ -194,3 +194,42 @@ def _load_error(path: Path, error: Exception) -> StatusError:
     if isinstance(error, tf.errors.OpError):
         return StatusError(code_of(error.error_code), f"{path}: {error.message}")
     return StatusError(StatusCode.UNKNOWN, f"{path}: {error}")
+
+
+def _check_keys(signature: meta_graph_pb2.SignatureDef, inputs: Iterable[str]) -> None:
+    """Refuses any other inputs than the signature's."""
+    sent, wanted = set(inputs), set(signature.inputs)
+    if sent == wanted:
+        return
+    if len(sent) == len(wanted):
+        raise invalid(
+            f"input tensor alias not found in signature: {min(sent - wanted)}. "
+            f"Inputs expected to be in the set {_braces(wanted)}."
+        )
+    raise invalid(
+        f"input size does not match signature: {len(sent)}!={len(wanted)} "
+        f"len({_braces(sent)}) != len({_braces(wanted)}). "
+        f"Sent extra: {_braces(sent - wanted)}. "
+        f"Missing but required: {_braces(wanted - sent)}."
+    )
+
+
+def _output_names(
+    signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]
+) -> tuple[str, ...]:
+    """The outputs asked for, sorted; all of them without a filter."""
+    names: set[str] = set()
+    for name in output_filter:
+        if name not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_braces(signature.outputs)}."
+            )
+        if name in names:
+            raise invalid(f"duplicate output tensor alias: {name}")
+        names.add(name)
+    return tuple(sorted(names or signature.outputs))
+
+
+def _braces(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"

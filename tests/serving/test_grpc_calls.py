@@ -1,4 +1,4 @@
-"""Calls in the event loop: how many are in work, and what their faults become."""
+"""Calls in the event loop: how many are in flight, and what their faults become."""
 
 import asyncio
 import threading
@@ -31,8 +31,10 @@ class Api:
 
     def __init__(self):
         self.may_answer = threading.Event()
+        self.asked = []
 
     def predict(self, request):
+        self.asked.append(request.model_spec.name)
         self.may_answer.wait(20)
         if not request.model_spec.name:
             raise StatusError(StatusCode.NOT_FOUND, "no such model")
@@ -90,6 +92,27 @@ def test_calls_beyond_the_limit_are_shed_and_their_places_are_free_again():
             (StatusCode.NOT_FOUND, "no such model"),
         ]
         assert await outcome(predict, named("d")) == named("d")
+
+    asyncio.run(scenario())
+
+
+def test_a_call_whose_caller_has_left_is_not_run():
+    """As gRPC cancels the handler of a call when its deadline passes."""
+
+    async def scenario():
+        api = Api()
+        predict = handler(api, Admission(1, 9), PREDICT)
+        first, late = (
+            asyncio.create_task(outcome(predict, named(name))) for name in ("a", "b")
+        )
+        await asyncio.sleep(0.1)
+        late.cancel()
+        await asyncio.sleep(0)
+        api.may_answer.set()
+        assert await first == named("a")
+        assert await outcome(predict, named("c")) == named("c")
+        assert late.cancelled()
+        assert api.asked == ["a", "c"]
 
     asyncio.run(scenario())
 
