@@ -8,6 +8,8 @@ import os
 
 import pytest
 
+from tests import forked
+
 SHOWN = 10
 _LAST = pytest.StashKey[float]()
 _TOTALS = []
@@ -16,7 +18,7 @@ _TOTALS = []
 
 def user_seconds():
     times = os.times()
-    return times.user + times.children_user
+    return times.user + times.children_user + forked.user_seconds()
 
 
 def pytest_collection_finish(session):

@@ -18,6 +18,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tests import forked
+
 READY = re.compile(r"^serving: grpc=(\S+) rest=(\S+) model=(\S+) version=([\d,]+)$")
 START_SECONDS = 120
 
@@ -74,12 +76,8 @@ def start_embedded(name: str, base_path: Path, log: Path, *flags: object) -> Ser
 
 def start_own(log: Path, *flags: object) -> Server:
     """Starts `serving.server` on free ports and waits for its line."""
-    process = subprocess.Popen(
-        command("--port", 0, "--rest_api_port", 0, *flags),
-        stdout=subprocess.PIPE,
-        stderr=log.open("w"),
-        text=True,
-    )
+    flags = ("--port", 0, "--rest_api_port", 0, *flags)
+    process = forked.Command("serving.server", *flags, stderr=log.open("w"))
     line = process.stdout.readline()
     match = READY.match(line.rstrip("\n"))
     if not match:

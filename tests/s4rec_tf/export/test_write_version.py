@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 from benchmarks import small_datasets
 from s4rec_tf import spec
 from s4rec_tf.export import module, popularity, protocol, publish, write
+from tests import forked
 from tests.s4rec_tf.export import standin
 from tests.s4rec_tf.export.standin import NUM_ITEMS
 
@@ -237,12 +237,7 @@ def test_training_counts_leave_out_the_last_two_actions(tmp_path):
 
 
 def run_command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "s4rec_tf.export", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forked.run("s4rec_tf.export", *arguments)
 
 
 def test_command_refuses_nonsense_with_one_line(tmp_path):

@@ -1,11 +1,10 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
+from tests import forked
 
 
 @pytest.mark.parametrize(
@@ -103,9 +102,7 @@ def test_papers_configuration_is_that_of_its_appendix():
 
 
 def train_command(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "s4rec_tf.train", *flags], capture_output=True, text=True
-    )
+    return forked.run("s4rec_tf.train", *flags)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,7 @@
 """Runs: resumed exactly, finished once, refused when they are another's."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +14,7 @@ from s4rec_tf.runs.run_dir import RunDir, RunError
 from s4rec_tf.train import setup
 from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.tensorflow.refit import refit
+from tests import forked
 from tests.s4rec_tf.small_runs import arrays, train_with_a_break
 
 NUM_ITEMS = 20
@@ -65,17 +62,9 @@ def test_a_run_that_broke_off_resumes_as_if_it_had_not(
     assert_same_run(uninterrupted, tmp_path / "run")
 
 
-def command(dataset, run_dir, model, settings):
-    return [
-        sys.executable,
-        "-m",
-        "s4rec_tf.train",
-        f"--dataset={dataset.root}",
-        f"--run_dir={run_dir}",
-        f"--model={model}",
-        "--set",
-        *settings,
-    ]
+def flags_of(dataset, run_dir, model, settings):
+    place = [f"--dataset={dataset.root}", f"--run_dir={run_dir}"]
+    return [*place, f"--model={model}", "--set", *settings]
 
 
 @pytest.mark.parametrize(
@@ -85,27 +74,16 @@ def command(dataset, run_dir, model, settings):
 def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, settings):
     whole, run_dir = tmp_path / "whole", tmp_path / "run"
     trainer.train(config.resolve(model, None, settings), dataset, whole)
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(
-        command(dataset, run_dir, model, settings),
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    flags = flags_of(dataset, run_dir, model, settings)
+    process = forked.Command("s4rec_tf.train", *flags)
     for line in process.stdout:
         if line.startswith("epoch 1:"):
             process.send_signal(signal.SIGKILL)
             break
     process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert not RunDir(run_dir).is_finished()
-    done = subprocess.run(
-        command(dataset, run_dir, model, settings),
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    done = forked.run("s4rec_tf.train", *flags)
     assert done.returncode == 0, done.stderr
     assert "resuming" in done.stdout
     assert_same_run(whole, run_dir)
