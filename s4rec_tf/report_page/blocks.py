@@ -12,7 +12,7 @@ Tone = Literal["", "sound", "warning"]
 
 @dataclasses.dataclass(frozen=True)
 class Heading:
-    """A heading of level 2 or 3; those of level 2 make the list of contents."""
+    """A heading of level 2 or 3; the list of contents leads to each."""
 
     level: int
     text: str

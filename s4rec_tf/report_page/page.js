@@ -49,6 +49,9 @@ function draw() {
 }
 
 async function start() {
+  /* Beside the text where there is room; above it, and folded, where there is none. */
+  const contents = document.querySelector("nav details");
+  if (contents) contents.open = matchMedia("(min-width: 70rem)").matches;
   for (const button of document.querySelectorAll("th button")) {
     button.addEventListener("click", () => sortBy(button.parentNode));
   }

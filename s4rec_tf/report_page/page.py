@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
 from s4rec_tf.report_page.plotly_script import packed_script
 
+_NUMBER = re.compile(r"[-+\u2212]?[\d.]|-?$")
+"""How a cell begins that is a number, or stands for none."""
+
 
 def as_html(title: str, blocks: Sequence[Block]) -> str:
     """One page with its style, its drawings and Plotly inside."""
@@ -59,16 +62,16 @@ def _anchors(blocks: Sequence[Block]) -> Iterator[str]:
 def _contents(blocks: Sequence[Block]) -> list[str]:
     headings = [block for block in blocks if isinstance(block, Heading)]
     links = [
-        f'<li><a href="#{anchor}">{html.escape(heading.text)}</a></li>'
+        f'<li class="level{heading.level}">'
+        f'<a href="#{anchor}">{html.escape(heading.text)}</a></li>'
         for heading, anchor in zip(headings, _anchors(blocks), strict=True)
-        if heading.level == 2
     ]
     if not links:
         return []
     listed = "\n".join(links)
     summary = "<summary>Contents</summary>"
     return [
-        f'<nav aria-label="Contents"><details open>{summary}\n<ul>\n{listed}\n'
+        f'<nav aria-label="Contents"><details>{summary}\n<ul>\n{listed}\n'
         "</ul></details></nav>"
     ]
 
@@ -105,10 +108,8 @@ def _numbers(table: Table) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(
-        f'<th scope="col"><button type="button">{html.escape(cell)}</button></th>'
-        for cell in table.header
-    )
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
+    head = "".join(map(_heading_cell, table.header, columns))
     rows = "\n".join(map(_row, table.rows))
     head = f"<thead><tr>{head}</tr></thead>\n" if table.header else ""
     return (
@@ -117,9 +118,19 @@ def _table(table: Table) -> str:
     )
 
 
+def _heading_cell(text: str, column: Sequence[str]) -> str:
+    kind = "" if any(map(_NUMBER.match, column)) else ' class="words"'
+    button = f'<button type="button">{html.escape(text)}</button>'
+    return f'<th scope="col"{kind}>{button}</th>'
+
+
 def _row(cells: Sequence[str]) -> str:
-    inner = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-    return f"<tr>{inner}</tr>"
+    return f"<tr>{''.join(map(_cell, cells))}</tr>"
+
+
+def _cell(text: str) -> str:
+    kind = "" if _NUMBER.match(text) else ' class="words"'
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def _markdown_block(block: Block) -> str:

@@ -57,9 +57,16 @@ def test_page_is_whole_and_escapes_what_it_shows():
 
 def test_contents_lead_to_every_heading_once():
     page = as_html("Title", BLOCKS)
-    links = re.findall(r'<li><a href="#([^"]+)">', page)
-    assert links == ["runs-more", "runs-more-2"]
+    links = re.findall(r'<li class="level\d"><a href="#([^"]+)">', page)
+    assert links == ["runs-more", "runs-more-2", "below"]
     assert all(page.count(f'id="{link}"') == 1 for link in links)
+
+
+def test_words_and_numbers_are_told_apart():
+    cells = ("name", "-3", "\u22123", "0.05 ± 0.01", "12 %", "", "-", "docs/x")
+    page = as_html("Title", [Table(["column"] * len(cells), [cells])])
+    words = re.findall(r'<td class="words">([^<]*)<', page)
+    assert words == ["name", "docs/x"]
 
 
 def test_page_without_figures_needs_no_plotly():
