@@ -24,7 +24,7 @@ TRAINED = LEAVES | MATHEMATICS | DATA | MODELS | RUNS | MEASURES
 RETRIEVAL = {"s4rec_tf.retrieval", "s4rec_tf.retrieval.kinds"}
 S4REC_TF = {
     "s4rec_tf",
-    *(TRAINED | RETRIEVAL | RANGES),
+    *(TRAINED | RETRIEVAL | RANGES | {"s4rec_tf.operations"}),
     *("s4rec_tf.train", "s4rec_tf.evaluate", "s4rec_tf.analyze", "s4rec_tf.export"),
     *("s4rec_tf.train_arrays", "s4rec_tf.report_page"),
 }
@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "s4rec_tf.report_page": set(),
     "s4rec_tf.yaml_text": set(),
     "s4rec_tf.search_ranges": set(),
+    "s4rec_tf.operations": set(),
     "s4rec_tf.clustering": set(),
     "s4rec_tf.backend": set(),
     "s4rec_tf.layers": MATHEMATICS | {"s4rec_tf.clustering"},
@@ -58,7 +59,7 @@ MAY_IMPORT = {
     "s4rec_tf.analyze": TRAINED,
     "s4rec_tf.retrieval.kinds": set(),
     "s4rec_tf.retrieval": {"s4rec_tf.spec", "s4rec_tf.retrieval.kinds"},
-    "s4rec_tf.export": TRAINED | RETRIEVAL | {"s4rec_tf.train"},
+    "s4rec_tf.export": TRAINED | RETRIEVAL | {"s4rec_tf.train", "s4rec_tf.operations"},
     "s4rec_tf.arrays": LEAVES | DATA,
     "s4rec_tf.train_arrays": {
         *TRAINED,
@@ -67,7 +68,7 @@ MAY_IMPORT = {
     "beam_jobs": LEAVES | {"s4rec_tf.report_page"},
     "serving.client": set(),
     "serving.triton": set(),
-    "serving.servables": {"serving", "s4rec_tf.spec"},
+    "serving.servables": {"serving", "s4rec_tf.spec", "s4rec_tf.operations"},
     "serving.versions": {"serving", "serving.servables", "s4rec_tf.spec"},
     "serving.frontends": {
         *("serving", "serving.servables", "serving.versions", "s4rec_tf.spec")

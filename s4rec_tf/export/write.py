@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s4rec_tf import spec
+from s4rec_tf import operations, spec
 from s4rec_tf.data import records
 from s4rec_tf.export import calibration, module, protocol, publish, samples
 from s4rec_tf.export import card as model_card
@@ -75,6 +75,7 @@ def write_version(
     with publish.new_version(export_dir) as staging:
         signatures = Signatures(servable).traced()
         tf.saved_model.save(servable, str(staging.model), signatures=signatures)
+        _check_operations(staging.model)
         samples.write_warmup(staging.model, name, requests)
         samples.write_golden(
             staging.model, staging.meta / samples.GOLDEN_FILE, requests
@@ -115,6 +116,16 @@ def _check_vocabulary(vocabulary: list[str], num_items: int) -> None:
                 f"before. Received: {item!r}"
             )
         seen.add(item)
+
+
+def _check_operations(model: Path) -> None:
+    """Nothing that loading or answering runs may be outside the list."""
+    found = operations.reachable_operations(model) - operations.EXPORTED
+    if found:
+        raise protocol.ExportError(
+            "an export may hold the operations of `s4rec_tf.operations.EXPORTED` "
+            f"alone. Received: {sorted(found)}. Add what computes and does no more"
+        )
 
 
 def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -> None:

@@ -48,6 +48,7 @@ class Servable:
         self._users, self._is_retired = 0, False
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         version_files.verify_digests(path)
+        version_files.verify_operations(path)
         version_files.verify_weights(path)
         custom_ops.load(version_files.manifest_of(path))
         self.paddings = paddings_of(path)

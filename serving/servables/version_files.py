@@ -10,7 +10,7 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from s4rec_tf import spec
+from s4rec_tf import operations, spec
 from serving import limits
 from serving.status import StatusError, invalid
 
@@ -48,6 +48,29 @@ def verify_digests(path: Path) -> None:
             raise StatusError(StatusCode.DATA_LOSS, f"{file} is missing")
         if spec.sha256_of_file(file) != entry["sha256"]:
             raise StatusError(StatusCode.DATA_LOSS, f"{file} differs from its manifest")
+
+
+def verify_operations(path: Path) -> None:
+    """Refuses a version whose graph could reach out of the process.
+
+    An export with a manifest may hold the operations of exports alone, any other
+    SavedModel all but those for files, connections and Python.
+
+    Raises:
+        StatusError: FAILED_PRECONDITION, naming the operations.
+    """
+    try:
+        found = operations.reachable_operations(path)
+    except (OSError, ValueError):
+        return  # The loader says what is wrong with the file.
+    is_export = manifest_of(path).is_file()
+    refused = found - operations.EXPORTED if is_export else set()
+    if refused := refused | (found & operations.REACHING_OUT):
+        raise StatusError(
+            StatusCode.FAILED_PRECONDITION,
+            f"{path}: the graph must not hold operations that could reach out of it. "
+            f"Received: {', '.join(sorted(refused))}",
+        )
 
 
 def verify_weights(path: Path) -> None:

@@ -105,11 +105,14 @@ def test_another_configuration_is_refused_with_the_difference(dataset, uninterru
 def test_another_dataset_is_refused(uninterrupted, tmp_path):
     sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=4)
     root = small_datasets.write_dataset(tmp_path / "other", sequences, NUM_ITEMS)
-    with pytest.raises(RunError, match="another dataset"):
+    here = RunDir(uninterrupted).read_manifest()["dataset_fingerprint"]
+    asked = spec.DatasetDir(root).fingerprint()
+    both = f"another dataset.* {here}. Received: {asked}"
+    with pytest.raises(RunError, match=both):
         trainer.train(
             config.resolve("s4rec", None, SMALL), spec.DatasetDir(root), uninterrupted
         )
-    with pytest.raises(RunError, match="another dataset"):
+    with pytest.raises(RunError, match=both):
         restore.restore_best(uninterrupted, spec.DatasetDir(root))
 
 
