@@ -1,4 +1,4 @@
-"""What a row of training holds and needs, on average over the data."""
+"""Positions and operations of a training row, on average over the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s4rec_tf.runs.config import ExperimentConfig
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a model is trained on, and how.
+    """The data and settings that a model is trained with.
 
     Attributes:
         config: of the training.
@@ -30,7 +30,7 @@ class Task:
     batch_size: int
 
     def cost(self, drawn: list[dict[str, np.ndarray]]) -> dict[str, float]:
-        """What a row needs.
+        """Costs of a row.
 
         Args:
             drawn: a few batches: their views tell how much cropping shortens.

@@ -73,7 +73,7 @@ def stage_seconds(progress: str) -> dict[str, float]:
 
 
 def entry_of(times: int, num_lines: int, done: Finished) -> dict[str, Any]:
-    """What is reported of a run."""
+    """The report of a run."""
     return {
         "times": times,
         "reviews": num_lines,

@@ -1,4 +1,4 @@
-"""How many floating-point operations a training step needs, by hand count.
+"""Floating-point operations of a training step, counted by hand.
 
 Counted is what the mathematics needs, not what a program happens to do: matrix products
 on real positions (no padding), a multiplication and an addition each; the backward

@@ -1,4 +1,4 @@
-"""Which load a server holds, of loads that were offered one after the other."""
+"""The load that a server holds, of loads that were offered one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JAX tells of its device and of its compiling."""
+"""JAX's device, and its time of compiling."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Training:
         self._next_step = 0
 
     def handlers(self) -> dict[str, child.Handler]:
-        """What the process answers."""
+        """The answer of the process."""
         return {
             "facts": jax_device.facts,
             "measure": self.measure,
@@ -93,7 +93,7 @@ class Training:
         return time.perf_counter() - began
 
     def cost(self) -> dict[str, float]:
-        """What a row holds and needs; of views from a few batches."""
+        """Positions and operations of a row; of views from a few batches."""
         make = jax.jit(self.trainer.maker.make)
         drawn = []
         for number in range(min(_COUNTED_BATCHES, self.trainer.steps)):

@@ -98,7 +98,7 @@ _PIP_OPTIONS = ("--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version
 
 
 def _run(command: list[str]) -> str:
-    """What a command prints."""
+    """The output of a command."""
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:

@@ -17,7 +17,7 @@ _EXACT_EVERY_SECONDS = 2.0
 
 
 class Finished(NamedTuple):
-    """What a command came to.
+    """Summary of a command.
 
     Attributes:
         seconds: from its start to its end.

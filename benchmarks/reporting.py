@@ -1,4 +1,4 @@
-"""What the benchmarks of training say, and how."""
+"""Reports of the training benchmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 def speeds(
     measured: dict[str, float], cost: dict[str, float], ceiling: float
 ) -> dict[str, Any]:
-    """How fast a model trains.
+    """The speed of a model's training.
 
     Args:
         measured: steps, rows, pairs and seconds.

@@ -90,7 +90,7 @@ class Target:
     Attributes:
         name: in the report.
         load: calls to it.
-        cpu_seconds: tells the processor time that it has taken.
+        cpu_seconds: gives the processor time that it has taken.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What is trained on: sequences with Amazon Beauty's lengths and popularity."""
+"""Training data: sequences with Amazon Beauty's lengths and popularity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHAPES = {
     "million_softmax": Shape(22_363, 1_000_000, "softmax"),
     "tiny": Shape(200, 300, "softmax"),
 }
-"""What `--shapes` names; `tiny` is for trials of the benchmark itself."""
+"""Choices of `--shapes`; `tiny` is for trials of the benchmark itself."""
 
 
 def generate(num_users: int, num_items: int, seed: int = 0) -> Sequences:

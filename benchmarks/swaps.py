@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODEL = "swapped"
 _AFTER_SECONDS = 1.0
-"""How long a swap lasts on after the new version answers: the old one goes."""
+"""Seconds that a swap lasts after the new version answers: the old one goes."""
 
 
 class Sent(NamedTuple):
@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.swaps",
         allow_abbrev=False,
-        description="Swaps versions of a model under load and tells the latency of a "
+        description="Swaps versions of a model under load and reports the latency of a "
         "swap beside the steady one, and the server's memory.",
     )
     add = parser.add_argument
@@ -167,7 +167,7 @@ def summary(
     memory: Sequence[float],
     first_swap: float,
 ) -> dict[str, Any]:
-    """What is reported.
+    """The report.
 
     Args:
         sent: all requests.

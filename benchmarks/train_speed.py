@@ -138,7 +138,7 @@ def figures(
     breakdown: dict[str, float],
     ceiling: float,
 ) -> dict[str, Any]:
-    """What is reported of a model at a shape.
+    """The report of a model at a shape.
 
     Args:
         measured: rows, pairs and seconds, and the median step.

@@ -55,7 +55,7 @@ class Training:
         self.epoch = 0
 
     def handlers(self) -> dict[str, child.Handler]:
-        """What the process answers."""
+        """The answer of the process."""
         return {
             "measure": self.measure,
             "ceiling": self.ceiling,
@@ -95,7 +95,7 @@ class Training:
                     return
 
     def cost(self) -> dict[str, float]:
-        """What a row holds and needs; of views from a few batches."""
+        """Positions and operations of a row; of views from a few batches."""
         drawn = self.trainer.batches(0).take(_COUNTED_BATCHES)
         return self.task.cost(list(drawn.as_numpy_iterator()))
 

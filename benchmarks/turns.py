@@ -16,7 +16,7 @@ _PEER_ROUNDS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """How long a measurement lasts.
+    """The length of a measurement.
 
     Attributes:
         seconds: that are timed.

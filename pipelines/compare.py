@@ -23,8 +23,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description="Trains and evaluates models on one dataset, skipping what the "
         "ledger has, and writes OUTPUT.html (nothing loaded), .md and .csv: metrics "
         "overall and of head and tail users, differences, time, parameters, and the "
-        "papers' figures beside. It may be stopped at any moment; the same command "
-        "goes on, and writes the table of what has finished when its time is up.",
+        "papers' figures beside. If interrupted, rerun the command; it resumes, "
+        "and writes the table of the runs that have finished when its time is up.",
         allow_abbrev=False,
     )
     family.add_flags(parser, _OUTPUT)

@@ -65,7 +65,7 @@ def add_flags(parser: argparse.ArgumentParser, output: str) -> None:
 def check_flags(
     parser: argparse.ArgumentParser, args: argparse.Namespace, output: str
 ) -> None:
-    """Fills in what was left out; ends the process if a value cannot be meant."""
+    """Fills in defaults; ends the process if a value is invalid."""
     if args.minutes is not None and not args.minutes > 0:
         parser.error(f"--minutes must be positive. Received: {args.minutes}")
     if args.seeds < 1:
@@ -84,7 +84,7 @@ def check_flags(
 
 
 def dataset_name(dataset: Path) -> str:
-    """What the ledger calls a dataset: the folder's or the file's name."""
+    """The dataset's name in the ledger: that of the folder or the file."""
     return dataset.stem if dataset.is_file() else dataset.name
 
 
@@ -170,7 +170,7 @@ def run_command(
     plan: Callable[[], tuple[list[Run], Any]],
     write: Callable[[Backend, Any], None],
 ) -> int:
-    """Runs what is planned and writes what it came to.
+    """Runs what is planned and writes the results.
 
     Args:
         name: of the command, for messages.
@@ -196,7 +196,7 @@ def run_command(
         print(f"{name}: {error}", file=sys.stderr)
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("interrupted; rerun the command to resume", file=sys.stderr)
         return ExitCode.INTERRUPTED
     return ExitCode.OK if is_whole else ExitCode.FAILED
 

@@ -14,7 +14,7 @@ from s4rec_tf.exit_codes import ExitCode
 
 MOST_BYTES = 60 * 2**20
 WHEELS = ("keras==3.15.1", "namex==0.1.0", "optree==0.20.0")
-"""What a machine made for JAX usually lacks; docs/running_on_jax.md has all."""
+"""Packages that a JAX machine usually lacks; docs/running_on_jax.md lists all."""
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 

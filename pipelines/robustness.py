@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description="DSSRec's test of robustness: trains models on the dataset as it "
         "is, and with shares of the training items replaced by uniformly drawn ones; "
         "validation and test stay as they are. Writes OUTPUT.html, with a plot, and "
-        "OUTPUT.md. It may be stopped at any moment; the same command goes on.",
+        "OUTPUT.md. If interrupted, rerun the command; it resumes.",
         allow_abbrev=False,
     )
     family.add_flags(parser, _OUTPUT)

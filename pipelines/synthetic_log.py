@@ -45,7 +45,7 @@ FLAGS = {
 
 @dataclasses.dataclass(frozen=True)
 class LogSettings:
-    """What a synthetic log is made from; equal settings give equal bytes.
+    """Settings of a synthetic log; equal settings give equal bytes.
 
     Attributes:
         users: users with at least `min_length` actions.
@@ -236,7 +236,7 @@ def write_log(path: Path, settings: LogSettings) -> None:
 
 
 def truth_path(log: Path) -> Path:
-    """Where the planted intents of a log lie."""
+    """The file of a log's planted intents."""
     return log.with_name(log.name + ".intents.tsv")
 
 

@@ -8,12 +8,12 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Compiling takes most of a small model's time; what is computed stays the same.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-_DEAREST = (
+_SLOWEST = (
     *("test_demo.py", "test_adding_a_model.py", "test_training.py", "test_replicas.py"),
-    *("test_beam_object_stores.py", "test_contract.py", "test_experiments.py"),
+    *("test_beam_object_stores.py", "test_contract.py", "test_tutorial.py"),
 )
 
 
 def pytest_collection_modifyitems(items):
     """The files that take minutes come first, or one process would end alone."""
-    items.sort(key=lambda item: item.path.name not in _DEAREST)
+    items.sort(key=lambda item: item.path.name not in _SLOWEST)

@@ -148,7 +148,7 @@ def _claim(root: Path, args: argparse.Namespace) -> None:
 
 
 def _identity(args: argparse.Namespace) -> dict[str, object]:
-    """What makes two chains the same."""
+    """The inputs that make two chains the same."""
     if args.logs:
         states = [(path, path.stat()) for path in args.logs]
         logs = [[str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in states]

@@ -55,7 +55,7 @@ class Stage:
         return shlex.join(["python", "-m", self.module, *self.arguments])
 
     def failure(self, code: int) -> str:
-        """What to say when it ended with another exit code than 0."""
+        """The error message for an exit code other than 0."""
         command = f"Its command:\n    {self.shown()}"
         return f"stage {self.name!r} failed with exit code {code}. {command}"
 

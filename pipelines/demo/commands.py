@@ -60,7 +60,7 @@ class DemoCommands:
         )
 
     def train(self) -> None:
-        """Trains every model; a run cut short goes on, a finished one stays."""
+        """Trains every model; an interrupted run resumes, a finished one stays."""
         for model, label in MODELS.items():
             flags = ("--model", model, *self._settings, "--strategy=mirrored")
             self._chain.run(

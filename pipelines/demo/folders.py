@@ -1,4 +1,4 @@
-"""Where the parts of the demo lie inside its output folder."""
+"""The paths inside the demo's output folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SERVED = "s4rec"
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """Where the parts of the chain lie inside the output folder."""
+    """The paths inside an output folder."""
 
     root: Path
 
@@ -50,7 +50,7 @@ class Folders:
 
     @property
     def server_log(self) -> Path:
-        """What the server printed."""
+        """The server's output."""
         return self.root / "server.log"
 
     def planted_intents(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Folders:
         return dict(line.split("\t") for line in lines)
 
     def described(self) -> str:
-        """Where everything lies, a line each, and how to serve it again."""
+        """The paths, a line each, and the command that serves the model again."""
         serve = (
             f"python -m serving.server --model_name {SERVED} "
             f"--model_base_path {self.export} --port 8500 --rest_api_port 8501"

@@ -19,7 +19,7 @@ from pipelines.processes import QUIET
 from s4rec_tf.exit_codes import of_signal
 
 HEAVY = ("s4rec_tf", "keras", "beam_jobs.transforms.statistics")
-"""What stages import. `s4rec_tf` comes first: it sets variables for TensorFlow."""
+"""Packages of the stages. `s4rec_tf` comes first: it sets variables for TensorFlow."""
 
 
 class ForkServer:

@@ -14,7 +14,7 @@ from pipelines.processes import logged_child
 
 START_SECONDS = 120
 READY = re.compile(r"^serving: grpc=(\S+) ", re.MULTILINE)
-"""What the server prints once it can be asked."""
+"""The line that the server prints when it is ready."""
 
 
 class LocalServer:

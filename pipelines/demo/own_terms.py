@@ -1,4 +1,4 @@
-"""What S4Rec's own terms change, against SASRec with the same settings."""
+"""The effect of S4Rec's own terms, against SASRec with the same settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo prints at its end: the table of metrics and the recommendations."""
+"""The end of the demo's output: recommendations and the table of metrics."""
 
 from __future__ import annotations
 

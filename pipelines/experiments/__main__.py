@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m pipelines.experiments",
         description="Trains and evaluates every run of a queue, and appends each that "
         "finishes to the ledger. It may be stopped at any moment, kill -9 included; "
-        "the same command goes on. What the ledger holds already is skipped.",
+        "rerun the command to resume. Runs that the ledger has are skipped.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"experiments: {error}", file=sys.stderr)
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("interrupted; rerun the command to resume", file=sys.stderr)
         return ExitCode.INTERRUPTED
 
 

@@ -46,7 +46,7 @@ class LedgerError(ValueError):
 
 
 def identity(entry: Entry) -> str:
-    """What is the same for two entries of the same run, and for no others."""
+    """The key that two entries share if and only if they are of the same run."""
     return json.dumps({name: entry[name] for name in IDENTITY}, sort_keys=True)
 
 
@@ -69,7 +69,7 @@ def file_name(entry: Entry, identified_by: str) -> str:
 
 
 def ranks_file(ledger: Path, entry: Entry) -> Path:
-    """Where the ranks of a ledger's run lie, beside the ledger."""
+    """The file of a run's ranks, beside the ledger."""
     return ledger.parent / "ranks" / f"{key(entry)}.npz"
 
 

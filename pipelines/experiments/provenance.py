@@ -1,4 +1,4 @@
-"""Which code ran, and on what machine."""
+"""The version of the code, and the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import s4rec_tf
 
 ROOT = Path(__file__).parents[2]
 _CODE = "s4rec_tf"
-"""What a run depends on; changes elsewhere do not make it another version."""
+"""Folders that a run depends on; changes elsewhere make no other version."""
 
 
 def code_version(root: Path = ROOT) -> str:

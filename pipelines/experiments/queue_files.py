@@ -12,7 +12,7 @@ DATASETS = ("beauty", "sports", "toys", "ml1m")
 MAIN = "main"
 """The variant of an experiment that is no ablation and no robustness run."""
 NO_CONFIG = "defaults"
-"""What the ledger calls `config: null`, the settings that the code itself has."""
+"""The ledger's name of `config: null`: the defaults of the code."""
 
 QUEUE_FOLDER = Path(__file__).parent / "queues"
 _KEYS = ("dataset", "model", "config", "settings", "variant", "seeds")
@@ -20,7 +20,7 @@ _VARIANT = re.compile(r"[A-Za-z0-9_.=+-]+")
 
 
 class QueueError(ValueError):
-    """A queue that cannot be meant: which entry, key and rule, and what it holds."""
+    """An invalid queue: which entry, key and rule, and the value received."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def overrides(self) -> list[str]:
-        """What `--set` takes: the settings and the seed."""
+        """The arguments of `--set`: the settings and the seed."""
         return _overrides({**self.settings, "seed": self.seed})
 
 
@@ -104,7 +104,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
 
 
 def config_name(source: str | None) -> str:
-    """What the ledger calls a configuration, given by name or file."""
+    """The ledger's name of a configuration that is given by name or file."""
     return NO_CONFIG if source is None else Path(source).stem
 
 

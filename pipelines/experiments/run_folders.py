@@ -1,4 +1,4 @@
-"""What the runner reads from run folders and keeps beside the ledger."""
+"""Facts of run folders, and the copies of them beside the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.experiments.queue_files import Run
 from s4rec_tf.atomic_files import replaced, write_json
 
 START_NAME = "experiment.json"
-"""Which experiment a run folder is of, and by which versions of the code."""
+"""The note of a run folder: its experiment, and the versions of the code."""
 
 
 def note_start(run_dir: Path, identity: Mapping[str, Any], version: str) -> None:
@@ -43,7 +43,7 @@ def training_totals(run_dir: Path) -> dict[str, Any]:
 
 
 def epoch_seconds(run_dir: Path, run: Run, work: Path) -> float | None:
-    """What an epoch of a run lasts: by its own log, or by like runs'; None if unknown.
+    """Seconds of an epoch: by the run's own log, or by like runs'; None if unknown.
 
     Runs of the same dataset, model and configuration are alike; if there is none, those
     of the same dataset and model. Of several, the slowest counts.

@@ -136,7 +136,7 @@ class _Job:
                 self._run_step(step)
             self._finish()
         except _OutOfTime as reason:
-            say(f"  {reason}; the same command goes on from here")
+            say(f"  {reason}; rerun the command to resume")
             return "out of time"
         except _StepFailed as reason:
             say(f"  {reason}")

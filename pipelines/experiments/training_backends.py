@@ -31,7 +31,7 @@ class Step:
         name: for progress lines.
         module: what `python -m` runs.
         arguments: what follows.
-        resumes: whether it goes on where it was stopped; others start anew.
+        resumes: whether it resumes after an interruption; others start anew.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Step:
 
 
 class Backend(Protocol):
-    """How runs are trained and evaluated."""
+    """A way to train and evaluate runs."""
 
     name: Name
 
     def dataset(self, data: Path, name: str) -> Path:
-        """Where a dataset lies."""
+        """The path of a dataset."""
 
     def fingerprint(self, dataset: Path) -> str:
         """The identity of a dataset's content.
@@ -78,7 +78,7 @@ class TensorFlowBackend:
         return spec.DatasetDir(dataset).fingerprint()
 
     def info(self, dataset: Path) -> DatasetInfo:
-        """What its `dataset.json` says."""
+        """The facts in its `dataset.json`."""
         from s4rec_tf import spec
 
         return spec.DatasetDir(dataset).info()
@@ -120,7 +120,7 @@ class JaxBackend:
             return str(stored["fingerprint"])
 
     def info(self, dataset: Path) -> DatasetInfo:
-        """What the dataset folder said that the arrays were taken from."""
+        """The facts of the dataset folder that the arrays were taken from."""
         from s4rec_tf.data import array_file
 
         return array_file.read_arrays(dataset).info
@@ -147,7 +147,7 @@ def is_finished(run_dir: Path) -> bool:
 
 
 def config_copy(run: Run, run_dir: Path) -> Path:
-    """Where the run keeps the configuration that it was started with.
+    """The run's copy of the configuration that it was started with.
 
     A configuration may be edited while a queue is worked through.
     """

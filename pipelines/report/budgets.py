@@ -1,4 +1,4 @@
-"""Who was given what: trials, epochs, encoder passes and minutes of each model."""
+"""Budgets: trials, epochs, encoder passes and minutes of each model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison of models shows: one row a model."""
+"""The table of a comparison of models: one row a model."""
 
 from __future__ import annotations
 

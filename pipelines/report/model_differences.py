@@ -16,7 +16,7 @@ _CHUNK = 100
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How two models differ in a metric, on one group of users.
+    """The difference of two models in a metric, on one group of users.
 
     Attributes:
         metric: one of `METRICS`.

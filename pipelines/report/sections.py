@@ -50,7 +50,7 @@ def runs_table(groups: Sequence[Group]) -> list[Block]:
 
 
 def published_beside(groups: Sequence[Group], results: Sequence[Published]) -> Table:
-    """What others printed for the dataset, and our main runs chosen on validation."""
+    """Published figures for the dataset beside our main runs, chosen on validation."""
     header = ["method", *METRICS, "history filtered", "source", "ours passes it in"]
     s4rec = best(groups, "s4rec")
     rows = []
@@ -342,7 +342,7 @@ def _points(
 def missing_runs(
     queues: Mapping[str, Sequence[Mapping[str, Any]]], lines: Sequence[Any]
 ) -> list[Block]:
-    """How much of every shipped queue has finished.
+    """The finished share of every shipped queue.
 
     Args:
         queues: by name, runs with the fields of a ledger line up to `seed`.

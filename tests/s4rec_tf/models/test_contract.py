@@ -38,7 +38,7 @@ TRAINED_WITH = {
     "ssi": {"epochs": 8, "teacher_epochs": 8, "teachers": "session"},
 }
 """What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
-DEAR = {
+SLOW_TO_TRAIN = {
     *("bert4rec", "bsarec", "cl4srec", "coserec", "dssrec"),
     *("grec", "iclrec", "s3rec", "ssi"),
 }
@@ -263,7 +263,9 @@ def test_learns_tastes(name, tastes, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in {*DEAR, "sasrec"} else ())
+        pytest.param(
+            name, marks=pytest.mark.slow if name in {*SLOW_TO_TRAIN, "sasrec"} else ()
+        )
         for name in sorted(set(GRADIENT_MODELS) - ORDERLESS)
     ],
 )
@@ -313,7 +315,7 @@ def test_an_unknown_model_names_the_known_ones():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in DEAR else ())
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW_TO_TRAIN else ())
         for name in sorted(MODELS)
     ],
 )

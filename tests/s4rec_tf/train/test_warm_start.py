@@ -19,7 +19,8 @@ from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.warm_start import start_from
 
 BEFORE, AFTER = 15, 19
-SMALL = ["dim=8", "max_length=6", "num_intents=4", "batch_size=16", "epochs=1"]
+SMALL = ["dim=8", "max_length=6", "num_layers=1", "num_intents=4", "batch_size=16"]
+SMALL += ["epochs=1"]
 
 
 def resolved(*settings: str, model: str = "s4rec") -> config.ExperimentConfig:

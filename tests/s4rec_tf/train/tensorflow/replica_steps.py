@@ -20,7 +20,8 @@ NUM_ITEMS, BATCH, STEPS = 40, 32, 4
 
 
 def train(strategy, optimizer, kind):
-    settings = {"max_length": 12, "dim": 16, "num_intents": 6, "dropout": 0.0}
+    settings = {"max_length": 12, "dim": 16, "num_layers": 1, "num_intents": 6}
+    settings |= {"dropout": 0.0}
     if kind == "users":
         settings, kind = settings | {"auxiliary_rows": "users"}, "prefix"
     if optimizer == "lazy_adam":
