@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 pytest_plugins = ["user_seconds"]
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -13,7 +15,24 @@ _SLOWEST = (
     *("test_beam_object_stores.py", "test_contract.py", "test_tutorial.py"),
 )
 
+_SHARED = ("embedded",)
+"""Fixtures of the session that are built once in the whole run."""
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The files that take minutes come first, or one process would end alone."""
+    """Sorts and groups the files for `--dist loadgroup`.
+
+    The files that take minutes come first, or one process would end alone. A file runs
+    in one process, and so do all files that share a fixture of the session.
+    """
     items.sort(key=lambda item: item.path.name not in _SLOWEST)
+    shared = {
+        item.path: name
+        for item in items
+        for name in _SHARED
+        if name in getattr(item, "fixturenames", ())
+    }
+    for item in items:
+        group = shared.get(item.path, item.path.name)
+        item.add_marker(pytest.mark.xdist_group(group))

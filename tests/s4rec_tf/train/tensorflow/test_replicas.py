@@ -51,7 +51,7 @@ def test_loss_terms_agree(results):
 
 def test_weights_agree_after_some_steps(results):
     names = [name for name in results if name.startswith("one/weight")]
-    assert len(names) == 16
+    assert len(names) == 20
     for name in names:
         other = results[name.replace("one/", "two/", 1)]
         np.testing.assert_allclose(other, results[name], atol=2e-5, err_msg=name)
