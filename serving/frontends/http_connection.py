@@ -16,8 +16,7 @@ from serving.status import HTTP_STATUS, StatusError
 _LINGER_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
 """For the answer of a request that ran out of time to reach its client."""
-# llhttp, aiohttp's parser, skips further blanks in a request line.
-_BLANKS = re.compile(rb"(?<![ \w])[A-Z]+ (?: |\S* {2})[^\r\n]*HTTP/1\.[01]\r\n")
+_VERSION, _METHOD = re.compile(rb"HTTP/1\.[01]\r\n"), re.compile(rb"(?<![ \w])[A-Z]+\Z")
 _LONGEST_LINE = 8192
 _OPTIONS: dict[str, Any] = {
     "access_log": None,
@@ -52,6 +51,18 @@ def error_response(error: StatusError, is_last: bool = False) -> web.Response:
     if is_last:
         response.force_close()
     return response
+
+
+def _ambiguous_line(text: bytes) -> int:
+    """Where a request line with further blanks starts, which llhttp skips; or -1."""
+    for version in _VERSION.finditer(text):
+        end = version.start()
+        line = text[max(text.rfind(b"\n", 0, end) + 1, end - _LONGEST_LINE) : end]
+        head, _, target = line.rstrip(b" ").rpartition(b" ")
+        method = _METHOD.search(head.rstrip(b" ")[-20:])
+        if method and line != b"%b %b " % (head.rstrip(b" "), target):
+            return end - len(line) + len(head.rstrip(b" ")) - len(method[0])
+    return -1
 
 
 class LastResponse(web.Response):
@@ -114,9 +125,9 @@ class Connection(web.RequestHandler):
             self._start_timer()
         text = self._line + data
         self._line = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
-        if b"  " in text and (match := _BLANKS.search(text)):
+        if b"  " in text and (start := _ambiguous_line(text)) >= 0:
             # What came before is answered; NUL is what the parser does refuse.
-            super().data_received(text[len(text) - len(data) : match.start()])
+            super().data_received(text[len(text) - len(data) : start])
             data = b"\0\r\n\r\n"
         super().data_received(data)
 

@@ -147,7 +147,7 @@ class Models:
 
     def watch(self, path: Path, seconds: float) -> None:
         """Serves a models.config again when it changes; an error changes nothing."""
-        before = path.read_bytes()
+        before = path.read_bytes() if path.is_file() else b""
         while not self._stop.wait(seconds):
             try:
                 content = path.read_bytes()

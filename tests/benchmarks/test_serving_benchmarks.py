@@ -1,5 +1,6 @@
 """The benchmarks of serving: their inputs, and what they make of measurements."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,9 +20,11 @@ from benchmarks import (
     process_memory,
     requests,
     retrieval,
+    served,
     serving,
     serving_page,
 )
+from serving import flags as flags_module
 
 
 def test_truth_is_that_of_a_full_sort():
@@ -96,6 +99,24 @@ def test_questions_exclude_up_to_three_items():
     assert {len(question.exclude) for question in asked} == {0, 1, 2, 3}
     assert {question.k for question in asked} == {5}
     assert [question.history for question in asked] == requests.histories(1000, 400)
+
+
+def test_several_servers_share_the_port_of_grpc_alone(monkeypatch, tmp_path):
+    started = []
+
+    @contextlib.contextmanager
+    def processes(commands, log):
+        started.extend(commands)
+        yield tuple(range(len(commands)))
+
+    monkeypatch.setattr(served, "_processes", processes)
+    with served.embedded(tmp_path, ["--enable_batching"], tmp_path / "log", 2) as both:
+        assert both.pids == (0, 1)
+    flags = [flags_module.parse_args(command[3:]) for command in started]
+    assert len({args.port for args in flags}) == 1
+    assert len({args.rest_api_port for args in flags}) == 2
+    for args in flags:
+        assert args.grpc_channel_arguments == [("grpc.so_reuseport", 1)]
 
 
 def test_kserve_answer_is_read_by_its_types():

@@ -94,6 +94,7 @@ AMBIGUOUS = {
     "fragment": f"GET {MODEL}#part HTTP/1.1\r\n{HOST}\r\n",
     "blanks before the target": f"GET  {MODEL} HTTP/1.1\r\n{HOST}\r\n",
     "blanks after the target": f"GET {MODEL}  HTTP/1.1\r\n{HOST}\r\n",
+    "many blanks": f"GET   {MODEL}    HTTP/1.1\r\n{HOST}\r\n",
     "tab before the target": f"GET\t{MODEL} HTTP/1.1\r\n{HOST}\r\n",
     "sign": f"{PREDICT}{HOST}Content-Length: +{len(BODY)}\r\n\r\n{BODY}",
     "negative": f"{PREDICT}{HOST}Content-Length: -1\r\n\r\n{BODY}",
@@ -144,6 +145,17 @@ def test_blanks_in_a_body_or_a_header_are_no_request_line(server):
     head = f"{PREDICT}{HOST}X: GET  / HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
     text, is_closed = exchange(server, f"{head}\r\n{body}{STATUS}\r\n", 2)
     assert (statuses(text), is_closed) == ([200, 200], False)
+
+
+@pytest.mark.parametrize("part", ["-A  ", "A  HTTP/1.1\r\n", "GET / HTTP/1.1\r\n  "])
+def test_no_body_holds_the_event_loop_up(server, part):
+    body = (part * (10**6 // len(part))).encode()
+    head = f"{PREDICT}{HOST}Content-Length: {len(body)}\r\n\r\n".encode()
+    start = time.process_time()
+    text, _ = exchange(server, head + body, 3)
+    assert statuses(text)[:1] == [400]
+    # The server runs in this process.
+    assert time.process_time() - start < 2
 
 
 def test_no_bytes_of_another_request_are_quoted(server):
