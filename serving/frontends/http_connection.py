@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 from typing import Any
@@ -55,7 +56,8 @@ def error_response(error: StatusError, is_last: bool = False) -> web.Response:
 
 def _ambiguous_line(text: bytes) -> int:
     """Where a request line with further blanks starts, which llhttp skips; or -1."""
-    for version in _VERSION.finditer(text):
+    # No pipeline has more; a hostile body must not hold the event loop up.
+    for version in itertools.islice(_VERSION.finditer(text), 200):
         end = version.start()
         line = text[max(text.rfind(b"\n", 0, end) + 1, end - _LONGEST_LINE) : end]
         head, _, target = line.rstrip(b" ").rpartition(b" ")
