@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from beam_jobs.logs.interactions import Interaction
 from beam_jobs.transforms.counting import CountingDoFn
-from beam_jobs.transforms.singletons import id_set
+from beam_jobs.transforms.singletons import OncePerObject, id_set
 
 
 @dataclasses.dataclass(eq=False)
@@ -55,13 +55,15 @@ def read_lines(path: str | None) -> bytes:
 
 
 class _DropListed(CountingDoFn):
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._users, self._items = OncePerObject(id_set), OncePerObject(id_set)
+
     def process(
         self, interaction: Interaction, users: bytes, items: bytes
     ) -> Iterator[Interaction]:
-        is_erased = interaction.user.encode() in id_set(
-            users
-        ) or interaction.item.encode() in id_set(items)
-        if is_erased:
+        is_erased = interaction.user.encode() in self._users(users)
+        if is_erased or interaction.item.encode() in self._items(items):
             self.counts["erased"] += 1
         else:
             yield interaction

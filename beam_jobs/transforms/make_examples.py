@@ -14,6 +14,7 @@ from beam_jobs.splits import SplitExample, split_examples
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 from beam_jobs.transforms.counting import COUNTS, CountingDoFn
 from beam_jobs.transforms.find_head import HeadRule
+from beam_jobs.transforms.singletons import OncePerObject
 from beam_jobs.transforms.vocabulary import item_ids
 from s4rec_tf import spec
 
@@ -60,10 +61,14 @@ class MakeExamples(beam.PTransform):
 
 
 class _SerializeUser(CountingDoFn):
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._item_ids = OncePerObject(item_ids)
+
     def process(
         self, sequence: UserSequence, vocabulary: bytes, head: HeadRule
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        id_of = item_ids(vocabulary)
+        id_of = self._item_ids(vocabulary)
         ids = [id_of[item] for item in sequence.items]
         is_head = head.is_head(sequence)
         self.counts["users_in_core"] += 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 _ELEMENTS_AT_ONCE = 2000
+
+Made = TypeVar("Made")
 
 
 @dataclasses.dataclass(eq=False)
@@ -62,6 +64,27 @@ def _combine(_: None, combiner: beam.CombineFn, lists: Iterable[list[Any]]) -> A
     for element in itertools.chain.from_iterable(lists):
         accumulator = combiner.add_input(accumulator, element)
     return combiner.extract_output(accumulator)
+
+
+class OncePerObject(Generic[Made]):
+    """Calls a function again only for another object than the last time.
+
+    A cache by value compares the bytes of large side inputs at every call, once a
+    second bundle has got a copy.
+
+    Args:
+        make: the function.
+    """
+
+    def __init__(self, make: Callable[[bytes], Made]) -> None:
+        self._make = make
+        self._last: tuple[bytes, Made] | None = None
+
+    def __call__(self, value: bytes) -> Made:
+        """What the function makes of a value."""
+        if self._last is None or self._last[0] is not value:
+            self._last = value, self._make(value)
+        return self._last[1]
 
 
 @functools.lru_cache(maxsize=4)
