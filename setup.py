@@ -85,6 +85,7 @@ TEST = [
     "kubernetes-validate>=1.34,<2",  # schemas of Kubernetes, for the manifests
     "check-jsonschema>=0.33,<1",  # the schema of compose files
     "promql-parser>=0.5,<1",  # the queries of dashboard and alerts
+    "cryptography>=42,<60",  # certificates to test TLS with
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
 ]
 DEV = [

@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "s4rec_tf.ranking": MATHEMATICS | DATA | MODELS,
     "s4rec_tf.train": TRAINED,
     "s4rec_tf.evaluate": TRAINED,
-    "s4rec_tf.analyze": TRAINED,
+    "s4rec_tf.analyze": TRAINED | {"s4rec_tf.report_page"},
     "s4rec_tf.retrieval.kinds": set(),
     "s4rec_tf.retrieval": {"s4rec_tf.spec", "s4rec_tf.retrieval.kinds"},
     "s4rec_tf.export": TRAINED | RETRIEVAL | {"s4rec_tf.train", "s4rec_tf.operations"},

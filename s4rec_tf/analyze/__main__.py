@@ -21,7 +21,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "spread over clusters, those of K-means and the model's own. Prints a table; "
         "the last line is one JSON object, also written to "
         "RUN_DIR/evaluation/analysis.json with the head rate of every cluster; beside "
-        "it embedding_map.npz, some users' embeddings laid out in the plane by t-SNE.",
+        "it embedding_map.npz, some users' embeddings laid out in the plane by t-SNE, "
+        "and run.html, the run's curves, metrics and embeddings on one page.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
@@ -48,7 +49,7 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
     dataset.verify()
     if not args.run_dir.is_dir():
         raise ValueError(f"run folder {args.run_dir} does not exist")
-    from s4rec_tf.analyze import analysis
+    from s4rec_tf.analyze import analysis, run_page
     from s4rec_tf.analyze.embedding_map import embedding_map
     from s4rec_tf.data import records
     from s4rec_tf.ranking import encoding
@@ -69,6 +70,7 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
     analysis.write_map(
         args.run_dir, embedding_map(embeddings, users.is_head, args.seed)
     )
+    run_page.write_page(args.run_dir)
     return findings
 
 
