@@ -3,7 +3,9 @@
 import contextlib
 import json
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from engine_processes import free_port, kill, listens, running, wait_until
 
@@ -61,6 +63,7 @@ class FlinkCluster:
         folder: for configuration and logs.
         memory: MiB of each part of the TaskManager's memory.
         slots: of the TaskManager.
+        settings: of Flink, in place of those below.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class FlinkCluster:
         folder: Path,
         memory: dict[str, int] = TASK_MANAGER,
         slots: int = SLOTS,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.slots = slots
         self._memory = memory
@@ -100,7 +104,7 @@ class FlinkCluster:
             "restart-strategy.type": "exponential-delay",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
             "restart-strategy.exponential-delay.attempts-before-reset-backoff": "5",
-        }
+        } | dict(settings)
 
     def __enter__(self):
         (self._folder / "config.yaml").write_text(
