@@ -128,7 +128,7 @@ fuzz: setup ## FUZZ_RUNS inputs (a million) through the server's decoding of req
 
 docs: setup ## the pages as a site, in .cache/site; a broken link or anchor fails
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) -c constraints.txt -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@echo "open .cache/site/index.html"
 
 lint: setup ## ruff: rules and formatting
