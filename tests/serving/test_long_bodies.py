@@ -9,10 +9,11 @@ import pytest
 
 from serving.servables import json_text
 from serving.status import StatusError
+from tests.serving import inside
 from tests.serving.export_requests import HISTORY, predict_request
 
-STALL_SECONDS = 0.35
-"""Python's own scanner held the GIL twice as long."""
+STALL_SECONDS = 0.2
+"""A call waited for 0.76 s when bodies were read and copied at once."""
 
 IDS = [f"item-no-{number}" for number in range(850_000)]
 LONG = {
@@ -25,31 +26,41 @@ LONG = {
 
 
 def longest_call(server, seconds, work):
-    """The longest of the calls over gRPC while the work lasts."""
+    """The longest of the calls over gRPC while the work lasts.
+
+    In seconds that this process works, the server being part of it: others of the
+    machine do not count.
+    """
     thread, longest = threading.Thread(target=work), 0.0
     request = predict_request(history=[HISTORY])
     server.prediction.Predict(request, timeout=30)
     thread.start()
     end = time.monotonic() + seconds
     while thread.is_alive() or time.monotonic() < end:
-        start = time.monotonic()
+        start = time.process_time()
         server.prediction.Predict(request, timeout=30)
-        longest = max(longest, time.monotonic() - start)
+        longest = max(longest, time.process_time() - start)
     thread.join()
     return longest
 
 
+@pytest.fixture(scope="module")
+def server(served_export):
+    flags = ("--model_name", "demo", "--model_base_path", served_export.export_dir)
+    with inside.server(*flags) as answering:
+        yield answering
+
+
 @pytest.mark.parametrize("name", LONG)
-def test_other_calls_are_answered_meanwhile(embedded, name):
+def test_other_calls_are_answered_meanwhile(server, name):
     body = json.dumps(LONG[name]).encode()
     assert 15e6 < len(body) < 16 * 2**20
     path, statuses = "/v1/models/demo:predict", []
 
     def send():
-        statuses.append(embedded.http("POST", path, body)[0])
+        statuses.append(server.http("POST", path, body)[0])
 
-    # On a machine that others use too, the best of a few.
-    stalls = [longest_call(embedded, 0.5, send) for _ in range(3)]
+    stalls = [longest_call(server, 0.5, send) for _ in range(3)]
     assert min(stalls) < STALL_SECONDS, stalls
     # Rows beyond the bound are refused, after they are read.
     assert set(statuses) == {200 if name == "one long list" else 400}
