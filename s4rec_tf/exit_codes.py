@@ -14,6 +14,8 @@ class ExitCode(enum.IntEnum):
     """Stopped by its input, its environment or a check; the last line names which."""
     USAGE = 2
     """The command line or a setting is wrong; nothing was read or written."""
+    DIVERGED = 3
+    """A training met NaN or Inf; its best weights until then stay."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C; most commands resume when they are started again."""
 

@@ -112,12 +112,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.USAGE
     from s4rec_tf.data import array_file
+    from s4rec_tf.train import health
     from s4rec_tf.train.jax import trainer
 
     try:
         dataset = array_file.read_arrays(args.arrays)
         progress = trainer.train(resolved, dataset, args.run_dir)
         evaluate_run(resolved, dataset, args.run_dir)
+    except health.Diverged as error:
+        print(
+            f"train_arrays: {error}. {health.what_is_left(args.run_dir)}",
+            file=sys.stderr,
+        )
+        return ExitCode.DIVERGED
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.FAILED

@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     strategy = strategies.make_strategy(args.strategy)
     from s4rec_tf import spec
     from s4rec_tf.runs import config
+    from s4rec_tf.train import health
     from s4rec_tf.train.tensorflow import trainer
 
     try:
@@ -74,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress = trainer.train(
                 resolved, dataset, args.run_dir, strategy, args.warm_start
             )
+    except health.Diverged as error:
+        print(f"train: {error}. {health.what_is_left(args.run_dir)}", file=sys.stderr)
+        return ExitCode.DIVERGED
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return ExitCode.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.config import ExperimentConfig
 from s4rec_tf.runs.run_dir import Dataset, RunDir
+from s4rec_tf.train import health
 from s4rec_tf.train.setup import build_for_training
 from s4rec_tf.train.stages import begin_stages
 from s4rec_tf.train.validation import (
@@ -108,6 +110,9 @@ class Trainer(abc.ABC):
             last: the last one (excluded); that of the training if None.
             end_epoch: called with the mean of every loss term and the time at which the
                 epoch began, by `time.monotonic`; returns whether to stop.
+
+        Raises:
+            Diverged: if a loss term or a weight is not finite.
         """
         settings = self.config.train
         for start, end in begin_stages(
@@ -119,8 +124,19 @@ class Trainer(abc.ABC):
                 self.refresh(epoch)
                 self.model.reset_metrics()
                 self.train_epoch(epoch)
+                if names := health.bad_weights(self.model):
+                    raise health.Diverged(names, epoch + 1, self.steps)
                 if end_epoch(self.loss_terms(), began):
                     return
+
+    def diverged(self, epoch: int, step: int) -> health.Diverged:
+        """The error of a step, from 0 like the epoch, whose terms are not finite."""
+        names = health.bad_terms(self.loss_terms())
+        return health.Diverged(names, epoch + 1, step + 1, self.batch(epoch, step))
+
+    def batch(self, epoch: int, step: int) -> dict[str, np.ndarray]:
+        """What a step trains on; nothing where batches never leave the device."""
+        return {}
 
     def loss_terms(self) -> Logs:
         """The mean of every loss term since the epoch began, and of their sum."""
@@ -149,7 +165,17 @@ def train_run(
 
     Returns:
         progress of the run at the end.
+
+    Raises:
+        Diverged: if a number is not finite; the folder then has `failure.json`.
+        ValueError: if the valid split holds no user.
     """
+    if not len(valid):
+        lengths = trainer.sequences.sequence_lengths
+        raise ValueError(
+            "validation needs a user with at least 3 actions. "
+            f"Received: {len(lengths)} users, the longest with {lengths.max(initial=0)}"
+        )
     model, patience = trainer.model, trainer.config.train.patience
     progress = Progress()
     if run.last.is_file():
@@ -161,13 +187,19 @@ def train_run(
         initialize(model)
     forget_unfinished_epochs(run, progress)
     close = EpochEnd(model, run, valid, progress, trainer.ranker(valid))
+    before: Logs = {}
 
     def end_epoch(logs: Logs, began: float) -> bool:
+        nonlocal before
         if not trainer.is_chief:
             progress.epochs_done += 1
             return trainer.agree(False)
         seconds = time.monotonic() - began
         found = {**logs, **close(logs, began)}
+        for warning in health.warnings(before, found):
+            number = progress.epochs_done
+            print(f"warning: epoch {number}: {warning}", file=sys.stderr, flush=True)
+        before = found
         if log_epoch:
             log_epoch(progress.epochs_done - 1, found)
         text = " ".join(f"{name} {value:.4f}" for name, value in found.items())
@@ -182,7 +214,12 @@ def train_run(
             f"{trainer.batch_size}, {trainer.steps} steps an epoch, {trainer.devices}",
             flush=True,
         )
-        trainer.train(progress.epochs_done, None, end_epoch)
+        try:
+            trainer.train(progress.epochs_done, None, end_epoch)
+        except health.Diverged as error:
+            if trainer.is_chief:
+                error.write(run.root)
+            raise
     if trainer.is_chief:
         run.finish(dataclasses.asdict(progress))
     return progress

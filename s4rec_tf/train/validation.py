@@ -127,7 +127,7 @@ class EpochEnd:
         line: dict[str, float] = {"epoch": self.progress.epochs_done}
         line.update({name: round(float(value), 6) for name, value in entry.items()})
         with self.run.metrics.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+            stream.write(json.dumps(line, allow_nan=False) + "\n")
 
 
 def write_last(run: RunDir, model: SequenceRecommender, progress: Progress) -> None:

@@ -119,12 +119,16 @@ class JaxTrainer(Trainer):
         self._shuffle = jax.jit(jax.random.permutation, static_argnums=1)
 
     def train_epoch(self, epoch: int) -> None:
-        """Trains the steps of an epoch."""
+        """Trains the steps of an epoch; terms are looked at after each dispatch."""
         order, key = self.epoch_order(epoch)
         state = self.state()
         for first in range(0, self.steps, STEPS_A_DISPATCH):
             last = min(first + STEPS_A_DISPATCH, self.steps)
             state = self.run_steps(state, order, key, first, last)
+            # Sums of the terms: one that is not finite stays so.
+            if not all(bool(jnp.isfinite(total)) for total in state["metrics"]):
+                self.put_back(state)
+                raise self.diverged(epoch, last - 1)
         self.put_back(state)
 
     def epoch_order(self, epoch: int) -> tuple[Array, Array]:

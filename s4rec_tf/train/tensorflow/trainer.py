@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from s4rec_tf import spec
@@ -80,30 +82,41 @@ class TensorFlowTrainer(Trainer):
         self._iterator = iter(batches)
         self._compiled_step = tf.function(self._global_step)
 
-    def step(self) -> None:
-        """Trains on the next batch."""
-        self._compiled_step(self._iterator)
+    def step(self) -> tf.Tensor:
+        """Trains on the next batch; returns its loss."""
+        return self._compiled_step(self._iterator)
+
+    def batch(self, epoch: int, step: int) -> dict[str, np.ndarray]:
+        """What a step trains on, made once more."""
+        made = next(iter(self.batches(epoch).skip(step)))
+        arrays = dict(made)
+        for name, array in arrays.pop("users", {}).items():
+            arrays[f"users/{name}"] = array
+        return {name: array.numpy() for name, array in arrays.items()}
 
     def train_epoch(self, epoch: int) -> None:
         """Trains the steps of the next epoch; draws a bar on a terminal."""
         bar = keras.utils.Progbar(self.steps, verbose=int(sys.stdout.isatty()))
-        for _ in range(self.steps):
-            self.step()
+        for step in range(self.steps):
+            if not math.isfinite(float(self.step())):
+                raise self.diverged(epoch, step)
             bar.add(1)
 
     def agree(self, stop: bool) -> bool:
         """The chief's decision, sent to all workers."""
         return strategies.from_chief(self.strategy, stop)
 
-    def _global_step(self, iterator: Any) -> None:
-        self.strategy.run(self._replica_step, args=(next(iterator),))
+    def _global_step(self, iterator: Any) -> tf.Tensor:
+        losses = self.strategy.run(self._replica_step, args=(next(iterator),))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
 
-    def _replica_step(self, batch: dict[str, tf.Tensor]) -> None:
+    def _replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
             encoded = self.model(batch, training=True)
             loss = self.model.compute_loss(batch, y_pred=encoded)
         variables = self.model.trainable_weights
         self.model.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
 
 
 class Board:
