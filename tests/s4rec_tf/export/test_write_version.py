@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
-from s4rec_tf.export import module, popularity, protocol, publish, write
+from s4rec_tf.export import graph, popularity, protocol, publish, write
 from tests import forked
 from tests.s4rec_tf.export import standin
 from tests.s4rec_tf.export.standin import NUM_ITEMS
@@ -97,7 +97,7 @@ def test_warmup_covers_every_signature_with_one_row_and_more(exported):
 def test_a_large_weight_stays_a_variable_and_answers_the_same(
     exported, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(module, "_LARGEST_CONSTANT", exported.table.nbytes - 1)
+    monkeypatch.setattr(graph, "_LARGEST_CONSTANT", exported.table.nbytes - 1)
     version = write_again(exported, tmp_path / "demo", max_k=standin.MAX_K)
     large, small = (tf.saved_model.load(str(v)) for v in (version, exported.version))
     assert [v.shape for v in large.model_variables] == [exported.table.shape]

@@ -179,8 +179,8 @@ def test_a_refit_goes_through_the_stages(dataset, uninterrupted, capsys):
 
 def test_no_pre_training_is_no_stage():
     staged, plain = build("s3rec", pretrain_epochs=3), build("s3rec", pretrain_epochs=0)
-    assert stages_of(staged, 5) == [Stage("pretrain", 0, 3), Stage("last", 3, 8)]
-    assert stages_of(plain, 5) == [Stage("last", 0, 5)]
+    assert stages_of(staged, 5) == [Stage("pretrain", 0, 3), Stage("main", 3, 8)]
+    assert stages_of(plain, 5) == [Stage("main", 0, 5)]
     assert len(plain.trainable_weights) == len(staged.trainable_weights) - 2
 
 
