@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Terms(NamedTuple):
-    """What a publisher asks of those who use a log.
+    """Terms of use that a publisher sets for a log.
 
     Attributes:
         summary: of the licence, in a sentence.

@@ -29,7 +29,7 @@ class DownloadError(ValueError):
 
 
 class _Validator(NamedTuple):
-    """What a server calls the state of a file: an ETag, or the time of its change."""
+    """Validator of a remote file: its ETag, or else its time of change."""
 
     url: str
     value: str
@@ -136,7 +136,7 @@ class Download:
 
 
 def _reason(error: Exception) -> object:
-    """What went wrong, without the layers of libraries around it."""
+    """Innermost cause of an error, without the wrappers of libraries."""
     return getattr(error.args[0] if error.args else None, "reason", error)
 
 

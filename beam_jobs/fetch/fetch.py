@@ -16,7 +16,7 @@ from beam_jobs.storage.files import new_file
 
 RECEIPT_NAME = "FETCHED.json"
 Checked = Literal["known", "given", "as_before", "first_use"]
-"""What a digest was compared with: the catalogue's, the command line's, that of an
+"""Source of the expected digest: the catalogue's, the command line's, that of an
 earlier fetch, or nothing."""
 
 
@@ -25,7 +25,7 @@ class DigestError(ValueError):
 
 
 class Receipt(NamedTuple):
-    """What was fetched; `FETCHED.json` of the folder.
+    """Record of a download, kept as `FETCHED.json` in its folder.
 
     Attributes:
         name: of the log.

@@ -81,7 +81,7 @@ class OncePerObject(Generic[Made]):
         self._last: tuple[bytes, Made] | None = None
 
     def __call__(self, value: bytes) -> Made:
-        """What the function makes of a value."""
+        """Returns the function's result for a value."""
         if self._last is None or self._last[0] is not value:
             self._last = value, self._make(value)
         return self._last[1]

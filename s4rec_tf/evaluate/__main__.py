@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from s4rec_tf.models.base import SequenceRecommender
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""What a run folder that may only be read answers; its metrics are printed alone."""
+"""Errors of writing to a read-only run folder; metrics are then only printed."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ _MOST_TIED_HEADS = 0.5
 def caveats(
     sequences: Sequences, item_counts: np.ndarray, is_sampled: bool = False
 ) -> list[str]:
-    """What a reader of the metrics must know, a line each; none if nothing is amiss.
+    """Notes on metrics that measured something else; empty if nothing is amiss.
 
     Args:
         sequences: the evaluated split.

@@ -59,7 +59,7 @@ class Diverged(RunError):
 
 
 def what_is_left(run_dir: Path) -> str:
-    """What a run that diverged leaves, in words."""
+    """Describes the files that a diverged run leaves."""
     best = RunDir(run_dir).best
     if not best.is_file():
         return f"No epoch was validated before; see {run_dir}/failure.json"
@@ -82,7 +82,7 @@ def bad_weights(model: SequenceRecommender) -> list[str]:
 
 
 def warnings(before: Mapping[str, Any], logs: Mapping[str, Any]) -> list[str]:
-    """What deserves a look in an epoch's figures, a line each.
+    """Warnings about an epoch's figures, one line each.
 
     Args:
         before: loss terms and validation of the epoch before, or nothing.
