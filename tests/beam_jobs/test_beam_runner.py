@@ -100,7 +100,8 @@ def note_process(number):
         if "sdk_worker_main" not in Path("/proc/self/cmdline").read_text()
         else "started"
     )
-    print(how, os.getpid(), flush=True)
+    # One write, which the other worker's line can't split.
+    os.write(1, f"{how} {os.getpid()}\n".encode())
 
 
 def test_workers_are_copies_the_first_time_and_new_programs_then():
