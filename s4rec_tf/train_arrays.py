@@ -90,7 +90,8 @@ def evaluate_run(
             found = evaluation.evaluate_model(
                 model, users, counts if split == "test" else None, list_length=0
             )
-            evaluation.write_evaluation(run.root, split, found, users.is_head)
+            folder = run.root / "evaluation"
+            evaluation.write_evaluation(folder, split, found, users.is_head)
             print(f"{split}:\n{report.metrics_table(found.metrics, users)}")
         if ANALYZED_SPLIT in missing:
             users = dataset.splits[ANALYZED_SPLIT]

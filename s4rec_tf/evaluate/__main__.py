@@ -47,8 +47,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         f"{sampled_ranking.POPULAR_NEGATIVES} popular negatives, under names of their "
         "own; not comparable with the full ranking",
     )
+    add(
+        "--later_dataset",
+        action="store_true",
+        help="the dataset goes on from the run's by --previous; the run is measured as "
+        "in service: items that it does not know are never answered. Needs --output",
+    )
+    add("--output", type=Path, metavar="DIR", help="default: RUN_DIR/evaluation")
     add("--json", action="store_true", help="print the JSON object alone")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.later_dataset and (args.output is None or args.sampled):
+        parser.error("--later_dataset needs --output, and takes no --sampled")
+    return args
 
 
 def _load(
@@ -62,7 +72,12 @@ def _load(
     from s4rec_tf.data import records
     from s4rec_tf.runs import restore
 
-    model, _ = restore.restore_best(args.run_dir, dataset)
+    if args.later_dataset:
+        from s4rec_tf.evaluate import later_dataset
+
+        model = later_dataset.restore_earlier(args.run_dir, dataset)
+    else:
+        model, _ = restore.restore_best(args.run_dir, dataset)
     sequences = records.read_split(dataset, args.split)
     if not len(sequences):
         raise ValueError(f"{dataset.root / args.split} holds no user")
@@ -79,13 +94,17 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    from s4rec_tf.evaluate import evaluation
+    from s4rec_tf.evaluate import evaluation, later_dataset
 
-    counts = item_counts if args.sampled else None
-    found = evaluation.evaluate_model(model, sequences, sampling_counts=counts)
+    if args.later_dataset:
+        found = later_dataset.evaluate_earlier(model, sequences)
+    else:
+        counts = item_counts if args.sampled else None
+        found = evaluation.evaluate_model(model, sequences, sampling_counts=counts)
     _print(args, found, sequences, item_counts)
+    folder = args.output or args.run_dir / "evaluation"
     try:
-        evaluation.write_evaluation(args.run_dir, args.split, found, sequences.is_head)
+        evaluation.write_evaluation(folder, args.split, found, sequences.is_head)
     except OSError as error:
         print(f"evaluate: not written: {error}", file=sys.stderr)
         return ExitCode.OK if error.errno in _READ_ONLY else ExitCode.FAILED

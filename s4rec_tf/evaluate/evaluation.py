@@ -68,21 +68,20 @@ def evaluate_model(
 
 
 def write_evaluation(
-    run_dir: Path, split: str, found: Evaluation, is_head: np.ndarray
+    folder: Path, split: str, found: Evaluation, is_head: np.ndarray
 ) -> None:
-    """Writes `evaluation/SPLIT.json` and `evaluation/SPLIT_ranks.npz` of a run folder.
+    """Writes `SPLIT.json`, and before it `SPLIT_ranks.npz`, into a folder.
 
     The ranks, unsigned of the smallest type that holds them, and `is_head` are in order
     of user id as bytes, so that the runs of a dataset can be compared user by user.
 
     Args:
-        run_dir: the run folder.
+        folder: `evaluation` of the run folder, or another; made if missing.
         split: valid or test.
         found: what was measured.
         is_head: True for head users, bool [N].
     """
-    folder = run_dir / "evaluation"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     kind = np.min_scalar_type(int(found.ranks.max(initial=0)))
     with replaced(folder / f"{split}_ranks.npz") as stream:
         np.savez_compressed(stream, ranks=found.ranks.astype(kind), is_head=is_head)
