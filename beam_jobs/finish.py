@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from beam_jobs.balance import check_examples
 from beam_jobs.dataset import history
 from beam_jobs.dataset.findings import Findings, Statistics
 from beam_jobs.dataset.popularity import read_popularity
@@ -53,9 +54,12 @@ class Finisher:
 
         Raises:
             JobError: if a split has no example.
+            LostRecordsError: if an engine lost records between two steps.
             AnomalyError: if what was written breaks the schema.
         """
         info = self._facts()
+        item_counts = DatasetDir(self.plan.root).item_counts.read_text("utf-8")
+        check_examples(self.found, map(int, item_counts.split()))
         self._check_split(info)
         self._write_facts(info)
         self._validate(info)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from beam_jobs.balance import check_reading
 from beam_jobs.dataset import history
 from beam_jobs.dataset.previous import (
     Previous,
@@ -34,6 +35,7 @@ from beam_jobs.logs.remedies import remedy
 from beam_jobs.options import JobOptions
 from beam_jobs.pipeline import JobPlan, Wiring
 from beam_jobs.runner import Metrics, RunPipeline
+from beam_jobs.splits import FILES
 from beam_jobs.transforms.group_by_user import Ties
 from beam_jobs.transforms.stop_early import MAX_EARLY_SHARE, StopRule
 from s4rec_tf.spec import DatasetDir, DatasetInfo
@@ -103,6 +105,7 @@ class Job:
         Raises:
             InputError: if an input cannot be read or its format not be told.
             JobError: if too many lines are bad, or nothing is left.
+            LostRecordsError: if an engine lost records between two steps.
             NotConverged: if the k-core needs too many rounds.
             AnomalyError: if what was written breaks the schema.
             DatasetError: if a dataset named beside is unfinished or damaged.
@@ -135,6 +138,7 @@ class Job:
         """
         found = read_report(self.place.work / "report.json")
         self._check_read(found, start.checked)
+        check_reading(found, self.options.split_rule.kind == FILES)
         self._report_read(found, start.plan)
         self._run_more_rounds(start.plan, found)
         info = Finisher(

@@ -154,7 +154,7 @@ def write_shard(
     records.sort()
     with new_gzip_stream(as_path(root) / name, compression) as (stream, digest):
         number = write_records(stream, finish(iter(records)))
-    return digest.written(name, number)
+    return digest.written(name, number)._replace(arrived=len(records))
 
 
 def join_lines(lines: list[bytes]) -> bytes:

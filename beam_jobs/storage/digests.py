@@ -23,12 +23,14 @@ class WrittenFile(NamedTuple):
         sha256: hex digest of its bytes.
         bytes: its size.
         examples: number of its records; None for a file without records.
+        arrived: records that came to whoever wrote them, duplicates included.
     """
 
     name: str
     sha256: str
     bytes: int
     examples: int | None = None
+    arrived: int | None = None
 
 
 class DigestStream(io.RawIOBase):

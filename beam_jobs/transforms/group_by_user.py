@@ -61,7 +61,8 @@ class GroupedUsers(NamedTuple):
         sequences: a `UserSequence` a user.
         conflicts: raw ids of users with two items at one position.
         largest: (actions, raw id) of users, the largest among them.
-        counts: `users`, `sequence_actions`, `capped_users` and `tied_actions`.
+        counts: `users`, `grouped_actions` with duplicates, `sequence_actions`,
+            `capped_users` and `tied_actions`.
     """
 
     sequences: beam.PCollection
@@ -291,6 +292,7 @@ class _ToSequence(CountingDoFn):
         stamps = [line[:TIME_DIGITS] for line in lines]
         tied = _num_tied(stamps) if len(set(stamps)) < len(stamps) else 0
         self.counts["users"] += 1
+        self.counts["grouped_actions"] += total
         self.counts["sequence_actions"] += len(items)
         self.counts["capped_users"] += is_cut
         if self._order_is_time and tied:

@@ -59,12 +59,13 @@ def test_every_shard_is_written_and_its_digest_known(tmp_path):
     assert [name for name, *_ in found] == [
         f"actions/part-0000{n}-of-00005.tfrecord.gz" for n in range(5)
     ]
-    for name, digest, size, records in found:
+    for name, digest, size, records, _ in found:
         content = (tmp_path / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
         assert len(content) == size
         assert len(list(read_records(tmp_path / name))) == records
-    assert sum(records for *_, records in found) == 2
+    assert sum(records for *_, records, _ in found) == 2
+    assert sum(arrived for *_, arrived in found) == 3
     assert found[zlib.crc32(b"v") % 5][3] >= 1
 
 
@@ -79,7 +80,7 @@ def test_examples_are_sorted_by_user_in_their_shard(tmp_path):
         return {"written": examples | WriteExamples(tmp_path, number)}
 
     found = outputs_of(tmp_path, wire)["written"]
-    assert [(name.split("/")[0], records) for name, _, _, records in found] == [
+    assert [(name.split("/")[0], records) for name, _, _, records, _ in found] == [
         *(("test", 0), ("train", 3), ("valid", 0))
     ]
     path = tmp_path / "train" / "part-00000-of-00001.tfrecord.gz"
