@@ -33,7 +33,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -59,6 +59,9 @@ test: setup ## run the tests; prints the ten slowest and the user seconds in all
 
 test-slow: setup ## run the tests that take minutes each
 	$(RUN) -m pytest -m slow --timeout 3600 $(TESTS)
+
+test-kills: setup ## end trainings at 210 random moments and compare what they become
+	$(RUN) -m pytest -m slow --timeout 3600 -s tests/s4rec_tf/train/test_kills.py $(TESTS)
 
 test-engines: setup ## whole data jobs in Beam's worker processes
 	$(RUN) -m pytest -m engines --timeout 3600 $(TESTS)

@@ -19,6 +19,7 @@ from s4rec_tf.data import array_file
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs import config as configuration
 from s4rec_tf.train.jax import trainer
+from s4rec_tf.train.keeping import Keeping, Place, StepEnds
 
 _COUNTED_BATCHES = 40
 
@@ -46,6 +47,9 @@ class Training:
             raise ValueError(f"{config.model} is not trained by gradient")
         self.task = Task(
             config, self.trainer.samples, info.num_items, self.trainer.batch_size
+        )
+        self._ends = StepEnds(
+            self.trainer, lambda within: None, Keeping(minutes=0), Place()
         )
         self.epoch = 0
         self.trainer.begin(self.epoch)
@@ -88,7 +92,7 @@ class Training:
         for _ in range(2):
             began = time.perf_counter()
             self.trainer.refresh(self.epoch)
-            self.trainer.train_epoch(self.epoch)
+            self.trainer.train_epoch(self.epoch, self._ends)
             self.epoch += 1
         return time.perf_counter() - began
 

@@ -16,6 +16,8 @@ class ExitCode(enum.IntEnum):
     """The command line or a setting is wrong; nothing was read or written."""
     DIVERGED = 3
     """A training met NaN or Inf; its best weights until then stay."""
+    STATE_SAVED = 4
+    """A training stopped by SIGTERM or Ctrl-C; the same command resumes it."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C; most commands resume when they are started again."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.train import stop_requests
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
 if TYPE_CHECKING:
@@ -105,6 +106,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problem := check_backend():
         print(f"train_arrays: {problem}", file=sys.stderr)
         return ExitCode.USAGE
+    with stop_requests.StopRequests() as stop:
+        try:
+            return _run(args, stop)
+        except stop_requests.Stopped:
+            print(f"train_arrays: {stop_requests.FAREWELL}", file=sys.stderr)
+            return ExitCode.STATE_SAVED
+
+
+def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
     from s4rec_tf.runs import config
 
     try:
@@ -113,12 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.USAGE
     from s4rec_tf.data import array_file
-    from s4rec_tf.train import health
+    from s4rec_tf.train import health, keeping
     from s4rec_tf.train.jax import trainer
 
     try:
         dataset = array_file.read_arrays(args.arrays)
-        progress = trainer.train(resolved, dataset, args.run_dir)
+        kept = keeping.Keeping(args.checkpoint_minutes, args.checkpoint_steps, stop)
+        progress = trainer.train(resolved, dataset, args.run_dir, kept)
         evaluate_run(resolved, dataset, args.run_dir)
     except health.Diverged as error:
         print(

@@ -31,6 +31,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches, epoch after epoch, each epoch a new random order.
 
@@ -44,6 +45,7 @@ def training_batches(
             is left out of that epoch.
         seed: of everything random.
         first_epoch: where to begin.
+        first_step: where to begin in that epoch.
 
     Returns:
         dataset of dictionaries as `SequenceRecommender` describes them.
@@ -67,7 +69,8 @@ def training_batches(
         rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         numbers = epoch * _STEPS_AN_EPOCH + tf.range(steps, dtype=tf.int64)
         columns = (rows, numbers, users.rows(epoch)) if users else (rows, numbers)
-        return tf.data.Dataset.from_tensor_slices(columns)
+        done = tf.where(epoch == first_epoch, first_step, 0)
+        return tf.data.Dataset.from_tensor_slices(columns).skip(tf.cast(done, tf.int64))
 
     def make(rows: tf.Tensor, number: tf.Tensor, *user_rows: tf.Tensor) -> _Batch:
         batch = maker.make(data, rows, tf.stack([np.int64(seed), number]))

@@ -212,6 +212,11 @@ class SequenceRecommender(keras.Model):
         others = set(self._term_trackers) - set(self._term_names())
         return [metric for metric in super().metrics if metric.name not in others]
 
+    @property
+    def term_means(self) -> dict[str, keras.metrics.Mean]:
+        """The mean of every term since the epoch began, of all stages, by name."""
+        return dict(self._term_trackers)
+
     def _term_names(self) -> list[str]:
         """Names of the logged metrics: every term, and every term times its weight."""
         suffixes = ("", "_weighted")

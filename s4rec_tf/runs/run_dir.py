@@ -55,8 +55,13 @@ class RunDir:
 
     @property
     def last(self) -> Path:
-        """The state after the last whole epoch, from which a run resumes."""
+        """The newest state, after an epoch or within one, from which a run resumes."""
         return self.root / "checkpoints" / "last.npz"
+
+    @property
+    def before_last(self) -> Path:
+        """The state before that, for when the newest is damaged."""
+        return self.root / "checkpoints" / "before_last.npz"
 
     @property
     def best(self) -> Path:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.train import stop_requests
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
 if TYPE_CHECKING:
-    from s4rec_tf.train.validation import Progress
+    from s4rec_tf.train.resumption import Progress
 
 _STRATEGIES = ("none", "mirrored", "multiworker")
 
@@ -55,13 +56,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
+    with stop_requests.StopRequests() as stop:
+        try:
+            return _run(args, stop)
+        except stop_requests.Stopped:
+            print(f"train: {stop_requests.FAREWELL}", file=sys.stderr)
+            return ExitCode.STATE_SAVED
+
+
+def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
     # Before anything else of TensorFlow: a multi-worker strategy must come first.
     from s4rec_tf.train.tensorflow import strategies
 
     strategy = strategies.make_strategy(args.strategy)
     from s4rec_tf import spec
     from s4rec_tf.runs import config
-    from s4rec_tf.train import health
+    from s4rec_tf.train import health, keeping
     from s4rec_tf.train.tensorflow import trainer
 
     try:
@@ -71,9 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     try:
         dataset = spec.DatasetDir(args.dataset)
+        kept = keeping.Keeping(args.checkpoint_minutes, args.checkpoint_steps, stop)
         with _lines_of_epochs(args):
             progress = trainer.train(
-                resolved, dataset, args.run_dir, strategy, args.warm_start
+                resolved, dataset, args.run_dir, strategy, args.warm_start, kept
             )
     except health.Diverged as error:
         print(f"train: {error}. {health.what_is_left(args.run_dir)}", file=sys.stderr)

@@ -10,7 +10,27 @@ from pathlib import Path
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the run folder and the configuration."""
     add = parser.add_argument
-    add("--run_dir", type=Path, required=True, help="run folder, created if missing")
+    add(
+        "--run_dir",
+        type=local_folder,
+        required=True,
+        help="run folder, created if missing",
+    )
+    add(
+        "--checkpoint_minutes",
+        type=float,
+        default=10.0,
+        metavar="M",
+        help="also write the state within an epoch, this long after the last time; 0: "
+        "not by time (default: %(default)s)",
+    )
+    add(
+        "--checkpoint_steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also write it after every N steps of an epoch; 0: not by steps (default)",
+    )
     add("--model", help="model to train, such as s4rec; a wrong name lists all")
     add("--config", help="name of a shipped configuration, or a YAML or JSON file")
     add(
@@ -23,6 +43,20 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def local_folder(text: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is an address of an object store.
+    """
+    if "://" in text:
+        raise argparse.ArgumentTypeError(
+            f"must be a folder of this machine, or of a bucket mounted on it. "
+            f"Received: {text}"
+        )
+    return Path(text)
+
+
 def parse_run_flags(
     parser: argparse.ArgumentParser, argv: Sequence[str] | None
 ) -> argparse.Namespace:
@@ -30,5 +64,9 @@ def parse_run_flags(
     args = parser.parse_args(argv)
     if not (args.model or args.config):
         parser.error("--model is required, or a --config that names one")
+    for name in ("checkpoint_minutes", "checkpoint_steps"):
+        if not getattr(args, name) >= 0:
+            value = getattr(args, name)
+            parser.error(f"--{name} must not be negative. Received: {value}")
     args.set = [override for group in args.set for override in group]
     return args

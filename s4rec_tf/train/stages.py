@@ -47,6 +47,7 @@ def begin_stages(
     first: int,
     last: int | None = None,
     scope: Callable[[], Any] = contextlib.nullcontext,
+    is_within: bool = False,
 ) -> Iterator[tuple[int, int]]:
     """Begins stage after stage, each when the one before is trained.
 
@@ -57,6 +58,7 @@ def begin_stages(
         first: the first epoch to be trained.
         last: the last one (excluded); that of the training if None.
         scope: context in which an optimizer is made.
+        is_within: whether steps of epoch `first` are already trained.
 
     Yields:
         the first and last epoch (excluded) to be trained in the stage.
@@ -66,8 +68,9 @@ def begin_stages(
         end = stage.last if last is None else min(last, stage.last)
         if start < end:
             if model.pretraining_stages():
+                goes_on = start > stage.first or (is_within and start == first)
                 with scope():
-                    _begin(model, stage, settings, steps, goes_on=start > stage.first)
+                    _begin(model, stage, settings, steps, goes_on)
             yield start, end
 
 

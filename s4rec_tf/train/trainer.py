@@ -6,7 +6,6 @@ import abc
 import contextlib
 import dataclasses
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +19,13 @@ from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.config import ExperimentConfig
 from s4rec_tf.runs.run_dir import Dataset, RunDir
-from s4rec_tf.train import health
+from s4rec_tf.train import health, resumption
+from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
+from s4rec_tf.train.resumption import Progress
 from s4rec_tf.train.setup import build_for_training
 from s4rec_tf.train.stages import begin_stages
-from s4rec_tf.train.validation import (
-    EpochEnd,
-    Progress,
-    Ranker,
-    forget_unfinished_epochs,
-    training_variables,
-)
+from s4rec_tf.train.stop_requests import Stopped
+from s4rec_tf.train.validation import EpochEnd, Ranker
 
 Logs = dict[str, float]
 
@@ -78,12 +74,12 @@ class Trainer(abc.ABC):
         """The devices in words."""
 
     @abc.abstractmethod
-    def begin(self, epoch: int) -> None:
-        """Prepares the epochs of a stage from one on; the optimizer may be new."""
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        """Prepares the epochs of a stage from a step on; the optimizer may be new."""
 
     @abc.abstractmethod
-    def train_epoch(self, epoch: int) -> None:
-        """Trains all steps of an epoch, counted from 0."""
+    def train_epoch(self, epoch: int, ends: StepEnds) -> None:
+        """Trains the steps of an epoch, counted from 0, that `ends.place` leaves."""
 
     def ranker(self, sequences: Sequences) -> Ranker | None:
         """A faster way to rank a split than `ranking.full_ranking`, if there is one."""
@@ -91,7 +87,22 @@ class Trainer(abc.ABC):
 
     def agree(self, stop: bool) -> bool:
         """The chief's decision whether to stop, for all processes."""
-        return stop
+        return self.agree_on(stop, False)[0]
+
+    def agree_on(self, is_due: bool, stops: bool) -> tuple[bool, bool]:
+        """The decisions for all processes: the chief's, and anybody's."""
+        return is_due, stops
+
+    def sums(self) -> Sums:
+        """The variables of every loss term's mean since the epoch began."""
+        means = self.model.term_means.items()
+        return {name: [float(v) for v in mean.variables] for name, mean in means}
+
+    def put_back_sums(self, sums: Sums) -> None:
+        """Assigns what `sums` gave; replicas may have become fewer or more."""
+        for name, mean in self.model.term_means.items():
+            for variable, value in zip(mean.variables, sums[name], strict=True):
+                variable.assign(np.sum(value, dtype=np.float32))
 
     def refresh(self, epoch: int) -> None:
         """Calls `begin_epoch` of the model, for what it computes once an epoch."""
@@ -101,33 +112,51 @@ class Trainer(abc.ABC):
         )
 
     def train(
-        self, first: int, last: int | None, end_epoch: Callable[[Logs, float], bool]
+        self,
+        first: int,
+        last: int | None,
+        end_epoch: Callable[[Logs, float], bool],
+        ends: StepEnds,
     ) -> None:
         """Trains epochs, stage by stage.
 
         Args:
             first: the first epoch, counted from 0.
             last: the last one (excluded); that of the training if None.
-            end_epoch: called with the mean of every loss term and the time at which the
-                epoch began, by `time.monotonic`; returns whether to stop.
+            end_epoch: called with the mean of every loss term and the epoch's seconds;
+                returns whether to stop.
+            ends: called between steps; says where in the first epoch to begin.
 
         Raises:
             Diverged: if a loss term or a weight is not finite.
+            Stopped: if a signal has asked for an end; nothing is lost.
         """
-        settings = self.config.train
-        for start, end in begin_stages(
-            self.model, settings, self.steps, first, last, self.scope
-        ):
-            self.begin(start)
-            for epoch in range(start, end):
-                began = time.monotonic()
+        is_within = ends.place.step > 0
+        stages = begin_stages(
+            *(self.model, self.config.train, self.steps, first, last),
+            *(self.scope, is_within),
+        )
+        with ends.stop.later():
+            for start, end in stages:
+                with ends.stop.now():
+                    self.begin(start, ends.place.step)
+                for epoch in range(start, end):
+                    self._train_one(epoch, ends)
+                    if end_epoch(self.loss_terms(), ends.seconds()):
+                        return
+                    ends.end_epoch()
+
+    def _train_one(self, epoch: int, ends: StepEnds) -> None:
+        ends.begin_epoch()
+        if ends.place.step:
+            self.put_back_sums(ends.place.sums)
+        else:
+            with ends.stop.now():
                 self.refresh(epoch)
-                self.model.reset_metrics()
-                self.train_epoch(epoch)
-                if names := health.bad_weights(self.model):
-                    raise health.Diverged(names, epoch + 1, self.steps)
-                if end_epoch(self.loss_terms(), began):
-                    return
+            self.model.reset_metrics()
+        self.train_epoch(epoch, ends)
+        if names := health.bad_weights(self.model):
+            raise health.Diverged(names, epoch + 1, self.steps)
 
     def diverged(self, epoch: int, step: int) -> health.Diverged:
         """The error of a step, from 0 like the epoch, whose terms are not finite."""
@@ -153,6 +182,7 @@ def train_run(
     valid: Sequences,
     initialize: Callable[[SequenceRecommender], None] | None = None,
     log_epoch: Callable[[int, Logs], None] | None = None,
+    keeping: Keeping | None = None,
 ) -> Progress:
     """Trains what is left of a run.
 
@@ -162,12 +192,14 @@ def train_run(
         valid: the valid split.
         initialize: sets the weights of a model that nothing has trained yet.
         log_epoch: called with the number of every epoch, from 0, and its figures.
+        keeping: when to write the state within an epoch; the defaults if None.
 
     Returns:
         progress of the run at the end.
 
     Raises:
         Diverged: if a number is not finite; the folder then has `failure.json`.
+        Stopped: if a signal has asked for an end.
         ValueError: if the valid split holds no user.
     """
     if not len(valid):
@@ -177,25 +209,38 @@ def train_run(
             f"Received: {len(lengths)} users, the longest with {lengths.max(initial=0)}"
         )
     model, patience = trainer.model, trainer.config.train.patience
-    progress = Progress()
-    if run.last.is_file():
-        progress = Progress(
-            **checkpoints.read_checkpoint(run.last, training_variables(model))
-        )
-        print(f"resuming {run.root} after epoch {progress.epochs_done}")
-    elif initialize:
+    progress, place = resumption.find_state(run, model, trainer.is_chief)
+    if initialize and not (progress.epochs_done or place.step):
         initialize(model)
-    forget_unfinished_epochs(run, progress)
+    if trainer.is_chief:
+        resumption.forget_unfinished_epochs(run, progress)
     close = EpochEnd(model, run, valid, progress, trainer.ranker(valid))
+    ends = StepEnds(
+        trainer,
+        lambda within: resumption.write_last(
+            run, model, progress, within, trainer.is_chief
+        ),
+        keeping or Keeping(),
+        place,
+    )
     before: Logs = {}
 
-    def end_epoch(logs: Logs, began: float) -> bool:
+    def validate() -> Logs:
+        try:
+            with ends.stop.now():
+                return close.validate()
+        except Stopped:
+            ends.write(trainer.steps)
+            raise
+
+    def end_epoch(logs: Logs, seconds: float) -> bool:
         nonlocal before
         if not trainer.is_chief:
             progress.epochs_done += 1
             return trainer.agree(False)
-        seconds = time.monotonic() - began
-        found = {**logs, **close(logs, began)}
+        validation = validate()
+        close({**logs, "train_seconds": round(seconds, 2)}, validation)
+        found = {**logs, **validation}
         for warning in health.warnings(before, found):
             number = progress.epochs_done
             print(f"warning: epoch {number}: {warning}", file=sys.stderr, flush=True)
@@ -207,7 +252,7 @@ def train_run(
         return trainer.agree(progress.is_over(patience))
 
     if trainer.samples is None:
-        close({}, time.monotonic())
+        close({"train_seconds": 0.0}, close.validate())
     elif not progress.is_over(patience):
         print(
             f"{trainer.config.model}: {len(trainer.samples)} samples, batch "
@@ -215,7 +260,7 @@ def train_run(
             flush=True,
         )
         try:
-            trainer.train(progress.epochs_done, None, end_epoch)
+            trainer.train(progress.epochs_done, None, end_epoch, ends)
         except health.Diverged as error:
             if trainer.is_chief:
                 error.write(run.root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,31 +16,13 @@ from s4rec_tf.models.base import MAIN_STAGE, SequenceRecommender
 from s4rec_tf.ranking import encoding, full_ranking, metrics
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir
+from s4rec_tf.train import resumption
+from s4rec_tf.train.resumption import Progress
 
 SELECTION_METRIC = "NDCG@20"
 
 Ranker = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """The rank of every target, int [N], of user vectors [N, d] and item vectors [V, d]."""
-
-
-@dataclasses.dataclass
-class Progress:
-    """Progress of a run; stored with its last checkpoint.
-
-    Attributes:
-        epochs_done: whole epochs behind.
-        best_value: best validation NDCG@20 so far.
-        best_epoch: the epoch it came from, counted from 1; 0 before the first of the
-            last stage.
-    """
-
-    epochs_done: int = 0
-    best_value: float = -1.0
-    best_epoch: int = 0
-
-    def is_over(self, patience: int) -> bool:
-        """Whether the best epoch lies `patience` epochs back."""
-        return bool(self.best_epoch) and self.epochs_done - self.best_epoch >= patience
 
 
 class EpochEnd:
@@ -67,35 +49,33 @@ class EpochEnd:
         self.sequences = sequences
         self.rank = rank or self._full_ranks
 
-    def __call__(self, logs: dict[str, Any], started: float) -> dict[str, float]:
+    def __call__(self, logs: dict[str, Any], validation: dict[str, float]) -> None:
         """Closes an epoch.
 
         Args:
-            logs: training losses of the epoch.
-            started: when the epoch began, seconds of `time.monotonic`.
-
-        Returns:
-            what validation gave, names beginning with "val_"; nothing in pretraining.
+            logs: training losses of the epoch, and its seconds.
+            validation: of the epoch, by `validate`.
         """
-        train_seconds = time.monotonic() - started
-        is_last_stage = self.model.stage == MAIN_STAGE
-        validation = self._validate() if is_last_stage else {}
         progress = self.progress
         progress.epochs_done += 1
-        if (
-            is_last_stage
-            and validation[f"val_{SELECTION_METRIC}"] > progress.best_value
-        ):
-            progress.best_value = validation[f"val_{SELECTION_METRIC}"]
-            progress.best_epoch = progress.epochs_done
+        value = validation.get(f"val_{SELECTION_METRIC}", -1.0)
+        if value > progress.best_value:
+            progress.best_value, progress.best_epoch = value, progress.epochs_done
             checkpoints.write_checkpoint(
                 self.run.best, self.model.weights, dataclasses.asdict(progress)
             )
-        self._log({**logs, **validation, "train_seconds": round(train_seconds, 2)})
-        write_last(self.run, self.model, progress)
-        return validation
+        self._log({**logs, **validation})
+        resumption.write_last(self.run, self.model, progress)
 
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
+        """Ranks the valid split; changes nothing.
+
+        Returns:
+            metrics and diagnostics, names beginning with "val_"; nothing in
+            pretraining.
+        """
+        if self.model.stage != MAIN_STAGE:
+            return {}
         users = encoding.encode_users(self.model, self.sequences)
         items = keras.ops.convert_to_numpy(self.model.item_vectors())
         ranks = self.rank(users, items)
@@ -128,30 +108,5 @@ class EpochEnd:
         line.update({name: round(float(value), 6) for name, value in entry.items()})
         with self.run.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, allow_nan=False) + "\n")
-
-
-def write_last(run: RunDir, model: SequenceRecommender, progress: Progress) -> None:
-    """Writes the state from which the run resumes."""
-    checkpoints.write_checkpoint(
-        run.last, training_variables(model), dataclasses.asdict(progress)
-    )
-
-
-def training_variables(model: SequenceRecommender) -> list[Any]:
-    """Weights, states of the random generators, and the optimizer's slots."""
-    seeds = [
-        variable for variable in model.variables if "seed_generator" in variable.path
-    ]
-    known = {id(variable) for variable in model.weights}
-    generators = [variable for variable in seeds if id(variable) not in known]
-    return [*model.weights, *generators, *model.optimizer.variables]
-
-
-def forget_unfinished_epochs(run: RunDir, progress: Progress) -> None:
-    """Drops the log lines of epochs that a resumed run will train again."""
-    if not run.metrics.is_file():
-        return
-    lines = run.metrics.read_text("utf-8").splitlines(keepends=True)
-    kept = lines[: progress.epochs_done]
-    if kept != lines:
-        run.metrics.write_text("".join(kept), "utf-8")
+            stream.flush()
+            os.fsync(stream.fileno())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from s4rec_tf.models.s4rec import S4Rec
-from s4rec_tf.train import validation
+from s4rec_tf.train import resumption
 from s4rec_tf.train.tensorflow import trainer
 
 
@@ -32,14 +32,14 @@ def arrays(path):
 
 def train_with_a_break(resolved, dataset, run_dir, epoch=2):
     """Trains a run that breaks off in an epoch, after validation."""
-    write_last = validation.write_last
+    write_last = resumption.write_last
 
-    def breaks(run, model, progress):
+    def breaks(run, model, progress, *within):
         if progress.epochs_done == epoch:
             raise KeyboardInterrupt
-        write_last(run, model, progress)
+        write_last(run, model, progress, *within)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation, "write_last", breaks)
+        patch.setattr(resumption, "write_last", breaks)
         with pytest.raises(KeyboardInterrupt):
             trainer.train(resolved, dataset, run_dir)

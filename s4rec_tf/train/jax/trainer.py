@@ -6,6 +6,7 @@ compiled step, and many steps are one loop on the device.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +23,41 @@ from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs.config import ExperimentConfig
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.jax.device_ranks import DeviceRanks
+from s4rec_tf.train.keeping import Keeping, StepEnds
+from s4rec_tf.train.resumption import Progress
 from s4rec_tf.train.setup import training_sequences
 from s4rec_tf.train.trainer import Trainer, train_once, train_run
-from s4rec_tf.train.validation import Progress, Ranker
+from s4rec_tf.train.validation import Ranker
 
 Array = Any
 Data = dict[str, Array]
 State = dict[str, list[Array]]
 
 STEPS_A_DISPATCH = 128
-"""Bounds the time in which an interrupt has no effect."""
+"""Most steps that are one loop on the device."""
+_SHORT_DISPATCH = 1.0
+"""Seconds; bounds the time in which a signal has no effect."""
 
 
-def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Progress:
+def train(
+    config: ExperimentConfig,
+    dataset: ArrayDataset,
+    run_dir: Path,
+    keeping: Keeping | None = None,
+) -> Progress:
     """Trains a run, resumes it, or finds it finished.
 
     Args:
         config: the resolved configuration.
         dataset: the arrays.
         run_dir: the run folder; created if missing.
+        keeping: when to write the state within an epoch; the defaults if None.
 
     Returns:
         progress of the run at the end.
 
     Raises:
+        Stopped: if a signal that `keeping` waits for has asked for an end.
         RunError: if the folder holds another run or another process trains in it.
         ValueError: if the dataset gives no training sample.
     """
@@ -55,7 +67,7 @@ def train(config: ExperimentConfig, dataset: ArrayDataset, run_dir: Path) -> Pro
         split, info = dataset.splits["train"], dataset.info
         sequences = training_sequences(config, split, info.num_items)
         trainer = JaxTrainer(config, info, sequences)
-        return train_run(trainer, run, dataset.splits["valid"])
+        return train_run(trainer, run, dataset.splits["valid"], keeping=keeping)
 
     return train_once(run, config, dataset, train_rest)
 
@@ -94,7 +106,7 @@ class JaxTrainer(Trainer):
             return None
         return DeviceRanks(sequences, self.num_items)
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, first_step: int = 0) -> None:
         """Puts the data on the device; the steps are compiled anew."""
         assert self.samples is not None
         contents, views = self.model.batch_spec(), self.config.data
@@ -115,21 +127,37 @@ class JaxTrainer(Trainer):
             # One copy of the split on the device.
             self.data["of_users"] = {**of_users, "values": self.data["values"]}
         self.key = jax.random.key(self.config.train.seed)
+        self._at_once = 1
         self._run = jax.jit(self._run_steps, donate_argnums=0)
         self._shuffle = jax.jit(jax.random.permutation, static_argnums=1)
 
-    def train_epoch(self, epoch: int) -> None:
-        """Trains the steps of an epoch; terms are looked at after each dispatch."""
+    def train_epoch(self, epoch: int, ends: StepEnds) -> None:
+        """Trains what is left of an epoch; terms are looked at after each dispatch."""
         order, key = self.epoch_order(epoch)
-        state = self.state()
-        for first in range(0, self.steps, STEPS_A_DISPATCH):
-            last = min(first + STEPS_A_DISPATCH, self.steps)
-            state = self.run_steps(state, order, key, first, last)
+        state, first = self.state(), ends.place.step
+        while first < self.steps:
+            last = min(first + self._at_once, ends.next_due(first), self.steps)
+            began = time.monotonic()
+            with ends.step(first):
+                state = self.run_steps(state, order, key, first, last)
+            self._pace(time.monotonic() - began)
             # Sums of the terms: one that is not finite stays so.
             if not all(bool(jnp.isfinite(total)) for total in state["metrics"]):
                 self.put_back(state)
                 raise self.diverged(epoch, last - 1)
+            first = last
+            if ends.wants(first):
+                self.put_back(state)
+                ends(first)
+                state = self.state()
         self.put_back(state)
+
+    def _pace(self, seconds: float) -> None:
+        """Sets the steps of the next dispatch by the time that the last one took."""
+        if seconds < _SHORT_DISPATCH:
+            self._at_once = min(2 * self._at_once, STEPS_A_DISPATCH)
+        elif seconds > 2 * _SHORT_DISPATCH:
+            self._at_once = max(self._at_once // 2, 1)
 
     def epoch_order(self, epoch: int) -> tuple[Array, Array]:
         """Order of an epoch, and the key of all else that is random.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.restore import build_model
 from s4rec_tf.runs.run_dir import RunDir, RunError
+from s4rec_tf.train.keeping import WITHIN_EPOCH, Keeping, Place, StepEnds
+from s4rec_tf.train.resumption import training_variables
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 from s4rec_tf.train.trainer import Logs
-from s4rec_tf.train.validation import training_variables
 
 
 def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
@@ -44,20 +46,27 @@ def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
     run.check_dataset(dataset.fingerprint())
     epochs = checkpoints.read_state(run.best)["best_epoch"]
     trainer = TensorFlowTrainer(config, dataset.info(), _with_targets(dataset))
-    variables, done = training_variables(trainer.model), 0
+    state: dict[str, Any] = {"epochs_done": 0}
     if run.refit.is_file():
-        done = checkpoints.read_checkpoint(run.refit, variables)["epochs_done"]
+        variables = training_variables(trainer.model)
+        state = checkpoints.read_checkpoint(run.refit, variables)
+    place, done = Place(**state.get(WITHIN_EPOCH, {})), state["epochs_done"]
 
-    def end_epoch(logs: Logs, began: float) -> bool:
+    def write(within: dict[str, Any] | None) -> None:
+        variables = training_variables(trainer.model)
+        state = {"epochs_done": done} | ({WITHIN_EPOCH: within} if within else {})
+        checkpoints.write_checkpoint(run.refit, variables, state)
+
+    def end_epoch(logs: Logs, seconds: float) -> bool:
         nonlocal done
         done += 1
-        variables = training_variables(trainer.model)
-        checkpoints.write_checkpoint(run.refit, variables, {"epochs_done": done})
+        write(None)
         return False
 
     if trainer.samples is not None and done < epochs:
         print(f"refit on all data: epochs {done + 1} to {epochs}", file=sys.stderr)
-        trainer.train(done, epochs, end_epoch)
+        ends = StepEnds(trainer, write, Keeping(), place)
+        trainer.train(done, epochs, end_epoch, ends)
     model = build_model(config, dataset.info())
     for weight, trained in zip(model.weights, trainer.model.weights, strict=True):
         weight.assign(trained)

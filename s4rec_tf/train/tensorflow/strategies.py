@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -48,17 +49,26 @@ def _is_first_worker(resolver: Any) -> bool:
     )
 
 
-def from_chief(strategy: tf.distribute.Strategy, decision: bool) -> bool:
-    """Sends the chief's decision to every worker, so that all decide alike."""
-    if not strategy.extended._in_multi_worker_mode():
-        return decision
-    num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
-    own = tf.constant(float(decision and is_chief(strategy)), tf.float64)
-    share = own / strategy.num_replicas_in_sync * num_workers
+def adder(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
+    """A function that adds up a number of every worker; all must call it.
 
-    def send() -> tf.Tensor:
+    Returns:
+        number -> the sum, the same on every worker.
+    """
+    if not strategy.extended._in_multi_worker_mode():
+        return lambda number: number
+    num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+    def send(share: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
 
-    received = strategy.run(tf.function(send))
-    return bool(strategy.experimental_local_results(received)[0] > 0)
+    sent = tf.function(send)
+
+    def add(number: float) -> float:
+        own = tf.constant(number, tf.float64)
+        share = own / strategy.num_replicas_in_sync * num_workers
+        received = strategy.run(sent, args=(share,))
+        return float(strategy.experimental_local_results(received)[0])
+
+    return add

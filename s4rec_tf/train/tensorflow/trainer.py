@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.config import ExperimentConfig
 from s4rec_tf.runs.run_dir import RunDir
+from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
+from s4rec_tf.train.resumption import Progress
 from s4rec_tf.train.setup import training_sequences
 from s4rec_tf.train.tensorflow import strategies
 from s4rec_tf.train.trainer import Logs, Trainer, train_once, train_run
-from s4rec_tf.train.validation import Progress
 from s4rec_tf.train.warm_start import source_digest, start_from
 
 
@@ -46,6 +48,7 @@ class TensorFlowTrainer(Trainer):
         self.strategy = strategy or tf.distribute.get_strategy()
         self.num_replicas = self.strategy.num_replicas_in_sync
         self.is_chief = strategies.is_chief(self.strategy)
+        self._add = strategies.adder(self.strategy)
         super().__init__(config, info, sequences)
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -57,8 +60,8 @@ class TensorFlowTrainer(Trainer):
         """The number of replicas."""
         return f"{self.num_replicas} replica(s)"
 
-    def batches(self, first_epoch: int) -> tf.data.Dataset:
-        """Endless global batches from an epoch on."""
+    def batches(self, first_epoch: int, first_step: int = 0) -> tf.data.Dataset:
+        """Endless global batches from a step of an epoch on."""
         assert self.samples is not None
         dataset = stream.training_batches(
             self.sequences,
@@ -69,6 +72,7 @@ class TensorFlowTrainer(Trainer):
             self.batch_size,
             self.config.train.seed,
             first_epoch,
+            first_step,
         )
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (
@@ -76,10 +80,10 @@ class TensorFlowTrainer(Trainer):
         )
         return dataset.with_options(options)
 
-    def begin(self, epoch: int) -> None:
-        """Opens the batches from an epoch on; traces the step anew."""
-        batches = self.strategy.experimental_distribute_dataset(self.batches(epoch))
-        self._iterator = iter(batches)
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        """Opens the batches from a step of an epoch on; traces the step anew."""
+        batches = self.batches(epoch, first_step)
+        self._iterator = iter(self.strategy.experimental_distribute_dataset(batches))
         self._compiled_step = tf.function(self._global_step)
 
     def step(self) -> tf.Tensor:
@@ -88,23 +92,54 @@ class TensorFlowTrainer(Trainer):
 
     def batch(self, epoch: int, step: int) -> dict[str, np.ndarray]:
         """What a step trains on, made once more."""
-        made = next(iter(self.batches(epoch).skip(step)))
+        made = next(iter(self.batches(epoch, step)))
         arrays = dict(made)
         for name, array in arrays.pop("users", {}).items():
             arrays[f"users/{name}"] = array
         return {name: array.numpy() for name, array in arrays.items()}
 
-    def train_epoch(self, epoch: int) -> None:
-        """Trains the steps of the next epoch; draws a bar on a terminal."""
+    def train_epoch(self, epoch: int, ends: StepEnds) -> None:
+        """Trains what is left of the next epoch; draws a bar on a terminal."""
         bar = keras.utils.Progbar(self.steps, verbose=int(sys.stdout.isatty()))
-        for step in range(self.steps):
-            if not math.isfinite(float(self.step())):
+        for step in range(ends.place.step, self.steps):
+            with ends.step(step):
+                loss = float(self.step())
+            if not math.isfinite(loss):
                 raise self.diverged(epoch, step)
-            bar.add(1)
+            bar.update(step + 1)
+            if ends.wants(step + 1):
+                ends(step + 1)
 
-    def agree(self, stop: bool) -> bool:
-        """The chief's decision, sent to all workers."""
-        return strategies.from_chief(self.strategy, stop)
+    def agree_on(self, is_due: bool, stops: bool) -> tuple[bool, bool]:
+        """The decisions of all workers, in one message."""
+        many = self.num_replicas + 1
+        total = round(self._add(float(is_due and self.is_chief) + many * stops))
+        return bool(total % many), total >= many
+
+    def sums(self) -> Sums:
+        """The sums, by replica where they can be read by replica."""
+        means = self.model.term_means.items()
+        return {name: [self._parts(v) for v in mean.variables] for name, mean in means}
+
+    def put_back_sums(self, sums: Sums) -> None:
+        """Assigns sums to the replicas they came from, if these are as many."""
+        super().put_back_sums(sums)
+        for name, mean in self.model.term_means.items():
+            for variable, values in zip(mean.variables, sums[name], strict=True):
+                own = self._replicas(variable)
+                if isinstance(values, list) and len(values) == len(own):
+                    for replica, value in zip(own, values, strict=True):
+                        replica.assign(value)
+
+    def _parts(self, variable: Any) -> float | list[float]:
+        own = self._replicas(variable)
+        return [float(part) for part in own] if own else float(variable)
+
+    def _replicas(self, variable: Any) -> Sequence[Any]:
+        """What a sum is on each replica; nothing if there is one, or other workers."""
+        if self.num_replicas == 1 or self.strategy.extended._in_multi_worker_mode():
+            return ()
+        return tuple(variable.value.values)
 
     def _global_step(self, iterator: Any) -> tf.Tensor:
         losses = self.strategy.run(self._replica_step, args=(next(iterator),))
@@ -138,6 +173,7 @@ def train(
     run_dir: Path,
     strategy: tf.distribute.Strategy | None = None,
     warm_start: Path | None = None,
+    keeping: Keeping | None = None,
 ) -> Progress:
     """Trains a run, resumes it, or finds it finished.
 
@@ -147,11 +183,13 @@ def train(
         run_dir: the run folder; created if missing.
         strategy: over which devices; one device if None.
         warm_start: run folder whose best weights a new run starts from.
+        keeping: when to write the state within an epoch; the defaults if None.
 
     Returns:
         progress of the run at the end.
 
     Raises:
+        Stopped: if a signal that `keeping` waits for has asked for an end.
         RunError: if the folder holds another run or another process trains in it.
         spec.DatasetError: if the dataset is unfinished or damaged.
         ValueError: if the dataset gives no training sample.
@@ -174,7 +212,7 @@ def train(
         log_epoch = None
         if trainer.is_chief and trainer.samples is not None:
             log_epoch = Board(run.tensorboard, trainer.model).log
-        return train_run(trainer, run, valid, initialize, log_epoch)
+        return train_run(trainer, run, valid, initialize, log_epoch, keeping)
 
     if not strategies.is_chief(strategy):
         # The chief of a finished run trains no more, so nobody else may wait for it.

@@ -110,10 +110,10 @@ def compute(dataset, given, steps, made_batches):
 
 
 def train(*flags):
-    from s4rec_tf.train import validation
+    from s4rec_tf.train import resumption
 
     if flags[0] == "--die_in":
-        left, write, flags = int(flags[1]), validation.write_last, flags[2:]
+        left, write, flags = int(flags[1]), resumption.write_last, flags[2:]
 
         def write_or_die(*arguments):
             nonlocal left
@@ -122,7 +122,7 @@ def train(*flags):
                 os._exit(9)
             write(*arguments)
 
-        validation.write_last = write_or_die
+        resumption.write_last = write_or_die
     sys.argv = ["s4rec_tf.train_arrays", *flags]
     runpy.run_module("s4rec_tf.train_arrays", run_name="__main__", alter_sys=True)
 

@@ -122,7 +122,7 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(whole_run, dataset, tmp_path
     name = "checkpoints/last.npz"
     with np.load(run_dir / name) as ours, np.load(whole_run[0] / name) as theirs:
         assert ours.files == theirs.files
-        for key in set(ours.files) - {"state"}:
+        for key in set(ours.files) - {"state", "sha256"}:
             np.testing.assert_allclose(ours[key], theirs[key], atol=2e-3)
 
 

@@ -1,0 +1,75 @@
+"""SIGTERM and SIGINT as requests, which a training meets where nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+FAREWELL = "stopped by a signal; rerun the command, it resumes where it was"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(BaseException):
+    """A signal has asked for an end; not an error, so that nothing takes it for one."""
+
+
+class StopRequests:
+    """Raises `Stopped` at a signal: at once, or where a block ends that must not break.
+
+    As a context it receives the process' signals, and must be entered in the main
+    thread; otherwise nothing is ever received.
+
+    Attributes:
+        received: whether there was a signal.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self._waits = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequests:
+        self._before = {n: signal.signal(n, self._receive) for n in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        # A second one must not interrupt what the first led to.
+        is_first, self.received = not self.received, True
+        if is_first and not self._waits:
+            raise Stopped
+
+    @contextlib.contextmanager
+    def later(self) -> Iterator[None]:
+        """A block in which a signal is noted only."""
+        before, self._waits = self._waits, True
+        try:
+            yield
+        finally:
+            self._waits = before
+
+    @contextlib.contextmanager
+    def now(self) -> Iterator[None]:
+        """A block, maybe within `later`, that a signal interrupts, an earlier one too.
+
+        Raises:
+            Stopped: if there was a signal.
+        """
+        before, self._waits = self._waits, False
+        try:
+            if self.received:
+                raise Stopped
+            yield
+        finally:
+            self._waits = before
