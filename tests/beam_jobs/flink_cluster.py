@@ -37,10 +37,10 @@ ONE_GIB = {
     "jvm-overhead.min": 48,
     "jvm-overhead.max": 48,
     "task.heap.size": 272,
-    "task.off-heap.size": 128,
+    "task.off-heap.size": 256,
     "network.min": 64,
     "network.max": 64,
-    "managed.size": 288,
+    "managed.size": 160,
 }
 """Parts of 1 GiB."""
 
