@@ -45,7 +45,7 @@ def _exit(number: int, _: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def logged_child(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """A child process that does not outlive the block, both outputs in a file.
+    """As `bound_child`, both outputs as text in a file of its own.
 
     Args:
         command: words of the command line.
@@ -57,7 +57,7 @@ def logged_child(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen
     env = {**QUIET, **os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(
-            command,
+            _bound_to_this_process(command),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

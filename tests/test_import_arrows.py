@@ -77,9 +77,21 @@ MAY_IMPORT = {
     "pipelines.processes": set(),
     "pipelines.experiments": {"pipelines.processes", *S4REC_TF},
     "pipelines.report": {"pipelines.experiments", *S4REC_TF},
-    "pipelines.demo": {"pipelines.processes", "pipelines.report"},
+    "pipelines.local_server": {"pipelines.processes"},
+    "pipelines.demo": {
+        *("pipelines.processes", "pipelines.report", "pipelines.local_server")
+    },
+    "pipelines.run_day": {
+        *("pipelines.processes", "pipelines.local_server", "pipelines.report"),
+        *("pipelines.experiments", *S4REC_TF),
+    },
     "pipelines": {
-        *("pipelines.processes", "pipelines.experiments", "pipelines.report"),
+        *(
+            "pipelines.run_day",
+            "pipelines.processes",
+            "pipelines.experiments",
+            "pipelines.report",
+        ),
         *("beam_jobs", *SERVING, *S4REC_TF),
     },
     "benchmarks": {"beam_jobs", "pipelines", *SERVING, *S4REC_TF},
@@ -142,6 +154,10 @@ COMMANDS = (
     "pipelines.robustness",
     "pipelines.report",
     "pipelines.score_users",
+    "pipelines.run_day",
+    "pipelines.run_day.blessing",
+    "pipelines.run_day.infra_validation",
+    "pipelines.synthetic_days",
     "pipelines.synthetic_log",
     "pipelines.tune",
 )

@@ -45,6 +45,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "compare": Command("pipelines.compare", "train", "train many models, in one table"),
     "tune": Command("pipelines.tune", "train,tune", "search a model's settings"),
+    "run-day": Command(
+        *("pipelines.run_day", "beam,train,serve"),
+        "take new logs through all stages into service, or go back",
+    ),
     "demo": Command("pipelines.demo", "beam,train,serve", "run all stages in a row"),
 }
 """Every subcommand by its name, in the order of the flow."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipelines.demo.chain import Chain, Stage, StageError
 from pipelines.demo.folders import SERVED, Folders
-from pipelines.demo.local_server import LocalServer
 from pipelines.demo.tables import last_json_object
+from pipelines.local_server import MODULE, LocalServer
 
 MODELS = {"popularity": "popularity", "sasrec": "SASRec", "s4rec": "S4Rec"}
 """Names of the models that are trained, and what the table calls them."""
@@ -134,8 +134,9 @@ class DemoCommands:
         """
         folders = self._folders
         server = LocalServer(SERVED, folders.export, folders.server_log)
-        self._chain.begin(server.stage)
+        self._chain.begin(Stage("start the server", MODULE, server.arguments))
         with server:
+            print(f"    ready at {server.grpc_target}", flush=True)
             output = self._chain.run(
                 Stage(
                     "ask for recommendations over gRPC",

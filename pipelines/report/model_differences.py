@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Difference:
 
     Attributes:
         metric: one of `METRICS`.
-        users: one of `USERS`.
+        users: name of the group.
         count: users in the group.
         second: mean of the second model's metric.
         difference: mean of the first model's metric minus that of the second's.
@@ -89,6 +89,31 @@ def differences(
     Raises:
         ValueError: if the models' users are not the same number, or fewer than two.
     """
+    members = {"all": np.ones_like(is_head), "head": is_head, "tail": ~is_head}
+    found = group_differences(first, second, members, seed)
+    return sorted(found, key=lambda d: (METRICS.index(d.metric), USERS.index(d.users)))
+
+
+def group_differences(
+    first: np.ndarray,
+    second: np.ndarray,
+    members: Mapping[str, np.ndarray],
+    seed: int = 0,
+) -> list[Difference]:
+    """Compares two models on groups of users, as `differences` does.
+
+    Args:
+        first: ranks of the first model, int [S, N].
+        second: ranks of the second, of the same users, int [S', N].
+        members: who belongs to a group, bool [N], by its name.
+        seed: of the resampling.
+
+    Returns:
+        one for every group that is not empty and every metric.
+
+    Raises:
+        ValueError: as `differences`.
+    """
     if first.shape[1:] != second.shape[1:] or first.shape[1] < 2:
         raise ValueError(
             "both models must have the same users, two at least. "
@@ -98,24 +123,29 @@ def differences(
         np.stack([user_metric(ranks, metric) for metric in METRICS])
         for ranks in (first, second)
     ]
-    members = {"all": np.ones_like(is_head), "head": is_head, "tail": ~is_head}
     found = []
     for users, who in members.items():
-        if not np.any(who):
-            continue
-        ours, theirs = (of_model[:, :, who] for of_model in values)
-        means = [of_model.mean(axis=(1, 2)) for of_model in (ours, theirs)]
-        generator = np.random.default_rng(seed)
-        drawn = np.concatenate(list(_resampled(ours, theirs, generator)))
-        low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-        for number, metric in enumerate(METRICS):
-            level = float(means[1][number])
-            shift = float(means[0][number]) - level
-            ends = float(low[number]), float(high[number])
-            found.append(
-                Difference(metric, users, int(np.sum(who)), level, shift, *ends)
-            )
-    return sorted(found, key=lambda d: (METRICS.index(d.metric), USERS.index(d.users)))
+        if np.any(who):
+            ours, theirs = (of_model[:, :, who] for of_model in values)
+            found += _differences_in(users, ours, theirs, seed)
+    return found
+
+
+def _differences_in(
+    users: str, ours: np.ndarray, theirs: np.ndarray, seed: int
+) -> list[Difference]:
+    """The differences in one group, of values [M, S, N] and [M, S', N]."""
+    means = [of_model.mean(axis=(1, 2)) for of_model in (ours, theirs)]
+    generator = np.random.default_rng(seed)
+    drawn = np.concatenate(list(_resampled(ours, theirs, generator)))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    found = []
+    for number, metric in enumerate(METRICS):
+        level = float(means[1][number])
+        shift = float(means[0][number]) - level
+        ends = float(low[number]), float(high[number])
+        found.append(Difference(metric, users, ours.shape[2], level, shift, *ends))
+    return found
 
 
 def _resampled(

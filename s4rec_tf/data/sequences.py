@@ -44,6 +44,24 @@ class Sequences:
         """All items of one user, oldest first."""
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    def take(self, rows: np.ndarray) -> Sequences:
+        """The sequences of some users.
+
+        Args:
+            rows: their indices, ascending, int [M].
+        """
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        moves = np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Sequences(
+            user_ids=self.user_ids[rows],
+            values=self.values[np.arange(offsets[-1]) + moves],
+            offsets=offsets,
+            target_ids=self.target_ids[rows],
+            is_head=self.is_head[rows],
+            sequence_lengths=self.sequence_lengths[rows],
+        )
+
     def padded(self, rows: np.ndarray, max_length: int) -> IntArray:
         """The last `max_length` items of some users, left-padded.
 

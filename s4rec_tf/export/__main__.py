@@ -58,6 +58,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of the item vectors in the index: bfloat16 (streaming) and int8 "
         "(streaming, scann) take a half and a quarter; default float32",
     )
+    add("--version", type=int, metavar="N", help="its number; default: the next")
     add("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     try:
@@ -139,6 +140,7 @@ def export(args: argparse.Namespace) -> Path:
         card=card,
         without_validation=chosen if args.refit else None,
         index=args.index,
+        version=args.version,
     )
 
 

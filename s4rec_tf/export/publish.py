@@ -39,16 +39,17 @@ class Staging:
 
 
 @contextlib.contextmanager
-def new_version(export_dir: Path) -> Iterator[Staging]:
+def new_version(export_dir: Path, number: int | None = None) -> Iterator[Staging]:
     """Yields folders to write into; publishes them when the block ends without error.
 
     A second writer waits. What a killed writer left behind is removed by the next one.
 
     Args:
         export_dir: BASE/NAME; created if missing.
+        number: of the version; None for the next.
 
     Raises:
-        ExportError: if `export_dir` cannot be written.
+        ExportError: if `export_dir` cannot be written, or the number is taken.
     """
     try:
         export_dir.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def new_version(export_dir: Path) -> Iterator[Staging]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in export_dir.glob(f"{INCOMPLETE}*"):
             shutil.rmtree(leftover)
-        number = next_number(export_dir)
+        number = _checked(number, next_number(export_dir), export_dir)
         staged = export_dir / f"{INCOMPLETE}{number}"
         staging = Staging(
             number, staged / "model", staged / "meta", export_dir / str(number)
@@ -72,6 +73,15 @@ def new_version(export_dir: Path) -> Iterator[Staging]:
             _publish(staging)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+def _checked(number: int | None, least: int, export_dir: Path) -> int:
+    if number is None or least <= number <= spec.MAX_VERSION:
+        return number or least
+    raise protocol.ExportError(
+        f"`version` must be from {least}, the next in {export_dir}, to "
+        f"{spec.MAX_VERSION}. Received: {number}"
+    )
 
 
 def next_number(export_dir: Path) -> int:

@@ -34,8 +34,9 @@ def write_version(
     card: dict[str, Any],
     without_validation: protocol.Recommender | None = None,
     index: IndexKind = DEFAULT,
+    version: int | None = None,
 ) -> Path:
-    """Exports the model as the next version.
+    """Exports the model as a new version.
 
     Args:
         model: the trained model.
@@ -47,13 +48,14 @@ def write_version(
         without_validation: the same model before it was trained on validation items,
             for the scores' calibration; `model` itself by default.
         index: how items are searched and stored.
+        version: its number; None for the next.
 
     Returns:
         BASE/NAME/N.
 
     Raises:
-        ExportError: if model and dataset do not fit, the vocabulary cannot be served or
-            an answer is not finite; nothing is left behind.
+        ExportError: if model and dataset do not fit, the vocabulary cannot be served,
+            an answer is not finite or the number is taken; nothing is left behind.
         RetrievalError: if the index cannot be built.
     """
     vocabulary = dataset.vocabulary()
@@ -72,7 +74,7 @@ def write_version(
     requests = samples.sample_requests(
         vocabulary, servable.max_length, servable.max_k, user_ids
     )
-    with publish.new_version(export_dir) as staging:
+    with publish.new_version(export_dir, version) as staging:
         signatures = Signatures(servable).traced()
         tf.saved_model.save(servable, str(staging.model), signatures=signatures)
         _check_operations(staging.model)

@@ -8,12 +8,14 @@ import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from s4rec_tf import spec
 from s4rec_tf.atomic_files import write_json
-from s4rec_tf.runs import config as configuration
 from s4rec_tf.version import __version__
+
+if TYPE_CHECKING:
+    from s4rec_tf.runs import config as configuration
 
 VOCABULARY = "vocabulary"
 """Key of the manifest: number of items and users, digest of the items."""
@@ -101,6 +103,9 @@ class RunDir:
         """
         if not self.config.is_file():
             raise RunError(f"{self.root} is not a run folder: it has no config.json")
+        # Imported late: it loads the models, which those who need paths need not.
+        from s4rec_tf.runs import config as configuration
+
         return configuration.from_flat(json.loads(self.config.read_text("utf-8")))
 
     def begin(

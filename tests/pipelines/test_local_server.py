@@ -3,9 +3,8 @@ import textwrap
 
 import pytest
 
-from pipelines.demo import local_server
-from pipelines.demo.chain import StageError
-from pipelines.demo.local_server import LocalServer, wait_until
+from pipelines import local_server
+from pipelines.local_server import LocalServer, ServerError, wait_until
 
 
 @pytest.fixture
@@ -28,11 +27,8 @@ def stub(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def make(behaviour):
-        server = LocalServer("s4rec", behaviour, tmp_path / "log")
-        server.stage = type(server.stage)(
-            "start the server", "stubserver", server.stage.arguments
-        )
-        return server
+        monkeypatch.setattr(local_server, "MODULE", "stubserver")
+        return LocalServer("s4rec", behaviour, tmp_path / "log")
 
     return make
 
@@ -52,7 +48,7 @@ def test_target_is_what_the_server_says_and_it_is_stopped(stub):
 
 
 def test_server_that_ends_is_an_error_with_its_last_words(stub):
-    with pytest.raises(StageError, match="exit code 1") as error, stub("broken"):
+    with pytest.raises(ServerError, match="exit code 1") as error, stub("broken"):
         raise AssertionError("never ready")
     assert str(error.value).endswith("loading\nno version to serve")
     assert "python -m stubserver --model_name s4rec" in str(error.value)
@@ -61,7 +57,7 @@ def test_server_that_ends_is_an_error_with_its_last_words(stub):
 def test_server_that_is_never_ready_is_stopped(stub, monkeypatch):
     monkeypatch.setattr(local_server, "START_SECONDS", 0.5)
     before = children()
-    with pytest.raises(StageError, match=r"the server \(see .*log\) was not ready"):
+    with pytest.raises(ServerError, match=r"the server \(see .*log\) was not ready"):
         stub("silent").__enter__()
     assert children() == before
 
@@ -69,5 +65,5 @@ def test_server_that_is_never_ready_is_stopped(stub, monkeypatch):
 def test_waiting_ends_with_a_named_error():
     answers = iter([False, True])
     wait_until(lambda: next(answers), 5, "it")
-    with pytest.raises(StageError, match="the thing was not ready within 0 s"):
+    with pytest.raises(ServerError, match="the thing was not ready within 0 s"):
         wait_until(lambda: False, 0, "the thing")

@@ -259,3 +259,15 @@ def test_a_name_that_no_server_looks_at_is_no_number(tmp_path):
     (tmp_path / str(2**63 - 1)).mkdir()
     with pytest.raises(protocol.ExportError, match="at most 9223372036854775807"):
         publish.next_number(tmp_path)
+
+
+def test_a_number_can_be_chosen_and_none_is_taken_twice(tmp_path):
+    with publish.new_version(tmp_path, 5) as staging:
+        staging.model.mkdir()
+        assert staging.version_dir == tmp_path / "5"
+    with (
+        pytest.raises(protocol.ExportError, match=r"from 6, the next in .*Received: 5"),
+        publish.new_version(tmp_path, 5),
+    ):
+        raise AssertionError("a taken number")
+    assert publish.next_number(tmp_path) == 6

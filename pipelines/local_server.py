@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from pipelines.demo.chain import Stage, StageError
 from pipelines.processes import logged_child
 
+MODULE = "serving.server"
 START_SECONDS = 120
 READY = re.compile(r"^serving: grpc=(\S+) ", re.MULTILINE)
 """The line that the server prints when it is ready."""
+
+
+class ServerError(ValueError):
+    """A server that ended by itself, or was not ready in time."""
 
 
 class LocalServer:
@@ -26,14 +31,15 @@ class LocalServer:
         log: file that receives what the server prints.
 
     Attributes:
-        stage: its command.
+        arguments: of its command line.
         grpc_target: HOST:PORT of the gRPC service, once it runs.
     """
 
     def __init__(self, model_name: str, base_path: Path, log: Path) -> None:
         model = ("--model_name", model_name, "--model_base_path", str(base_path))
         any_free = ("--port", "0", "--rest_api_port", "0")
-        self.stage = Stage("start the server", "serving.server", (*model, *any_free))
+        # A version that cannot be loaded ends the server at once.
+        self.arguments = (*model, *any_free, "--max_num_load_retries", "0")
         self.grpc_target = ""
         self._log = log
         self._stack = contextlib.ExitStack()
@@ -42,23 +48,25 @@ class LocalServer:
         """Starts the server and waits until the model can be asked.
 
         Raises:
-            StageError: if it ends by itself or is not ready in time.
+            ServerError: if it ends by itself or is not ready in time.
         """
+        words = ["-m", MODULE, *self.arguments]
         with self._stack:
             process = self._stack.enter_context(
-                logged_child(self.stage.command, self._log)
+                logged_child([sys.executable, *words], self._log)
             )
 
             def ready() -> bool:
                 if process.poll() is not None:
-                    failure = self.stage.failure(process.returncode)
-                    raise StageError(f"{failure}\n{self._end_of_log()}")
+                    raise ServerError(
+                        f"the server ended with exit code {process.returncode}. Its "
+                        f"command: python {' '.join(words)}\n{self._end_of_log()}"
+                    )
                 return bool(READY.search(self._printed()))
 
             wait_until(ready, START_SECONDS, f"the server (see {self._log})")
             self.grpc_target = READY.findall(self._printed())[0]
             self._stack = self._stack.pop_all()
-        print(f"    ready at {self.grpc_target}", flush=True)
         return self
 
     def __exit__(
@@ -81,10 +89,10 @@ def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
     """Calls `ready` four times a second.
 
     Raises:
-        StageError: if it has not returned True within `seconds`.
+        ServerError: if it has not returned True within `seconds`.
     """
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
-            raise StageError(f"{what} was not ready within {seconds:.0f} s")
+            raise ServerError(f"{what} was not ready within {seconds:.0f} s")
         time.sleep(0.25)

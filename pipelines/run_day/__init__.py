@@ -1,0 +1,1 @@
+"""A day without hands: new logs become a version in service, or are refused."""

@@ -1,0 +1,146 @@
+"""`python -m pipelines.run_day.infra_validation`: does a server answer as the model?
+
+A server process of its own loads the export. It must give every golden request the
+answer that the model gave when it was exported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from s4rec_tf.exit_codes import ExitCode
+
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+"""Tolerances of numbers in answers; items must be the same."""
+
+Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Outputs, as arrays, of a signature's inputs as nested lists."""
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.run_day.infra_validation",
+        description="Starts a server on an export and replays its golden requests.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version_dir", type=Path, required=True, help="EXPORT/NAME/N, the one version"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="JSON file to write if all is well"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args(argv)
+    from s4rec_tf.atomic_files import write_json
+
+    try:
+        count = validate(args.version_dir)
+    except (ValueError, OSError) as error:
+        lines = str(error).splitlines()
+        print("\n".join([*lines[1:], f"infra_validation: {lines[0]}"]), file=sys.stderr)
+        return ExitCode.FAILED
+    write_json(args.output, {"version": args.version_dir.name, "golden": count})
+    return ExitCode.OK
+
+
+def validate(version: Path) -> int:
+    """Serves a version and replays its golden requests; the number of them.
+
+    Raises:
+        ValueError: if the version is not served, or an answer is another.
+        OSError: if its golden requests cannot be read.
+    """
+    from pipelines.local_server import LocalServer
+
+    meta = version.parent / ".meta" / version.name
+    text = (meta / "golden_requests.jsonl").read_text("utf-8")
+    golden = [json.loads(line) for line in text.splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        name = version.parent.name
+        with LocalServer(name, version.parent, log) as server:
+            replay(golden, _asker(server.grpc_target, name))
+    return len(golden)
+
+
+def replay(golden: Sequence[dict[str, Any]], ask: Ask) -> None:
+    """Compares answers with golden ones.
+
+    Raises:
+        ValueError: naming the first signature and output that differ.
+    """
+    import numpy as np
+
+    if not golden:
+        raise ValueError("the export has no golden request")
+    for number, line in enumerate(golden, start=1):
+        found = ask(line["signature_name"], line["inputs"])
+        for name, wanted in line["outputs"].items():
+            received = found.get(name)
+            if name == "item_ids":
+                is_same = received == wanted
+            else:
+                is_same = received is not None and np.allclose(
+                    received, wanted, rtol=RELATIVE, atol=ABSOLUTE
+                )
+            if not is_same:
+                raise ValueError(
+                    f"golden request {number} ({line['signature_name']}): {name} must "
+                    f"be as the model answered. Received: {_short(received)}, for "
+                    f"{_short(wanted)}"
+                )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _asker(target: str, model: str) -> Ask:
+    """Asks a server over gRPC."""
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    from s4rec_tf.export import samples
+
+    channel = grpc.insecure_channel(target)
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def ask(signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = model
+        request.model_spec.signature_name = signature
+        for key, tensor in samples.to_tensors((signature, inputs)).items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(tensor))
+        try:
+            outputs = stub.Predict(request, timeout=60).outputs
+        except grpc.RpcError as error:
+            raise ValueError(
+                f"{signature} is not answered: {error.details()}"
+            ) from None
+        arrays = {name: tf.make_ndarray(proto) for name, proto in outputs.items()}
+        return {name: _plain(array) for name, array in arrays.items()}
+
+    return ask
+
+
+def _plain(array: Any) -> Any:
+    if array.dtype != object:
+        return array
+    return [[item.decode() for item in row] for row in array.tolist()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
