@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import functools
 import gc
@@ -14,17 +15,24 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import uvloop
 
 from s4rec_tf.exit_codes import ExitCode
+from serving import config_files
 from serving.flags import parse_args, without_effect
+from serving.frontends import addresses
+from serving.frontends.admission import Admission
 from serving.status import StatusError
-from serving.versions.manager import versions_on_disk
+from serving.versions.manager import VersionManager, versions_on_disk
+from serving.versions.models import ModelEntry, Models, entries_of
 
 if TYPE_CHECKING:
-    from serving.frontends.admission import Admission
-    from serving.versions.manager import VersionManager
-    from serving.versions.models import ModelEntry, Models
+    from serving.frontends.grpc_port import GrpcPort
+    from serving.frontends.http_port import HttpPort
+
+    Ports = tuple[HttpPort, GrpcPort]
 
 DRAIN_SECONDS = 20.0
 """Time of requests in flight after SIGTERM; Kubernetes kills after 30 seconds."""
@@ -34,8 +42,6 @@ log = logging.getLogger("serving")
 
 def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     """Loads, listens, and serves until `stop` is set; then drains."""
-    from serving.frontends import addresses
-
     for line in without_effect(args):
         log.warning("%s", line)
     # Wrong files and addresses fail the command before TensorFlow is imported.
@@ -46,23 +52,9 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     addresses.bind(args.host, args.port, "gRPC", is_shared).close()
     addresses.bind(args.host, args.rest_api_port, "REST").close()
     admission = _admission(args)
-    from serving.frontends.api import ModelApi
-    from serving.frontends.ports import Ports
-    from serving.versions.models import Models
-
-    reload = None
     models = Models(_new_manager(args), stop, args.unavailable_labels)
-    if args.enable_reload_config_requests:
-        roots = args.reload_root or [entry.base_path.parent for entry in entries]
-        reload = functools.partial(models.reload, roots=roots)
-    ports = Ports(ModelApi(models, reload), admission, args)
-    # Imports stay: searching them for garbage at each swap would hold up requests for
-    # half a second.
-    gc.collect()
-    gc.freeze()
-    # By default the lists of one long body are searched again and again, each time with
-    # the GIL held.
-    gc.set_threshold(20_000, 5, 100)
+    ports = _ports(args, models, admission, entries)
+    _spare_imports()
     with contextlib.ExitStack() as stack:
         stack.callback(admission.close)
         stack.callback(models.stop)
@@ -73,26 +65,61 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
         if args.model_config_file and seconds:
             watch = functools.partial(models.watch, args.model_config_file, seconds)
             threading.Thread(target=watch, daemon=True).start()
-        numbers = ports.start()
-        print(_ready_line(args.host, numbers, models), flush=True)
-        stop.wait()
-        log.info("draining")
-        ports.stop(DRAIN_SECONDS)
+        uvloop.run(_answer(args.host, models, ports, stop))
+
+
+async def _answer(
+    host: str, models: Models, ports: Ports, stop: threading.Event
+) -> None:
+    """Answers on the REST and the gRPC port until `stop` is set."""
+    rest, grpc = [f"{addresses.url_host(host)}:{await p.start()}" for p in ports]
+    found = models.serving_versions()
+    names, versions = ",".join(found), ",".join(map(str, found.values()))
+    line = f"serving: grpc={grpc} rest={rest} model={names} version={versions}"
+    print(line, flush=True)
+    await asyncio.to_thread(stop.wait)
+    log.info("draining")
+    await asyncio.gather(*(port.stop(DRAIN_SECONDS) for port in ports))
+
+
+def _ports(
+    args: argparse.Namespace,
+    models: Models,
+    admission: Admission,
+    entries: Sequence[ModelEntry],
+) -> Ports:
+    """The REST and the gRPC port, which do not listen yet."""
+    from serving.frontends.api import ModelApi
+    from serving.frontends.grpc_port import GrpcPort
+    from serving.frontends.http_port import HttpPort
+
+    reload = None
+    if args.enable_reload_config_requests:
+        roots = args.reload_root or [entry.base_path.parent for entry in entries]
+        reload = functools.partial(models.reload, roots=roots)
+    api = ModelApi(models, reload)
+    return HttpPort(api, admission, args), GrpcPort(api, admission, args)
+
+
+def _spare_imports() -> None:
+    """Keeps imports out of garbage collection.
+
+    Searching them at each swap would hold up requests for half a second.
+    """
+    gc.collect()
+    gc.freeze()
+    # By default the lists of one long body are searched again and again, each time with
+    # the GIL held.
+    gc.set_threshold(20_000, 5, 100)
 
 
 def _entries(args: argparse.Namespace) -> list[ModelEntry]:
-    from serving import config_files
-    from serving.versions.models import ModelEntry, entries_of
-
     if args.model_config_file is None:
         return [ModelEntry(args.model_name, args.model_base_path)]
     return entries_of(config_files.read_models(args.model_config_file))
 
 
 def _admission(args: argparse.Namespace) -> Admission:
-    from serving import config_files
-    from serving.frontends.admission import Admission
-
     return Admission(
         threads=args.grpc_max_threads,
         max_concurrent=args.max_concurrent_requests,
@@ -103,48 +130,37 @@ def _admission(args: argparse.Namespace) -> Admission:
 
 def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManager]:
     """A maker of a model's versions, with the settings of the flags."""
-    from serving import config_files
-    from serving.servables.servable import Servable
-    from serving.versions.manager import VersionManager
-
     batching = None
     if args.enable_batching:
         batching = config_files.BatchingParameters()
         if args.batching_parameters_file:
             batching = config_files.read_batching(args.batching_parameters_file)
-    loading: dict[str, Any] = {
-        "batching": batching,
-        "threads": (
-            args.tensorflow_intra_op_parallelism,
-            args.tensorflow_inter_op_parallelism,
-        ),
-        "tags": args.saved_model_tags.split(","),
-        "is_warmed_up": args.enable_model_warmup,
-        "max_rows": args.max_batch_size,
-    }
-    watching: dict[str, Any] = {
-        "poll_seconds": args.file_system_poll_wait_seconds,
-        "max_retries": args.max_num_load_retries,
-        "retry_seconds": args.load_retry_interval_micros / 1e6,
-    }
 
     def new(name: str, base_path: Path) -> VersionManager:
-        load = functools.partial(Servable, model_name=name, **loading)
-        return VersionManager(name, base_path, load, **watching)
+        from serving.servables.servable import Servable
+
+        load = functools.partial(
+            Servable,
+            model_name=name,
+            batching=batching,
+            threads=(
+                args.tensorflow_intra_op_parallelism,
+                args.tensorflow_inter_op_parallelism,
+            ),
+            tags=args.saved_model_tags.split(","),
+            is_warmed_up=args.enable_model_warmup,
+            max_rows=args.max_batch_size,
+        )
+        return VersionManager(
+            name,
+            base_path,
+            load,
+            poll_seconds=args.file_system_poll_wait_seconds,
+            max_retries=args.max_num_load_retries,
+            retry_seconds=args.load_retry_interval_micros / 1e6,
+        )
 
     return new
-
-
-def _ready_line(host: str, numbers: tuple[int, int], models: Models) -> str:
-    from serving.frontends.addresses import url_host
-
-    managers = [models.find(name) for name in models.names()]
-    versions = ",".join(str(m.serving_version) for m in managers if m is not None)
-    grpc_address, rest_address = (f"{url_host(host)}:{number}" for number in numbers)
-    return (
-        f"serving: grpc={grpc_address} rest={rest_address} "
-        f"model={','.join(models.names())} version={versions}"
-    )
 
 
 def _allow_connections() -> None:

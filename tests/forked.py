@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 
 HEAVY = (
-    *("s4rec_tf", "keras", "serving.servables.servable", "serving.frontends.ports"),
-    "serving.versions.manager",
+    *("s4rec_tf", "keras", "serving.servables.servable", "serving.frontends.http_port"),
+    *("serving.frontends.grpc_port", "serving.server"),
 )
 ROOT = Path(__file__).parents[1]
 _MOST_BYTES = 1 << 20

@@ -104,7 +104,7 @@ ONLY_IN = {
         *("beam_jobs.dataset.validation", "beam_jobs.transforms.statistics"),
     ),
     "apache_beam": ("beam_jobs",),
-    "scann": ("s4rec_tf.retrieval.scann_tree", "serving.servables.custom_ops"),
+    "scann": ("s4rec_tf.retrieval.scann_tree", "serving.servables.version_files"),
     "tf_keras": (),
     "jax": (
         *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding", "s4rec_tf.backend.random"),

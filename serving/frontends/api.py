@@ -38,8 +38,7 @@ class ModelApi:
     ) -> predict_pb2.PredictResponse:
         """Answers over gRPC by one signature of one version."""
         with self.counted(request.model_spec.name, "Predict", "GRPC"):
-            with self.lease(spec_of(request)) as servable:
-                return servable.predict(request)
+            return self.servable(spec_of(request)).predict(request)
 
     def counted(
         self, model_name: str, api: str, entrypoint: str
@@ -48,17 +47,15 @@ class ModelApi:
         known = model_name if self._models.find(model_name) else ""
         return metrics.request(known, api, entrypoint)
 
-    def lease(
-        self, spec: model_pb2.ModelSpec
-    ) -> contextlib.AbstractContextManager[Servable]:
-        """The version that a request names, loaded until the block ends."""
+    def servable(self, spec: model_pb2.ModelSpec) -> Servable:
+        """The version that a request names."""
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
         manager = self._models.find(spec.name)
         if manager is None:
             number = spec.version.value if spec.HasField("version") else None
             raise not_found(spec.name, number)
-        return manager.lease(_version(spec, manager))
+        return manager.find(_version(spec, manager))
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -73,11 +70,11 @@ class ModelApi:
                 raise invalid(f"Metadata field {field} is not supported")
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         definitions = get_model_metadata_pb2.SignatureDefMap()
-        with self.lease(spec_of(request)) as servable:
-            response.model_spec.name = request.model_spec.name
-            response.model_spec.version.value = servable.version
-            for name, definition in servable.signatures.items():
-                definitions.signature_def[name].CopyFrom(definition)
+        servable = self.servable(spec_of(request))
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = servable.version
+        for name, definition in servable.signatures.items():
+            definitions.signature_def[name].CopyFrom(definition)
         response.metadata[SIGNATURE_DEF].Pack(definitions)
         return response
 
@@ -103,17 +100,17 @@ class ModelApi:
                 entry.status.error_message = status.message
         return response
 
-    def refuse(self, method: str, spec: model_pb2.ModelSpec) -> None:
+    def refuse(self, method: str, request: Any) -> None:
         """Refuses `classify` or `regress` in TF Serving's order and words."""
+        spec = spec_of(request)
         name = spec.signature_name or limits.DEFAULT_SIGNATURE
-        with self.lease(spec) as servable:
-            if name not in servable.signatures:
-                raise invalid(f"No signature was found with the name: {name}")
-            raise invalid(
-                f"Expected {_NOUNS[method]} signature method_name to be "
-                f"tensorflow/serving/{method}. "
-                f"Was: {servable.signatures[name].method_name}"
-            )
+        signatures = self.servable(spec).signatures
+        if name not in signatures:
+            raise invalid(f"No signature was found with the name: {name}")
+        raise invalid(
+            f"Expected {_NOUNS[method]} signature method_name to be "
+            f"tensorflow/serving/{method}. Was: {signatures[name].method_name}"
+        )
 
     def refuse_inference(self, request: Any) -> None:
         """Refuses MultiInference, whose tasks classify or regress."""
@@ -126,7 +123,7 @@ class ModelApi:
                 StatusCode.UNIMPLEMENTED,
                 f"Unsupported signature method_name: {task.method_name}",
             )
-        self.refuse(method, spec_of(task))
+        self.refuse(method, task)
 
     async def reload(
         self, request: model_management_pb2.ReloadConfigRequest

@@ -1,26 +1,38 @@
-"""The gRPC port, in the event loop of the process."""
+"""The gRPC port: `PredictionService` and `ModelService` as calls of `ModelApi`."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 
 from serving import config_files, limits
-from serving.frontends import grpc_calls
 from serving.frontends.addresses import url_host
 from serving.frontends.admission import Admission
 from serving.frontends.api import ModelApi
-from serving.status import StatusError
+from serving.status import StatusError, status_of
 
 _INT32_MAX = 2**31 - 1
+_PREDICTION = "tensorflow.serving.PredictionService"
+_MODEL = "tensorflow.serving.ModelService"
+_PREDICT = f"{_PREDICTION}/Predict"
+Method = Callable[[bytes], Awaitable[bytes]]
 # TF Serving's names without the package, and the full ones that probes expect.
-_HEALTH_SERVICES = (
-    *("", "ModelService", "PredictionService"),
-    *("tensorflow.serving.ModelService", "tensorflow.serving.PredictionService"),
-)
+_HEALTH_SERVICES = ("", "ModelService", "PredictionService", _MODEL, _PREDICTION)
 
 
 class GrpcPort:
@@ -29,7 +41,7 @@ class GrpcPort:
     def __init__(
         self, api: ModelApi, admission: Admission, args: argparse.Namespace
     ) -> None:
-        self._api, self._admission, self._args = api, admission, args
+        self._calls, self._args = Calls(api, admission), args
         self._credentials = _credentials(args)
 
     async def start(self) -> int:
@@ -46,10 +58,8 @@ class GrpcPort:
             "grpc.server.max_pending_requests_hard_limit": _INT32_MAX,
             **dict(self._args.grpc_channel_arguments or ()),
         }
-        gate = grpc_calls.Gate(self._admission)
-        self._server = aio.server(interceptors=[gate], options=[*arguments.items()])
-        calls = grpc_calls.handlers(self._api, self._admission)
-        self._server.add_generic_rpc_handlers(calls)
+        self._server = aio.server(options=[*arguments.items()])
+        self._server.add_generic_rpc_handlers([self._calls])
         if self._args.enable_grpc_healthcheck_service:
             servicer = health.aio.HealthServicer()
             for name in _HEALTH_SERVICES:
@@ -87,3 +97,77 @@ def _credentials(args: argparse.Namespace) -> grpc.ServerCredentials:
         root_certificates=config.custom_ca.encode() or None,
         require_client_auth=config.client_verify,
     )
+
+
+class Calls(grpc.GenericRpcHandler):
+    """The methods of both services; what is refused is so before it is read."""
+
+    def __init__(self, api: ModelApi, admission: Admission) -> None:
+        self._admission = admission
+        metadata = get_model_metadata_pb2.GetModelMetadataRequest
+        multi_inference = inference_pb2.MultiInferenceRequest
+
+        def method(kind: Any, call: Callable[[Any], Any]) -> Method:
+            return functools.partial(admission.run, _answer, kind, call)
+
+        def refused(kind: Any, name: str) -> Method:
+            return method(kind, functools.partial(api.refuse, name))
+
+        async def reload(data: bytes) -> bytes:
+            request = model_management_pb2.ReloadConfigRequest.FromString(data)
+            return bytes((await api.reload(request)).SerializeToString())
+
+        prediction = {
+            "Predict": method(predict_pb2.PredictRequest, api.predict),
+            "GetModelMetadata": method(metadata, api.metadata),
+            "Classify": refused(classification_pb2.ClassificationRequest, "classify"),
+            "Regress": refused(regression_pb2.RegressionRequest, "regress"),
+            "MultiInference": method(multi_inference, api.refuse_inference),
+        }
+        status = method(get_model_status_pb2.GetModelStatusRequest, api.status)
+        model = {"GetModelStatus": status, "HandleReloadConfigRequest": reload}
+        self._methods = {
+            **{f"{_PREDICTION}/{name}": call for name, call in prediction.items()},
+            **{f"{_MODEL}/{name}": call for name, call in model.items()},
+        }
+
+    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler | None:
+        """The handler of a call, or one that refuses it; None of another service."""
+        method = handler_call_details.method.removeprefix("/")
+        if method not in self._methods:
+            return None
+        metadata = handler_call_details.invocation_metadata or ()
+        try:
+            headers = [
+                str(value) for name, value in metadata if name == "authorization"
+            ]
+            self._admission.authorize(headers)
+            if method == _PREDICT:
+                self._admission.take()
+        except StatusError as error:
+            return _refusal(error)
+        return _handler(self._methods[method])
+
+
+def _refusal(error: StatusError) -> grpc.RpcMethodHandler:
+    # A stream of requests that is not read: the message stays where it is.
+    async def refuse(requests: Any, context: Any) -> None:
+        await context.abort(error.code, error.message)
+
+    return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+def _answer(kind: Any, call: Callable[[Any], Any], data: bytes) -> bytes:
+    return bytes(call(kind.FromString(data)).SerializeToString())
+
+
+def _handler(answer: Callable[[bytes], Awaitable[bytes]]) -> grpc.RpcMethodHandler:
+    async def handle(data: bytes, context: Any) -> bytes:
+        try:
+            return await answer(data)
+        except Exception as error:
+            status = status_of(error)
+        await context.abort(status.code, status.message)
+        raise AssertionError("abort always raises")
+
+    return grpc.unary_unary_rpc_method_handler(handle)

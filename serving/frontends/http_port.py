@@ -102,8 +102,7 @@ class HttpPort:
         """Checks permission and model before it reads the body."""
         with self._api.counted(target.spec.name, target.method.title(), "REST"):
             self._admission.take()
-            with self._api.lease(target.spec):
-                pass
+            self._api.servable(target.spec)
             http_bodies.check_length(request)
             await _continue(request)
             body = await self._bodies.read(request)

@@ -13,6 +13,7 @@ from grpc import StatusCode
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_pb2,
 )
 
@@ -89,17 +90,18 @@ class RestApi:
         """A prediction."""
         document = json_text.parse(body)
         if target.method != "predict":
-            self._api.refuse(target.method, target.spec)
+            task = inference_pb2.InferenceTask(model_spec=target.spec)
+            self._api.refuse(target.method, task)
         name = document.get("signature_name") or limits.DEFAULT_SIGNATURE
-        with self._api.lease(target.spec) as servable:
-            if name not in servable.signatures:
-                text = name.encode("utf-8", "replace").decode()
-                raise invalid(
-                    f'Serving signature name: "{text}" not found in signature def'
-                )
-            inputs = servable.signatures[name].inputs
-            arrays = json_tensors.to_arrays(document, inputs, servable.paddings)
-            outputs = servable.run(name, arrays)
+        servable = self._api.servable(target.spec)
+        if name not in servable.signatures:
+            text = name.encode("utf-8", "replace").decode()
+            raise invalid(
+                f'Serving signature name: "{text}" not found in signature def'
+            )
+        inputs = servable.signatures[name].inputs
+        arrays = json_tensors.to_arrays(document, inputs, servable.paddings)
+        outputs = servable.run(name, arrays)
         return _dumped(json_tensors.to_document(outputs, "instances" in document))
 
 

@@ -12,11 +12,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-from serving.servables import version_files
 
 WIDTH = 64
 """Width of padded rows; wider ones go alone. The scheduler joins equal shapes only."""
@@ -44,12 +42,9 @@ class Padding:
         return wide
 
 
-def paddings_of(path: Path) -> Mapping[str, Padding]:
-    """The paddings in a version's manifest, by input; none without a manifest."""
-    manifest = version_files.manifest_of(path)
-    if not manifest.is_file():
-        return {}
-    stated = json.loads(manifest.read_text("utf-8")).get("padding", {})
+def paddings_of(manifest: Mapping[str, Any]) -> Mapping[str, Padding]:
+    """The paddings that a version's manifest states, by input."""
+    stated = manifest.get("padding", {})
     return {name: Padding(**entry) for name, entry in stated.items()}
 
 

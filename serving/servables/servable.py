@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving import limits, metrics
 from serving.config_files import BatchingParameters
-from serving.servables import custom_ops, tensors, version_files
+from serving.servables import tensors, version_files
 from serving.servables.batching import Batcher, batchers_of
 from serving.servables.graphs import Graph
 from serving.servables.padding import paddings_of
@@ -26,7 +25,7 @@ _TRACEBACK = re.compile(r"^Graph execution error:.*\nNode: [^\n]*\n", re.DOTALL)
 
 
 class Servable:
-    """A version that answers requests until it is retired and the last one is done.
+    """A version that answers requests, loaded as long as something refers to it.
 
     It is checked, loaded and warmed up when it is made; if any of that fails, nothing
     stays loaded. `threads` are those inside and between operations, 0 for one a core.
@@ -44,20 +43,16 @@ class Servable:
     ) -> None:
         self.version = int(path.name)
         self._model_name, self._max_rows = model_name, max_rows
-        self._lock = threading.Lock()
-        self._users, self._is_retired = 0, False
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
-        version_files.verify_digests(path)
-        version_files.verify_operations(path)
-        version_files.verify_weights(path)
-        custom_ops.load(version_files.manifest_of(path))
-        self.paddings = paddings_of(path)
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads[0],
             inter_op_parallelism_threads=threads[1],
         )
-        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
+            manifest = version_files.manifest_of(path)
+            version_files.verify(path, manifest)
+            self.paddings = paddings_of(manifest or {})
+            self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
             self._graph = Graph(self._session, path, tags)
             self.signatures = self._graph.signatures
             self._batchers: Mapping[str, Batcher] = {}
@@ -68,29 +63,7 @@ class Servable:
             if is_warmed_up:
                 self._warm_up(path)
         except Exception as error:
-            self._session.close()
             raise _load_error(path, error) from error
-
-    def acquire(self) -> None:
-        """Begins a use of the session."""
-        with self._lock:
-            self._users += 1
-
-    def release(self) -> None:
-        """Ends a use; the last one of a retired version closes the session."""
-        with self._lock:
-            self._users -= 1
-            self._close_if_unused()
-
-    def retire(self) -> None:
-        """Closes the session as soon as it is unused; no further use may begin."""
-        with self._lock:
-            self._is_retired = True
-            self._close_if_unused()
-
-    def _close_if_unused(self) -> None:
-        if self._is_retired and not self._users:
-            self._session.close()
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The definition of a signature."""

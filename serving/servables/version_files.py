@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +16,7 @@ from s4rec_tf import operations, spec
 from serving import limits
 from serving.status import StatusError, invalid
 
+Manifest = Mapping[str, Any]
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
@@ -32,17 +35,22 @@ def warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
     return [log.predict_log.request for log in logs if log.HasField("predict_log")]
 
 
-def manifest_of(path: Path) -> Path:
-    """The place of a version's manifest, if its export wrote one."""
-    return path.parent / ".meta" / path.name / spec.MANIFEST_NAME
+def manifest_of(path: Path) -> Manifest | None:
+    """The manifest that an export wrote beside a version; None without one."""
+    file = path.parent / ".meta" / path.name / spec.MANIFEST_NAME
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 
-def verify_digests(path: Path) -> None:
-    """Compares a version's files with its manifest, if there is one."""
-    manifest = manifest_of(path)
-    if not manifest.is_file():
-        return
-    for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():
+def verify(path: Path, manifest: Manifest | None) -> None:
+    """Checks files, operations and weights; registers the operations of packages."""
+    _verify_digests(path, manifest or {})
+    _verify_operations(path, manifest is not None)
+    _verify_weights(path)
+    _load_operations(path, manifest or {})
+
+
+def _verify_digests(path: Path, manifest: Manifest) -> None:
+    for name, entry in manifest.get("files", {}).items():
         file = path / name
         if not file.is_file():
             raise StatusError(StatusCode.DATA_LOSS, f"{file} is missing")
@@ -50,20 +58,16 @@ def verify_digests(path: Path) -> None:
             raise StatusError(StatusCode.DATA_LOSS, f"{file} differs from its manifest")
 
 
-def verify_operations(path: Path) -> None:
+def _verify_operations(path: Path, is_export: bool) -> None:
     """Refuses a version whose graph could reach out of the process.
 
     An export with a manifest may hold the operations of exports alone, any other
     SavedModel all but those for files, connections and Python.
-
-    Raises:
-        StatusError: FAILED_PRECONDITION, naming the operations.
     """
     try:
         found = operations.reachable_operations(path)
     except (OSError, ValueError):
         return  # The loader says what is wrong with the file.
-    is_export = manifest_of(path).is_file()
     refused = found - operations.EXPORTED if is_export else set()
     if refused := refused | (found & operations.REACHING_OUT):
         raise StatusError(
@@ -73,21 +77,28 @@ def verify_operations(path: Path) -> None:
         )
 
 
-def verify_weights(path: Path) -> None:
+def _verify_weights(path: Path) -> None:
     """Refuses a weight that is NaN or infinite; warm-up answers show few of them."""
     if not (path / "variables" / "variables.index").is_file():
         return
-    try:
-        reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-        bad = [
-            name
-            for name, dtype in reader.get_variable_to_dtype_map().items()
-            if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all()
-        ]
-    except Exception as error:
-        # The reader raises many kinds, an IndexError for a file cut short.
-        raise StatusError(StatusCode.DATA_LOSS, f"{path}: {error}") from error
-    if bad:
-        raise StatusError(
-            StatusCode.DATA_LOSS, f"{path}: variable {bad[0]} is not finite"
-        )
+    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+    for name, dtype in reader.get_variable_to_dtype_map().items():
+        if dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
+            text = f"{path}: variable {name} is not finite"
+            raise StatusError(StatusCode.DATA_LOSS, text)
+
+
+def _load_operations(path: Path, manifest: Manifest) -> None:
+    """Registers operations beyond TensorFlow's own, of the packages that are named."""
+    for package in manifest.get("custom_ops", []):
+        try:
+            if package != "scann":
+                raise ImportError(package)
+            # Importing it registers them.
+            from scann.scann_ops.py import scann_ops as scann_ops
+        except ImportError as error:
+            raise StatusError(
+                StatusCode.FAILED_PRECONDITION,
+                f"{path}: the version needs the operations of the package {package}, "
+                "which is not installed",
+            ) from error

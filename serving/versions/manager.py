@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ class VersionManager:
         self.policy, self.labels = policy or Policy(), dict[str, int]()
         self._load, self._poll_seconds = load, poll_seconds
         self._max_retries, self._retry_seconds = max_retries, retry_seconds
-        self._polling, self._lock = threading.Lock(), threading.Lock()
+        self._polling = threading.Lock()
         # Replaced, never changed: it is read without the lock.
         self._served: Mapping[int, Servable] = {}
         self._seen: dict[int, Version] = {}
@@ -102,20 +102,13 @@ class VersionManager:
             raise invalid(f"Unrecognized servable version label: {label}")
         return self.labels[label]
 
-    @contextlib.contextmanager
-    def lease(self, number: int | None = None) -> Iterator[Servable]:
-        """A version that answers, loaded until the block ends; None: the newest."""
-        with self._lock:
-            wanted = self.serving_version if number is None else number
-            servable = self._served.get(-1 if wanted is None else wanted)
-            if servable is not None:
-                servable.acquire()
-        if servable is None:
+    def find(self, number: int | None = None) -> Servable:
+        """A version that answers, loaded as long as it is referred to; None: newest."""
+        served = self._served
+        wanted = max(served, default=-1) if number is None else number
+        if wanted not in served:
             raise not_found(self.model_name, number)
-        try:
-            yield servable
-        finally:
-            servable.release()
+        return served[wanted]
 
     def start(self) -> None:
         """Looks at the base path from now on, in a thread of its own."""
@@ -126,7 +119,8 @@ class VersionManager:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._retire_all_but(set())
+        with self._polling:
+            self._retire_all_but(set())
 
     def poll(self) -> None:
         """One look: loads the wanted versions that are neither served nor given up."""
@@ -190,12 +184,8 @@ class VersionManager:
             return
         metrics.LOAD_ATTEMPTS.labels(str(path), "success").inc()
         version.failed_loads, self._warned = 0, ""
-        with self._lock:
-            old = self._served.get(number)
-            self._served = {**self._served, number: servable}
-            version.status = Status(State.AVAILABLE)
-        if old is not None:
-            old.retire()
+        self._served = {**self._served, number: servable}
+        version.status = Status(State.AVAILABLE)
         log.info("version %d of %s is available", number, self.model_name)
 
     def _note_failure(self, number: int, version: Version, error: StatusError) -> None:
@@ -209,14 +199,11 @@ class VersionManager:
         log.error(text, number, self.model_name, *loads, error.message)
 
     def _retire_all_but(self, kept: set[int]) -> None:
-        with self._lock:
-            gone = {n: s for n, s in self._served.items() if n not in kept}
-            self._served = {n: s for n, s in self._served.items() if n in kept}
-            for number in gone:
-                self._seen[number].status = Status(State.END)
+        gone = self._served.keys() - kept
+        self._served = {n: s for n, s in self._served.items() if n in kept}
+        for number in gone:
+            self._seen[number].status = Status(State.END)
         if gone:
-            while gone:
-                gone.popitem()[1].retire()
             # TensorFlow's graphs are cycles of hundreds of MiB.
             gc.collect()
 

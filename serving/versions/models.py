@@ -84,9 +84,10 @@ class Models:
         # A reload waits for versions: it must not take a thread from other calls.
         self._reloading = futures.ThreadPoolExecutor(1, "reload")
 
-    def names(self) -> list[str]:
-        """The models' names in order."""
-        return sorted(self._managers)
+    def serving_versions(self) -> dict[str, int | None]:
+        """The newest version of each model that answers, by the model's name."""
+        found = sorted(self._managers.items())
+        return {name: manager.serving_version for name, manager in found}
 
     def find(self, name: str) -> VersionManager | None:
         """The versions of a model; None if there is no such model."""
@@ -155,7 +156,7 @@ class Models:
                     before = content
                     config = config_files.read_models(path, content.decode("utf-8"))
                     self.replace(entries_of(config), limits.RELOAD_SECONDS)
-                    log.info("%s was read again: %s", path, self.names())
+                    log.info("%s was read again: %s", path, self.serving_versions())
             except (OSError, UnicodeDecodeError, StatusError) as error:
                 log.error("%s: %s", path, error)
 

@@ -104,19 +104,25 @@ class Decoder(servable.Servable):
 class OneModel:
     """Stands for the models of a server."""
 
-    base_path, serving_version = Path("/"), 3
+    def __init__(self) -> None:
+        self._versions = Versions()
+
+    def find(self, name):
+        return self._versions if name == "demo" else None
+
+
+class Versions:
+    """Stands for the versions of a model."""
+
+    serving_version = 3
 
     def __init__(self) -> None:
         self._decoder = Decoder()
 
-    def find(self, name):
-        return self if name == "demo" else None
-
-    @contextlib.contextmanager
-    def lease(self, version):
+    def find(self, version):
         if version not in (None, 3):
             raise StatusError(StatusCode.NOT_FOUND, "no such version")
-        yield self._decoder
+        return self._decoder
 
     def labelled(self, label):
         if label != "stable":

@@ -72,7 +72,14 @@ def short_vocabulary(folder):
     vocabulary.write_bytes(vocabulary.read_bytes()[:100])
 
 
+def broken_manifest(folder):
+    manifest = folder.parent / ".meta" / folder.name / "MANIFEST.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"files": ')
+
+
 BAD = {
+    "manifest cut short": copied(broken_manifest),
     "half a vocabulary": copied(short_vocabulary),
     "truncated": copied(truncate),
     "no graph": copied(remove_graph),
@@ -94,8 +101,7 @@ def test_bad_version_never_answers(case, tmp_path, served_export, caplog):
     for _ in range(3):
         versions.poll()
     assert versions.available() == {1}
-    with versions.lease() as servable:
-        assert servable.version == 1
+    assert versions.find().version == 1
     status = versions.statuses()[2]
     assert status.code is not StatusCode.OK
     assert str(base / "2") in status.message
@@ -123,9 +129,6 @@ def test_more_than_a_thousand_warmup_records_are_a_load_error(tmp_path, served_e
 class Fake:
     def __init__(self, path):
         self.version = int(path.name)
-
-    def retire(self):
-        pass
 
 
 def served(tmp_path, policy, *numbers):

@@ -29,16 +29,12 @@ PARAMETERS = BatchingParameters(
 
 @pytest.fixture(scope="module")
 def alone(served_export):
-    servable = Servable(served_export.version, "demo")
-    yield servable
-    servable.retire()
+    return Servable(served_export.version, "demo")
 
 
 @pytest.fixture(scope="module")
 def batched(served_export):
-    servable = Servable(served_export.version, "demo", PARAMETERS)
-    yield servable
-    servable.retire()
+    return Servable(served_export.version, "demo", PARAMETERS)
 
 
 def same(received, expected):
@@ -99,7 +95,6 @@ def test_requests_are_in_fact_joined(tmp_path):
         answers = list(pool.map(lambda _: servable.predict(request), range(16)))
     rows = [tf.make_ndarray(answer.outputs["rows"]).tolist() for answer in answers]
     assert rows == [[16.0]] * 16
-    servable.retire()
 
 
 def test_a_wrong_request_spoils_no_other(alone, batched):
@@ -167,7 +162,6 @@ def test_strangers_inputs_are_padded_by_the_flag_alone(tmp_path, pads_all):
     request = predict_request(name="demo", x=np.ones([1, 3], np.float32))
     width = tf.make_ndarray(servable.predict(request).outputs["width"]).tolist()
     assert width == [64 if pads_all else 3]
-    servable.retire()
 
 
 def test_the_exports_padding_changes_no_answer(alone, served_export):
@@ -198,7 +192,6 @@ def test_an_export_without_the_statement_answers_as_before(
         answers = list(pool.map(servable.predict, requests))
     for request, answer in zip(requests, answers, strict=True):
         same(answer, alone.predict(request))
-    servable.retire()
 
 
 def test_more_rows_than_a_batch_are_refused_in_tensorflow_servings_words(batched):

@@ -8,7 +8,7 @@ from grpc import StatusCode
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
 from serving.frontends.admission import Admission
-from serving.frontends.grpc_calls import handlers
+from serving.frontends.grpc_port import Calls
 from serving.status import StatusError
 
 
@@ -43,7 +43,7 @@ class Api:
     def status(self, request):
         raise KeyError("item-3")
 
-    metadata = refuse_inference = reload = None
+    metadata = refuse = refuse_inference = reload = status
 
 
 def handler(api, admission, method):
@@ -52,9 +52,7 @@ def handler(api, admission, method):
 
     details = Details()
     details.method, details.invocation_metadata = method, ()
-    found = [h.service(details) for h in handlers(api, admission)]
-    (chosen,) = (h for h in found if h is not None)
-    return chosen.unary_unary
+    return Calls(api, admission).service(details).unary_unary
 
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

@@ -41,9 +41,8 @@ def with_manifest(version):
 
 def test_export_may_hold_the_operations_of_exports_alone(tmp_path):
     rare = saved(tmp_path / "demo" / "1", tf.math.bessel_i0e)
-    loaded = Servable(rare)  # nobody says that it is an export of ours
-    loaded.retire()
+    Servable(rare)  # nobody says that it is an export of ours
     with pytest.raises(StatusError, match="Received: BesselI0e"):
         Servable(with_manifest(rare))
     usual = with_manifest(saved(tmp_path / "other" / "1", tf.math.tanh))
-    Servable(usual).retire()
+    Servable(usual)

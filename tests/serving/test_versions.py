@@ -1,5 +1,7 @@
 """Which version is served, decided without TensorFlow."""
 
+import weakref
+
 import pytest
 from grpc import StatusCode
 
@@ -11,35 +13,26 @@ from serving.versions.states import State
 class FakeServable:
     def __init__(self, path):
         self.version = int(path.name)
-        self.users = 0
-        self.retired = False
-
-    def acquire(self):
-        self.users += not self.retired
-        return not self.retired
-
-    def release(self):
-        self.users -= 1
-
-    def retire(self):
-        self.retired = True
 
 
 class Loader:
-    """Loads fake servables; fails for the versions in `broken`."""
+    """Loads fake servables; fails for the versions in `broken`.
+
+    `servables` holds those that something else refers to.
+    """
 
     def __init__(self):
         self.broken = set()
         self.loaded = []
-        self.servables = {}
+        self.servables = weakref.WeakValueDictionary()
 
     def __call__(self, path):
         number = int(path.name)
         self.loaded.append(number)
         if number in self.broken:
             raise StatusError(StatusCode.DATA_LOSS, f"{number} is broken")
-        self.servables[number] = FakeServable(path)
-        return self.servables[number]
+        self.servables[number] = servable = FakeServable(path)
+        return servable
 
 
 @pytest.fixture
@@ -77,18 +70,18 @@ def test_missing_base_path_is_an_error_and_not_an_empty_one(tmp_path):
         versions_on_disk(tmp_path / "none")
 
 
-def test_newest_is_loaded_and_the_old_retired_after(tmp_path, loader):
+def test_newest_is_loaded_and_the_old_goes_with_its_last_user(tmp_path, loader):
     add(tmp_path, 1, 2)
     versions = manager(tmp_path, loader)
     versions.poll()
     assert loader.loaded == [2]
-    with versions.lease() as old:
-        add(tmp_path, 10)
-        versions.poll()
-        assert old.retired and old.users == 1
-        with versions.lease() as new:
-            assert new.version == 10
-    assert old.users == 0
+    old = versions.find()
+    add(tmp_path, 10)
+    versions.poll()
+    assert loader.servables[2] is old
+    assert versions.find().version == 10
+    del old
+    assert set(loader.servables) == {10}
     states = {number: status.state for number, status in versions.statuses().items()}
     assert states == {2: State.END, 10: State.AVAILABLE}
 
@@ -157,7 +150,7 @@ def test_deleting_the_newest_goes_back(tmp_path, loader):
     (tmp_path / "2").rmdir()
     versions.poll()
     assert versions.serving_version == 1
-    assert loader.servables[2].retired
+    assert set(loader.servables) == {1}
 
 
 def test_what_is_served_stays_when_the_folders_go(tmp_path, loader):
@@ -175,21 +168,19 @@ def test_what_is_served_stays_when_the_folders_go(tmp_path, loader):
 def test_version_that_is_not_served_is_not_found(tmp_path, loader, version, text):
     versions = manager(tmp_path, loader)
     with pytest.raises(StatusError, match=text) as caught:
-        with versions.lease(version):
-            pass
+        versions.find(version)
     assert caught.value.code is StatusCode.NOT_FOUND
 
 
-def test_stop_retires_what_is_served(tmp_path, loader):
+def test_stop_lets_go_of_what_is_served(tmp_path, loader):
     add(tmp_path, 1)
     versions = manager(tmp_path, loader, poll_seconds=0.01)
     versions.poll()
     versions.start()
     versions.stop()
-    assert loader.servables[1].retired
+    assert not loader.servables
     with pytest.raises(StatusError):
-        with versions.lease():
-            pass
+        versions.find()
 
 
 def test_model_one_level_too_deep_is_named(tmp_path, loader, caplog):
@@ -215,12 +206,12 @@ def test_served_version_that_is_replaced_is_loaded(tmp_path, loader, caplog):
     add(tmp_path, 1)
     versions = manager(tmp_path, loader)
     versions.poll()
-    old = loader.servables[1]
+    old = weakref.ref(loader.servables[1])
     replace(tmp_path, 1)
     versions.poll()
     versions.poll()
     assert loader.loaded == [1, 1]
-    assert old.retired and not loader.servables[1].retired
+    assert old() is None and versions.find() is loader.servables[1]
     assert "version 1 of demo was replaced" in caplog.text
     assert versions.statuses()[1].state is State.AVAILABLE
 
@@ -249,8 +240,7 @@ def test_what_is_replaced_by_something_broken_answers_on(tmp_path, loader):
     assert loader.loaded == [1, 1, 1]
     assert versions.available() == {1}
     assert versions.statuses()[1].state is State.AVAILABLE
-    with versions.lease() as servable:
-        assert servable is loader.servables[1]
+    assert versions.find() is loader.servables[1]
 
 
 def test_a_file_that_is_completed_counts_as_new(tmp_path, loader):
