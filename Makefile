@@ -33,7 +33,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz mutants docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -117,6 +117,10 @@ test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12
 		-c constraints-newest.txt -e '.[train,serve,test]'
 	.cache/newest-python/bin/python -m pytest -m 'not slow and not tfserving' \
 		tests/s4rec_tf tests/serving $(NEWEST_LACKS) $(TESTS)
+
+mutants: setup ## share of small changes of the code that tests notice (MUTANTS='--share 0.1 losses')
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) -c constraints.txt -e '.[mutants]'
+	$(RUN) -m tests.mutants $(MUTANTS)
 
 gpu-kit: setup ## write gpu_kit/: data sets and wheels for a GPU machine (LOGS=.. makes missing data)
 	$(RUN) -m pipelines.gpu_kit $(if $(LOGS),--prepare '$(LOGS)')

@@ -71,6 +71,8 @@ TUNE = [
 ]
 # Of `make fuzz` alone, in an environment of its own.
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
+# Of `make mutants` alone.
+MUTANTS = ["cosmic-ray>=8.7,<9"]  # changes the code in small ways, to test the tests
 # Completion scripts of the `s4rec` command for bash, zsh and tcsh.
 COMPLETION = ["shtab>=1.7,<2"]
 # What the tests of training and serving need, in any environment.
@@ -137,6 +139,7 @@ setup(
         "docs": DOCS,
         "tune": TUNE,
         "fuzz": FUZZ,
+        "mutants": MUTANTS,
         "test": TEST,
         "dev": DEV,
     },

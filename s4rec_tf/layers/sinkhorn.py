@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from keras import ops
@@ -17,7 +16,8 @@ def sinkhorn_targets(
 
     Definition: Q* = diag(m) exp(Z mu^T / epsilon) diag(v) (Eq. 7) with row sums 1/B and
     column sums 1/K (Eq. 6), m and v found by Sinkhorn-Knopp in the log domain, so that
-    no epsilon overflows. Rows are normalised last and rescaled by B.
+    no epsilon overflows. Rows are normalised last and rescaled by B, which cancels the
+    scale of the columns.
 
     Args:
         similarities: Z mu^T, [B, K]; any finite values.
@@ -28,9 +28,7 @@ def sinkhorn_targets(
         q [B, K], rows sum to 1; no gradient flows through it.
     """
     log_q = ops.stop_gradient(ops.cast(similarities, "float32")) / epsilon
-    batch_size = ops.cast(ops.shape(log_q)[0], "float32")
-    log_column_sum = ops.log(batch_size) - math.log(log_q.shape[1])
     for _ in range(iterations):
-        log_q = log_q - ops.logsumexp(log_q, axis=0, keepdims=True) + log_column_sum
+        log_q = log_q - ops.logsumexp(log_q, axis=0, keepdims=True)
         log_q = log_q - ops.logsumexp(log_q, axis=1, keepdims=True)
     return ops.exp(log_q)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from without_statistics import leave_statistics_out
 
-from beam_jobs import prepare_dataset, runner, show
+from beam_jobs import defaults, prepare_dataset, runner, show
 from s4rec_tf.spec import DatasetDir
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,10 @@ def test_the_core_of_every_log_is_that_found_in_memory(
 ):
     leave_statistics_out(monkeypatch)
     output = tmp_path / "out"
-    argv = ["--input", str(DATA / name), "--output", str(output), f"--k_core={k}"]
+    # By default; tests without statistics have fewer.
+    rounds = f"--core_rounds={defaults.CORE_ROUNDS}"
+    files = ["--input", str(DATA / name), "--output", str(output)]
+    argv = [*files, f"--k_core={k}", rounds]
     assert prepare_dataset.run(argv) == 0
     assert len(pipelines) <= 2
     capfdbinary.readouterr()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
+from tests.s4rec_tf import reference
 
 
 def targets(similarities, **kwargs):
@@ -48,3 +49,9 @@ def test_no_gradient_flows_through_the_targets():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(sinkhorn_targets(scores) ** 2)
     assert tape.gradient(loss, scores) is None
+
+
+def test_by_default_epsilon_is_a_twentieth_and_iterations_are_three():
+    scores = np.random.default_rng(4).uniform(-1, 1, (9, 4))
+    expected = reference.sinkhorn_targets(scores, eps=0.05, iterations=3)
+    np.testing.assert_allclose(targets(scores), expected, atol=1e-5)
