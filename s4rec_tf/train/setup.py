@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
 
-from s4rec_tf import backend, spec
+from s4rec_tf import spec
 from s4rec_tf.data.corruption import replace_items
 from s4rec_tf.data.samples import global_batch_size, training_samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
-from s4rec_tf.runs.config import ConfigError, ExperimentConfig, TrainSettings
+from s4rec_tf.runs.config import ExperimentConfig, TrainSettings
 from s4rec_tf.runs.restore import build_model
+from s4rec_tf.train.optimizers import make_optimizer
 
 
 def training_sequences(
@@ -82,43 +82,12 @@ def compile_model(
         settings: of the training.
         num_steps: optimizer steps of its schedule, if it follows one.
     """
-    rate: Any = settings.learning_rate
-    if settings.schedule == "cosine" and model.trainable_variables:
-        rate = _cosine(settings, num_steps)
-    optimizer = _optimizer(settings.optimizer, rate)
-    if settings.weight_decay:
-        add_weight_decay(optimizer, settings.weight_decay)
+    if not model.trainable_variables:
+        num_steps = 0
+    optimizer = make_optimizer(settings, num_steps)
     optimizer.build(model.trainable_variables)
     model.use_sparse_gradients(settings.optimizer == "lazy_adam")
     model.compile(optimizer=optimizer, jit_compile=False)
-
-
-def _optimizer(name: str, rate: Any) -> Any:
-    if name == "lazy_adam":
-        if not backend.IS_TENSORFLOW:
-            raise ConfigError(
-                "`optimizer` must not be lazy_adam on a backend other than TensorFlow, "
-                f"where no gradient lists rows. Received: {keras.backend.backend()}"
-            )
-        from s4rec_tf.train.tensorflow.lazy_adam import LazyAdam
-
-        return LazyAdam(rate)
-    if name == "adam" and backend.IS_TENSORFLOW:
-        from s4rec_tf.train.tensorflow.fused_adam import FusedAdam
-
-        return FusedAdam(rate)
-    return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
-
-
-def add_weight_decay(optimizer: Any, weight_decay: float) -> None:
-    """Adds `weight_decay` times the weight to every gradient of an optimizer."""
-    update_step = optimizer.update_step
-
-    def update_decayed(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        decay = weight_decay * keras.ops.convert_to_tensor(variable)
-        update_step(gradient + decay, variable, learning_rate)
-
-    optimizer.update_step = update_decayed
 
 
 def steps_an_epoch(
@@ -129,13 +98,3 @@ def steps_an_epoch(
     num_samples = len(training_samples(sequences, config.data.samples, max_length))
     batch_size = global_batch_size(config.train.batch_size, num_samples, num_replicas)
     return num_samples // batch_size
-
-
-def _cosine(settings: TrainSettings, num_steps: int) -> Any:
-    warmup_steps = max(num_steps // 20, 1)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(num_steps - warmup_steps, 1),
-        warmup_target=settings.learning_rate,
-        warmup_steps=warmup_steps,
-    )

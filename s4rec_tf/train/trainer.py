@@ -21,6 +21,7 @@ from s4rec_tf.runs.config import ExperimentConfig
 from s4rec_tf.runs.run_dir import Dataset, RunDir
 from s4rec_tf.train import health, resumption
 from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
+from s4rec_tf.train.optimizers import averaged_weights
 from s4rec_tf.train.resumption import Progress
 from s4rec_tf.train.setup import build_for_training
 from s4rec_tf.train.stages import begin_stages
@@ -227,7 +228,7 @@ def train_run(
 
     def validate() -> Logs:
         try:
-            with ends.stop.now():
+            with averaged_weights(model), ends.stop.now():
                 return close.validate()
         except Stopped:
             ends.write(trainer.steps)

@@ -17,6 +17,7 @@ from s4rec_tf.ranking import encoding, full_ranking, metrics
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train import resumption
+from s4rec_tf.train.optimizers import averaged_weights
 from s4rec_tf.train.resumption import Progress
 
 SELECTION_METRIC = "NDCG@20"
@@ -61,9 +62,10 @@ class EpochEnd:
         value = validation.get(f"val_{SELECTION_METRIC}", -1.0)
         if value > progress.best_value:
             progress.best_value, progress.best_epoch = value, progress.epochs_done
-            checkpoints.write_checkpoint(
-                self.run.best, self.model.weights, dataclasses.asdict(progress)
-            )
+            with averaged_weights(self.model):
+                checkpoints.write_checkpoint(
+                    self.run.best, self.model.weights, dataclasses.asdict(progress)
+                )
         self._log({**logs, **validation})
         resumption.write_last(self.run, self.model, progress)
 

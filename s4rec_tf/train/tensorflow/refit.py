@@ -16,6 +16,7 @@ from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.restore import build_model
 from s4rec_tf.runs.run_dir import RunDir, RunError
 from s4rec_tf.train.keeping import WITHIN_EPOCH, Keeping, Place, StepEnds
+from s4rec_tf.train.optimizers import averaged_weights
 from s4rec_tf.train.resumption import training_variables
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 from s4rec_tf.train.trainer import Logs
@@ -68,8 +69,9 @@ def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
         ends = StepEnds(trainer, write, Keeping(), place)
         trainer.train(done, epochs, end_epoch, ends)
     model = build_model(config, dataset.info())
-    for weight, trained in zip(model.weights, trainer.model.weights, strict=True):
-        weight.assign(trained)
+    with averaged_weights(trainer.model):
+        for weight, trained in zip(model.weights, trainer.model.weights, strict=True):
+            weight.assign(trained)
     return model
 
 

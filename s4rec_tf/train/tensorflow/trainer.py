@@ -18,7 +18,7 @@ from s4rec_tf.data import records, stream
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.runs import checkpoints
-from s4rec_tf.runs.config import ExperimentConfig
+from s4rec_tf.runs.config import ConfigError, ExperimentConfig
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
 from s4rec_tf.train.resumption import Progress
@@ -49,6 +49,12 @@ class TensorFlowTrainer(Trainer):
         self.num_replicas = self.strategy.num_replicas_in_sync
         self.is_chief = strategies.is_chief(self.strategy)
         self._add = strategies.adder(self.strategy)
+        if self.num_replicas > 1 and config.train.accumulation_steps > 1:
+            raise ConfigError(
+                "`accumulation_steps` must be 1 on several devices, which share a "
+                f"larger batch instead. Received: {config.train.accumulation_steps}, "
+                f"{self.num_replicas} devices"
+            )
         super().__init__(config, info, sequences)
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -85,6 +91,8 @@ class TensorFlowTrainer(Trainer):
         batches = self.batches(epoch, first_step)
         self._iterator = iter(self.strategy.experimental_distribute_dataset(batches))
         self._compiled_step = tf.function(self._global_step)
+        if limit := self.config.train.clip_norm:
+            self.model.optimizer.global_clipnorm = limit / self.num_replicas
 
     def step(self) -> tf.Tensor:
         """Trains on the next batch; returns its loss."""
@@ -150,8 +158,21 @@ class TensorFlowTrainer(Trainer):
             encoded = self.model(batch, training=True)
             loss = self.model.compute_loss(batch, y_pred=encoded)
         variables = self.model.trainable_weights
-        self.model.optimizer.apply(tape.gradient(loss, variables), variables)
+        gradients = self._shares(tape.gradient(loss, variables))
+        self.model.optimizer.apply(gradients, variables)
         return loss
+
+    def _shares(self, gradients: list[Any]) -> list[Any]:
+        """Equal parts of the sum over replicas, if its length matters.
+
+        Keras clips what each replica brings, before it adds them up.
+        """
+        if self.num_replicas == 1 or not self.config.train.clip_norm:
+            return gradients
+        context = tf.distribute.get_replica_context()
+        own = [gradient for gradient in gradients if gradient is not None]
+        total = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, own))
+        return [None if g is None else next(total) for g in gradients]
 
 
 class Board:

@@ -4,7 +4,9 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from tests import forked
 from tests.s4rec_tf.train import lives as living
 from tests.s4rec_tf.train.lives import KEEPING, Lives, assert_same_run
 
+ROOT = Path(__file__).parents[3]
 NUM_ITEMS = 20
 TINY = ["epochs=2", "dim=8", "max_length=6", "num_layers=1", "seed=5", "batch_size=16"]
 """Of 9 steps an epoch."""
@@ -288,3 +291,19 @@ def test_20_kills_and_10_stops_of_the_command(dataset, tmp_path):
             assert took < 10
         assert_same_run(run_dir, whole)
     print(f"30 signals in {runs} runs of {seconds:.1f} s")
+
+
+@pytest.mark.slow
+def test_two_devices_go_on_within_an_epoch(dataset, tmp_path):
+    module = "tests.s4rec_tf.train.tensorflow.replica_resumption"
+    runs = tmp_path / "whole", tmp_path / "killed"
+    done = subprocess.run(
+        [sys.executable, "-m", module, dataset.root, *runs],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 replica(s)" in done.stdout
+    assert "after epoch 0, step 4 of the next" in done.stdout
+    assert_same_run(*runs)

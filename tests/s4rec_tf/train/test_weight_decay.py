@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from s4rec_tf.runs import config
-from s4rec_tf.train.setup import add_weight_decay
+from s4rec_tf.train.optimizers import add_weight_decay
 from s4rec_tf.train.tensorflow.fused_adam import FusedAdam
 
 START = np.array([[1.0, -2.0], [0.5, 4.0]], np.float32)

@@ -104,15 +104,27 @@ def test_tensorflow_evaluates_the_run_alike(whole_run, dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_as_if_it_had_not_been(whole_run, dataset, tmp_path):
+@pytest.mark.parametrize(
+    ("death", "place"),
+    [
+        (("--die_in", "2"), "after epoch 1"),
+        (
+            ("--die_in", "4", "--checkpoint_steps", "2"),
+            "after epoch 1, step 2 of the next",
+        ),
+    ],
+)
+def test_a_killed_run_resumes_as_if_it_had_not_been(
+    death, place, whole_run, dataset, tmp_path
+):
     """Killed when epoch 2 is logged, but its state is not yet written."""
     run_dir = tmp_path / "killed"
-    assert train(dataset[1], run_dir, "--die_in", "2").returncode == 9
+    assert train(dataset[1], run_dir, *death).returncode == 9
     assert len(logged(run_dir)) == 2
     assert not (run_dir / "evaluation").exists()
     done = train(dataset[1], run_dir)
     assert done.returncode == 0, done.stderr
-    assert f"resuming {run_dir} after epoch 1" in done.stdout
+    assert f"resuming {run_dir} {place}\n" in done.stdout
     # Usually bit for bit; threads may add up in another order.
     for ours, theirs in zip(logged(run_dir), logged(whole_run[0]), strict=True):
         assert list(ours) == list(theirs)
