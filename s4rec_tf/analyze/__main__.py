@@ -6,9 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s4rec_tf import spec
 from s4rec_tf.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from s4rec_tf.models.base import SequenceRecommender
+    from s4rec_tf.runs.run_dir import RunDir
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -35,8 +40,23 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="add the size of every loss term's gradient on what the next-item loss "
         "trains, for one training batch",
     )
+    add(
+        "--projector",
+        action="store_true",
+        help="also write the items' vectors for TensorBoard's projector, into "
+        "RUN_DIR/tensorboard/items",
+    )
+    add(
+        "--titles",
+        type=Path,
+        metavar="FILE",
+        help="titles for the projector: an item id, a tab and a title a line",
+    )
     add("--json", action="store_true", help="print the JSON object alone")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.titles and not args.projector:
+        parser.error("--titles needs --projector")
+    return args
 
 
 def analyze(args: argparse.Namespace) -> dict[str, float]:
@@ -55,6 +75,7 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
     from s4rec_tf.ranking import encoding
     from s4rec_tf.runs import restore
 
+    titles = _titles(args)
     model, run = restore.restore_best(args.run_dir, dataset)
     users = records.read_split(dataset, args.split)
     embeddings = encoding.embed_users(model, users)
@@ -71,7 +92,34 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
         args.run_dir, embedding_map(embeddings, users.is_head, args.seed)
     )
     run_page.write_page(args.run_dir)
+    if args.projector:
+        _write_projector(run, model, dataset, titles)
     return findings
+
+
+def _titles(args: argparse.Namespace) -> dict[str, str]:
+    if not args.titles:
+        return {}
+    from s4rec_tf.analyze import projector
+
+    return projector.read_titles(args.titles)
+
+
+def _write_projector(
+    run: RunDir,
+    model: SequenceRecommender,
+    dataset: spec.DatasetDir,
+    titles: dict[str, str],
+) -> None:
+    import keras
+
+    from s4rec_tf.analyze import projector
+
+    vectors = keras.ops.convert_to_numpy(model.item_vectors())
+    raw_ids = dataset.item_vocab.read_text("utf-8").split("\n")[:-1]
+    folder = run.tensorboard / "items"
+    projector.write_projector(folder, vectors, raw_ids, titles)
+    print(f"tensorboard --logdir {run.tensorboard}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
