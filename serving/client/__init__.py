@@ -3,7 +3,6 @@
 from serving.client.channel import Security as Security
 from serving.client.client import PREDICT as PREDICT
 from serving.client.client import Client as Client
-from serving.client.client import recommend as recommend
 from serving.client.messages import Explanation as Explanation
 from serving.client.messages import QueryError as QueryError
 from serving.client.messages import Recommendations as Recommendations

@@ -9,12 +9,12 @@ import grpc
 
 from serving.client import channel, messages
 from serving.client import wire_pb2 as wire
-from serving.client.flags import DEFAULT_TIMEOUT_SECONDS
 from serving.client.messages import Explanation, QueryError, Recommendations
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 SIGNATURE_DEF = "signature_def"
+DEFAULT_TIMEOUT_SECONDS = 10.0
 _SWAPS = 5
 """Versions that may come and go within one question."""
 
@@ -46,10 +46,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._channel.close()
-
-    def history_length(self, signature_name: str) -> int:
-        """L of a signature, from the model's metadata."""
-        return self._length_and_version(signature_name)[0]
 
     def recommend(
         self,
@@ -113,6 +109,7 @@ class Client:
         )
 
     def _length_and_version(self, signature_name: str) -> tuple[int, int]:
+        """L of a signature and the version that has it, from the model's metadata."""
         request = wire.MetadataRequest(metadata_field=[SIGNATURE_DEF])
         request.model_spec.name = self._model_name
         response = self._call(METADATA, request, wire.MetadataResponse)
@@ -164,17 +161,3 @@ class Client:
         except grpc.RpcError as error:
             message = f"{self._target}: {error.code().name}: {error.details()}"
             raise QueryError(message, error.code()) from error
-
-
-def recommend(
-    target: str,
-    model_name: str,
-    history: Sequence[str],
-    k: int = 10,
-    *,
-    timeout: float = DEFAULT_TIMEOUT_SECONDS,
-    **wishes: Any,
-) -> Recommendations:
-    """One query over a channel of its own; see `Client.recommend`."""
-    with Client(target, model_name, timeout) as client:
-        return client.recommend(history, k, **wishes)

@@ -37,20 +37,18 @@ class HttpError(StatusError):
         self.http_status = http_status
 
 
-def error_response(error: StatusError, is_last: bool = False) -> web.Response:
-    """The JSON answer to an error; `is_last` ends the connection with it."""
+def error_response(error: StatusError) -> web.Response:
+    """The JSON answer to an error; after one of HTTP's own the connection closes."""
     status = HTTP_STATUS.get(error.code, 500)
-    if isinstance(error, HttpError):
-        status = error.http_status
-    kind = LastResponse if is_last else web.Response
-    response = kind(
-        status=status,
+    response = web.Response(
         body=json.dumps({"error": error.message}).encode(),
         content_type="application/json",
         headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
     )
-    if is_last:
+    if isinstance(error, HttpError):
+        status = error.http_status
         response.force_close()
+    response.set_status(status)
     return response
 
 
@@ -65,21 +63,6 @@ def _ambiguous_line(text: bytes) -> int:
         if method and line != b"%b %b " % (head.rstrip(b" "), target):
             return end - len(line) + len(head.rstrip(b" ")) - len(method[0])
     return -1
-
-
-class LastResponse(web.Response):
-    """A response after which its connection closes, once its client could read it.
-
-    A connection with unread data that is closed at once is reset, and the answer lost.
-    What the client still sends is discarded.
-    """
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Sends the rest and waits a moment for the client's end."""
-        connection = self._req.protocol if self._req else None
-        await super().write_eof(data)
-        if isinstance(connection, Connection):
-            await connection.linger()
 
 
 class Connection(web.RequestHandler):
@@ -136,9 +119,11 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, *args: Any
     ) -> Any:
-        """Sends a response; the pause starts after it."""
+        """Sends a response; the pause, or the connection's end, starts after it."""
         resp.headers["Server"] = "s4rec-serving"
         result = await super().finish_response(request, resp, *args)
+        if not resp.keep_alive:
+            await self._linger()
         self._answered += 1
         self.is_idle = not self._messages
         self._start_timer()
@@ -152,15 +137,19 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answers malformed HTTP; its bytes are neither logged nor quoted."""
-        return error_response(HttpError(status, "Malformed HTTP request"), True)
+        return error_response(HttpError(status, "Malformed HTTP request"))
 
     def is_cut(self, request: web.BaseRequest | None) -> bool:
         """Whether the client has ended before the request's body did."""
         is_whole = request is None or request.content.is_eof()
         return self._is_ended.is_set() and not is_whole
 
-    async def linger(self) -> None:
-        """Discards what the client sends until it ends, for a moment at most."""
+    async def _linger(self) -> None:
+        """Discards what the client sends until it ends, for a moment at most.
+
+        A connection with unread data that is closed at once is reset, and the answer
+        lost.
+        """
         self.close()
         transport = self.transport
         if transport is None:

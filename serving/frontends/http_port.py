@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
+import zlib
 
 from aiohttp import web
 from grpc import StatusCode
 
-from serving import config_files, metrics
-from serving.frontends import addresses, http_bodies
+from serving import config_files, limits, metrics
+from serving.frontends import addresses
 from serving.frontends.admission import Admission
 from serving.frontends.api import ModelApi
 from serving.frontends.http_connection import Connection, HttpError, error_response
 from serving.frontends.rest_api import RestApi, Target
-from serving.status import StatusError, status_of
+from serving.status import StatusError, invalid, status_of
+
+_LENGTH = re.compile(r"0|[1-9][0-9]*")
 
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -30,7 +34,7 @@ class HttpPort:
         self, api: ModelApi, admission: Admission, args: argparse.Namespace
     ) -> None:
         self._api, self._admission, self._args = api, admission, args
-        self._rest, self._bodies = RestApi(api), http_bodies.Bodies()
+        self._rest, self._bodies = RestApi(api), Bodies()
         self._metrics_path, self._is_draining = None, False
         if file := args.monitoring_config_file:
             self._metrics_path = config_files.read_metrics_path(file)
@@ -74,16 +78,17 @@ class HttpPort:
             if isinstance(error, TimeoutError):
                 text = "the request took longer than --rest_api_timeout_in_ms"
                 error = StatusError(StatusCode.DEADLINE_EXCEEDED, text)
-            response = _failed(request, status_of(error))
+            response = error_response(status_of(error))
         if self._args.rest_api_enable_cors_support:
             response.headers.update(_CORS)
+        # A body that is not read to its end must never become the next request.
         is_read = request.content.is_eof() and "Upgrade" not in request.headers
         if self._is_draining or not is_read:
             response.force_close()
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        http_bodies.check_framing(request)
+        _check_framing(request)
         path = request.rel_url.raw_path
         method = "GET" if request.method == "HEAD" else request.method
         if method == "OPTIONS" and self._args.rest_api_enable_cors_support:
@@ -103,20 +108,14 @@ class HttpPort:
         with self._api.counted(target.spec.name, target.method.title(), "REST"):
             self._admission.take()
             self._api.servable(target.spec)
-            http_bodies.check_length(request)
+            _check_length(request)
             await _continue(request)
             body = await self._bodies.read(request)
 
             def answer() -> bytes:
-                return self._rest.post(target, http_bodies.unpacked(request, body))
+                return self._rest.post(target, _unpacked(request, body))
 
             return _document(await self._admission.run(answer))
-
-
-def _failed(request: web.BaseRequest, error: StatusError) -> web.Response:
-    # A body that is not read to its end must never become the next request.
-    is_malformed = isinstance(error, HttpError) and error.http_status == 400
-    return error_response(error, is_malformed or not request.content.is_eof())
 
 
 async def _continue(request: web.BaseRequest) -> None:
@@ -132,3 +131,87 @@ async def _continue(request: web.BaseRequest) -> None:
 
 def _document(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
+
+
+def _check_framing(request: web.BaseRequest) -> None:
+    """Refuses what a proxy may read otherwise: targets, versions, lengths, codings."""
+    if request.version > (1, 1):
+        raise _malformed("the version must be 1.0 or 1.1")
+    if "#" in request.raw_path:
+        raise _malformed("the target must have no fragment")
+    length = request.headers.get("Content-Length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise _malformed("Content-Length must be a number without leading zeros")
+    codings = request.headers.getall("Transfer-Encoding", [])
+    is_chunked = [coding.lower() for coding in codings] == ["chunked"]
+    is_single = length is None and request.version >= (1, 1)
+    if codings and not (is_chunked and is_single):
+        raise _malformed("Transfer-Encoding must be chunked")
+
+
+def _check_length(request: web.BaseRequest) -> None:
+    """Refuses a body that is announced too long, or packed in an unknown way."""
+    if (request.content_length or 0) > limits.MAX_REQUEST_BYTES:
+        raise _too_long()
+    if _coding(request) not in ("", "identity", "gzip"):
+        raise HttpError(
+            415, f"Content-Encoding must be gzip. Received: {_coding(request)}"
+        )
+
+
+class Bodies:
+    """Reads bodies; all that are in memory at a time share a bound."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def read(self, request: web.BaseRequest) -> bytes:
+        """The body as it was sent."""
+        _check_length(request)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                self._held += len(chunk)
+                if size > limits.MAX_REQUEST_BYTES:
+                    raise _too_long()
+                if self._held > limits.MAX_BODIES_BYTES:
+                    raise StatusError(
+                        StatusCode.RESOURCE_EXHAUSTED,
+                        "too many large requests at a time: retry later",
+                    )
+                chunks.append(chunk)
+        except web.RequestPayloadError as error:
+            raise _malformed("body") from error
+        finally:
+            self._held -= size
+        return b"".join(chunks)
+
+
+def _unpacked(request: web.BaseRequest, body: bytes) -> bytes:
+    """The body without its Content-Encoding."""
+    if _coding(request) != "gzip":
+        return body
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacking.decompress(body, limits.MAX_REQUEST_BYTES + 1)
+    except zlib.error as error:
+        raise invalid("the body is no gzip") from error
+    if len(plain) > limits.MAX_REQUEST_BYTES:
+        raise _too_long()
+    if not unpacking.eof or unpacking.unused_data:
+        raise invalid("the body is no gzip, whole and alone")
+    return plain
+
+
+def _coding(request: web.BaseRequest) -> str:
+    return ", ".join(request.headers.getall("Content-Encoding", [])).strip().lower()
+
+
+def _malformed(reason: str) -> HttpError:
+    return HttpError(400, f"Malformed HTTP request: {reason}")
+
+
+def _too_long() -> HttpError:
+    return HttpError(413, f"a body may have {limits.MAX_REQUEST_BYTES} bytes at most")

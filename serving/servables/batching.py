@@ -18,7 +18,6 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import metrics
 from serving.config_files import BatchingParameters
-from serving.servables import padding
 from serving.servables.graphs import Graph
 from serving.servables.padding import Padding
 from serving.servables.tensors import sizes_of
@@ -39,10 +38,10 @@ class Batcher:
         self._name, self._max_rows = name, parameters.max_batch_size
         signature = graph.signatures[name]
         aliases = sorted(signature.inputs)
-        pads_all = parameters.pad_variable_length_inputs
+        others = Padding() if parameters.pad_variable_length_inputs else None
         self._inputs = [
-            _Input(sizes_of(signature.inputs[a]) or [], paddings.get(a), pads_all)
-            for a in aliases
+            _Input(sizes_of(signature.inputs[alias]) or [], paddings.get(alias, others))
+            for alias in aliases
         ]
         self._outputs = sorted(signature.outputs)
         with session.graph.as_default():
@@ -86,11 +85,10 @@ class Batcher:
 
 @dataclasses.dataclass
 class _Input:
-    """One input: declared sizes, its stated padding, and whether all may be padded."""
+    """One input: its declared sizes, and its padding if it may be padded."""
 
     sizes: list[int]
     padding: Padding | None
-    pads_all: bool
 
     def prepared(self, array: np.ndarray) -> np.ndarray | None:
         """The array, lengthened where that is allowed; None if it must run alone."""
@@ -101,11 +99,9 @@ class _Input:
         if not fits:
             # The model may take it, but not as rows.
             return None
-        if self.padding is not None and self.sizes[1:] == [-1]:
-            return self.padding.widen(array)
-        if self.pads_all and -1 in self.sizes[1:]:
-            return padding.repeat_first(array, self.sizes)
-        return array
+        if self.padding is None or -1 not in self.sizes[1:]:
+            return array
+        return self.padding.widen(array, self.sizes)
 
 
 def batchers_of(

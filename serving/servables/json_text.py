@@ -77,7 +77,9 @@ class _Patient(json.JSONDecoder):
         """
         while len(text) - at > _PIECE:
             mark = _ENDS.get(text[at], ",")
-            end = text.rfind(mark, at, at + _PIECE) + len(mark) - 1
+            if (found := text.rfind(mark, at, at + _PIECE)) < 0:
+                break
+            end = found + len(mark) - 1
             piece = f"[{text[at:end]}]"
             try:
                 read, stop = self._scan_at_once(piece, 0)

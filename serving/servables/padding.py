@@ -22,23 +22,35 @@ WIDTH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Padding:
-    """How rows of an input may be lengthened: on which side, with which value."""
+    """How rows of an input may be lengthened: on which side, with which value.
 
-    side: str
-    value: str | float
+    Without a value it is the tensor's first one, as for `pad_variable_length_inputs` of
+    TF Serving, which pads up to the longest of a batch; here the width does not depend
+    on strangers.
+    """
+
+    side: str = "right"
+    value: str | float | None = None
 
     def __str__(self) -> str:
         return f"padded on the {self.side} with {json.dumps(self.value)}"
 
-    def widen(self, array: np.ndarray) -> np.ndarray | None:
-        """The array [B, L] as [B, WIDTH]; None if it is wider."""
-        missing = WIDTH - array.shape[1]
-        if missing < 0:
-            return None
-        start = 0 if self.side == "right" else missing
+    def widen(self, array: np.ndarray, declared: Sequence[int]) -> np.ndarray | None:
+        """The array [B, ...] with its free dimensions (-1) widened to WIDTH.
+
+        None if it is wider, or has no value to repeat.
+        """
+        sizes = [WIDTH if fixed == -1 else fixed for fixed in declared[1:]]
+        pairs = list(zip(array.shape[1:], sizes, strict=True))
         value = self.value.encode() if isinstance(self.value, str) else self.value
-        wide = np.full((len(array), WIDTH), value, array.dtype)
-        wide[:, start : start + array.shape[1]] = array
+        is_empty = value is None and not array.size
+        if is_empty or any(size > most for size, most in pairs):
+            return None
+        fill = array.flat[0] if value is None else value
+        wide = np.full((len(array), *sizes), fill, array.dtype)
+        is_right = self.side == "right"
+        part = [slice(n) if is_right else slice(most - n, most) for n, most in pairs]
+        wide[(slice(None), *part)] = array
         return wide
 
 
@@ -46,20 +58,3 @@ def paddings_of(manifest: Mapping[str, Any]) -> Mapping[str, Padding]:
     """The paddings that a version's manifest states, by input."""
     stated = manifest.get("padding", {})
     return {name: Padding(**entry) for name, entry in stated.items()}
-
-
-def repeat_first(array: np.ndarray, declared: Sequence[int]) -> np.ndarray | None:
-    """The array [B, ...] with its free dimensions (-1) widened to WIDTH.
-
-    TF Serving's `pad_variable_length_inputs` repeats the tensor's first value after the
-    data, up to the longest of a batch; here the width does not depend on strangers.
-    None if the array is wider, or has no value to repeat.
-    """
-    missing = [
-        WIDTH - size if fixed == -1 else 0
-        for size, fixed in zip(array.shape[1:], declared[1:], strict=True)
-    ]
-    if not array.size or min(missing) < 0:
-        return None
-    added = [(0, 0), *((0, count) for count in missing)]
-    return np.pad(array, added, constant_values=array.flat[0])

@@ -38,7 +38,7 @@ from tensorflow_serving.apis import (
 with atheris.instrument_imports(include=["serving"]):
     from serving.frontends import api as model_api
     from serving.frontends import http_connection, http_port, rest_api
-    from serving.servables import servable
+    from serving.servables import json_text, servable
 
 LENGTH, MAX_K = 8, 4
 STRING, INT, FLOAT, BOOL = (
@@ -250,6 +250,18 @@ def decode(data: bytes) -> None:
         answer(data)
 
 
+def read(body: bytes, piece: int) -> str:
+    """A JSON body as the server reads it in pieces of a length, or why it does not."""
+    before = json_text._PIECE, json_text._PATIENCE
+    json_text._PIECE, json_text._PATIENCE = piece, 2
+    try:
+        return repr(json_text.parse(body))
+    except StatusError as error:
+        return error.message
+    finally:
+        json_text._PIECE, json_text._PATIENCE = before
+
+
 def answer(data: bytes) -> bytes:
     """Answers an input, whose first byte says which door it comes in by.
 
@@ -260,8 +272,12 @@ def answer(data: bytes) -> bytes:
     kind = door[0] % 7 if door else 0
     if kind == 0:
         API.predict(predict_pb2.PredictRequest.FromString(body)).SerializeToString()
-    elif kind in (1, 2):
+    elif kind == 1:
         REST.post(rest_api.Target("POST", PATHS[door[0] // 7 % len(PATHS)]), body)
+    elif kind == 2:
+        at_once, in_pieces = read(body, 2**16), read(body, 7)
+        if "nested too deep" not in at_once + in_pieces and at_once != in_pieces:
+            raise AssertionError(at_once, in_pieces)
     elif kind == 3:
         REST.get(rest_api.Target("GET", body.decode("latin-1")))
     elif kind == 4:
@@ -301,7 +317,11 @@ def seeds() -> list[bytes]:
     return [
         b"\0" + request.SerializeToString(),
         b"\0" + alone.SerializeToString(),
-        *(b"\1" + json.dumps(body).encode() for body in bodies),
+        *(
+            kind + json.dumps(body).encode()
+            for body in bodies
+            for kind in (b"\1", b"\2")
+        ),
         *(
             b"\3" + path.encode()
             for path in ("/v1/models/demo", "/v1/models/demo/metadata")

@@ -11,7 +11,6 @@ from grpc import StatusCode
 
 from serving import config_files, metrics
 from serving.config_files import BatchingParameters
-from serving.servables import padding
 from serving.servables.padding import Padding
 from serving.servables.servable import Servable
 from serving.servables.version_files import warmup_requests
@@ -132,20 +131,23 @@ def test_wide_lists_and_no_rows_go_alone(alone, batched):
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_an_input_is_widened_as_its_padding_says(side):
     rows = np.array([[b"a", b"b"]], object)
-    wide = Padding(side, "").widen(rows).tolist()[0]
+    wide = Padding(side, "").widen(rows, [-1, -1]).tolist()[0]
     blanks = [b""] * 62
     assert wide == ([b"a", b"b", *blanks] if side == "right" else [*blanks, b"a", b"b"])
-    assert Padding(side, 0).widen(np.ones([1, 65], np.int32)) is None
+    assert Padding(side, 0).widen(np.ones([1, 65], np.int32), [-1, -1]) is None
+    assert (
+        Padding(side, 7).widen(np.ones([2, 0]), [-1, -1]) == np.full([2, 64], 7)
+    ).all()
 
 
 def test_first_values_fill_free_dimensions_alone():
     array = np.arange(1, 13, dtype=np.float32).reshape([2, 2, 3])
-    wide = padding.repeat_first(array, [-1, -1, 3])
+    wide = Padding().widen(array, [-1, -1, 3])
     assert wide.shape == (2, 64, 3)
     assert wide[:, :2].tolist() == array.tolist()
     assert (wide[:, 2:] == 1).all()
-    assert padding.repeat_first(np.ones([1, 65, 3]), [-1, -1, 3]) is None
-    assert padding.repeat_first(np.ones([1, 0, 3]), [-1, -1, 3]) is None
+    assert Padding().widen(np.ones([1, 65, 3]), [-1, -1, 3]) is None
+    assert Padding().widen(np.ones([1, 0, 3]), [-1, -1, 3]) is None
 
 
 @pytest.mark.parametrize("pads_all", [True, False])

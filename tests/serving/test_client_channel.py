@@ -38,7 +38,8 @@ def test_local_target_is_asked_past_the_proxy(base, monkeypatch):
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with inside.server("--model_name", "demo", "--model_base_path", base) as server:
-        answer = client.recommend(server.grpc_address, "demo", ["item-3"], 2)
+        with client.Client(server.grpc_address, "demo") as asking:
+            answer = asking.recommend(["item-3"], 2)
     assert len(answer.items) == 2
 
 

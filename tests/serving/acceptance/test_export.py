@@ -382,13 +382,18 @@ def test_command_prints_one_json_object(server, served_export):
     assert answer["is_fallback"] is False
 
 
+def recommend(target, *question, **wishes):
+    with client.Client(target, "demo") as asking:
+        return asking.recommend(*question, **wishes)
+
+
 def test_client_excludes_and_includes(server, served_export):
     target = server.grpc_address
-    answer = client.recommend(target, "demo", ["item-3"], 4, exclude=["item-1", "x"])
+    answer = recommend(target, ["item-3"], 4, exclude=["item-1", "x"])
     expected = served_export.expected([3], [3, 1], 4)[0]
     assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
     assert (answer.is_fallback, answer.version) == (False, 1)
-    answer = client.recommend(target, "demo", ["item-3"], 4, include_history=True)
+    answer = recommend(target, ["item-3"], 4, include_history=True)
     expected = served_export.expected([3], [], 4)[0]
     assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
 
@@ -396,16 +401,15 @@ def test_client_excludes_and_includes(server, served_export):
 def test_client_cuts_long_histories_but_excludes_all_of_them(server, served_export):
     history = list(range(1, 31))
     raw = [f"item-{item}" for item in history]
-    answer = client.recommend(server.grpc_address, "demo", raw, MAX_K)
+    answer = recommend(server.grpc_address, raw, MAX_K)
     expected = served_export.expected(history, history, MAX_K)[0]
     assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
 
 
 def test_client_answers_among_allowed_items(server, served_export):
     allow = ["item-9", "item-1", "item-2", "item-3"]
-    answer = client.recommend(
-        server.grpc_address, "demo", ["item-3"], 5, exclude=["item-1"], allow=allow
-    )
+    target = server.grpc_address
+    answer = recommend(target, ["item-3"], 5, exclude=["item-1"], allow=allow)
     others = set(range(1, 61)) - {9, 2}
     expected = served_export.expected([3], others, 5)[0]
     assert [item for item, _ in answer.items] == [f"item-{i}" for i in expected]
