@@ -20,33 +20,19 @@ from s4rec_tf.clustering import ClusterDistribution
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.gradient_reversal import GradientReversal
-from s4rec_tf.layers.moving_average import MovingAverage
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.layers.schedule import StepCounter, dann_ramp
-from s4rec_tf.layers.segments import last_items
 from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.losses.clustering import prototype_cross_entropy
 from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.losses.distillation import intent_distillation
-from s4rec_tf.losses.imitation import prediction_imitation
-from s4rec_tf.models.base import Batch, ModelSettings, last_state
+from s4rec_tf.models.base import Batch, ModelSettings
 from s4rec_tf.models.s4rec_settings import S4RecSettings
-from s4rec_tf.models.sasrec import Encoded, SASRec, views_of
+from s4rec_tf.models.sasrec import Encoded, views_of
+from s4rec_tf.models.teaching import Short, TeachingSASRec
 
 Tensor = Any
-
-
-class Short(NamedTuple):
-    """A batch's rows cut down to their last items.
-
-    Attributes:
-        z: their embeddings [B, d].
-        is_cut: whether the row had more items, bool [B].
-    """
-
-    z: Tensor
-    is_cut: Tensor
 
 
 class EncodedBatch(NamedTuple):
@@ -81,7 +67,7 @@ class Intents(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
-class S4Rec(SASRec):
+class S4Rec(TeachingSASRec):
     """SASRec, helped by intents, contrast, self-distillation and an adversary."""
 
     Settings: ClassVar[type[ModelSettings]] = S4RecSettings
@@ -104,10 +90,7 @@ class S4Rec(SASRec):
         self.prototypes.build()
         self.gradient_reversal.build((None, chosen.dim))
         self.head_tail_classifier.build((None, chosen.dim))
-        self.average: Any = None
-        if chosen.has_average_teacher:
-            self.average = MovingAverage(chosen.teacher_decay)
-            self.average.start(self._averaged())
+        self.start_teacher()
         self.steps: Any = StepCounter() if chosen.counts_steps else None
         if self.steps:
             self.steps.build()
@@ -144,33 +127,19 @@ class S4Rec(SASRec):
         """Encodes the samples and, where the batch has them, the users' rows."""
         if training and self.steps:
             self.steps.advance()
-        if training and self.average:
-            self.average.advance(self._averaged())
+        if training:
+            self.advance_teacher()
         views = views_of(batch) if self.needs_views else []
         if not self.settings.needs_user_rows:
-            rows, short = self._encode_with_short(batch, views, training)
+            rows, short = self.encode_with_short(batch, views, training)
             return EncodedBatch(rows, rows, short)
         samples = self.encode_rows(batch, views, training)
         if "users" not in batch:
             return EncodedBatch(samples, None)
         views = views_of(batch["users"]) if self.settings.auxiliary_views else []
         return EncodedBatch(
-            samples, *self._encode_with_short(batch["users"], views, training)
+            samples, *self.encode_with_short(batch["users"], views, training)
         )
-
-    def _encode_with_short(
-        self, batch: Batch, views: list[Tensor], training: bool
-    ) -> tuple[Encoded, Short | None]:
-        """Rows with their views; and each cut down, if a term uses that."""
-        if not self.settings.needs_short:
-            return self.encode_rows(batch, views, training), None
-        seed, shape = self.encoder.seed_generator, ops.shape(batch["item_ids"][:, :1])
-        noise = keras.random.uniform(shape, seed=seed)
-        cut = last_items(batch["item_ids"], noise, self.settings.short_items)
-        encoded = self.encode_rows(batch, [*views, cut], training)
-        *of_views, z = encoded.views
-        is_cut = ops.any(ops.not_equal(cut, batch["item_ids"]), axis=1)
-        return encoded._replace(views=of_views), Short(z, is_cut)
 
     def loss_weights(self) -> dict[str, float]:
         """Eq. 14: L = L_SR + alpha L_Clust + beta_1 L_SCL + beta_2 L_CKD + lambda L_Adv.
@@ -220,7 +189,7 @@ class S4Rec(SASRec):
             "contrastive": lambda: self._contrastive(batch, encoded, intents),  # 8-10
             "distillation": lambda: self._distillation(encoded, intents),  # Eqs. 11-12
             "adversarial": lambda: self._adversarial(batch, encoded.z),  # Eq. 13
-            "teaching": lambda: self._teaching(batch, encoded, short),
+            "teaching": lambda: self.teaching(batch, encoded, short),
         }
         names = self._auxiliary_names()
         return {name: term() for name, term in terms.items() if name in names}
@@ -324,36 +293,9 @@ class S4Rec(SASRec):
         by_prefix = self.settings.head_tail_by == "prefix"
         return head_tail_cross_entropy(logits, batch["is_head"], balanced=by_prefix)
 
-    def _teaching(self, batch: Batch, encoded: Encoded, short: Short | None) -> Tensor:
-        """KL(p(s | S) || p(s | S')), S' the views or S cut down, mean over the rows.
-
-        Of the rows cut down, those count that have lost an item.
-        """
-        teacher, teacher_items = self._teacher(batch, encoded)
-        items, students = self.item_vectors(), [short.z] if short else encoded.views
-        losses = sum(
-            prediction_imitation(teacher, teacher_items, self._to_score(z), items)
-            for z in students
-        )
-        if not short:
-            return ops.mean(losses)
-        weights = ops.cast(short.is_cut, losses.dtype)
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
-
-    def _teacher(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, Tensor]:
-        """The teacher's user vectors of whole rows, and item vectors; no gradient."""
-        if not self.average:
-            vectors = self._to_score(encoded.z), self.item_vectors()
-        else:
-            with self.average.in_place_of(self._averaged()):
-                states = self.encode(batch["item_ids"], 1, packs=True)
-                vectors = self._to_score(last_state(states)), self.item_vectors()
-        return ops.stop_gradient(vectors[0]), ops.stop_gradient(vectors[1])
-
-    def _averaged(self) -> list[Any]:
-        """The weights that the teacher has averages of."""
-        layers = (self.item_embedding, self.encoder, self.prototypes)
-        return [weight for layer in layers for weight in layer.trainable_variables]
+    def averaged_weights(self) -> list[Any]:
+        """The weights that the teacher has averages of: the prototypes' too."""
+        return super().averaged_weights() + self.prototypes.trainable_variables
 
     def clusters(self, embeddings: np.ndarray) -> np.ndarray:
         """The nearest prototype of each embedding."""

@@ -305,11 +305,11 @@ def test_a_moving_average_teaches_the_views(batch):
     assert model.batch_spec().num_views == 2
     # The average begins with the weights, before they were shaken; one step moves it.
     start = [as_numpy(average) for average in model.average.averages]
-    averaged = [as_numpy(weight) for weight in model._averaged()]
+    averaged = [as_numpy(weight) for weight in model.averaged_weights()]
     encoded = model(batch, training=True)
     expected = [0.75 * a + 0.25 * w for a, w in zip(start, averaged, strict=True)]
-    assert len(expected) == len(teacher._averaged()) > 10
-    for weight, value in zip(teacher._averaged(), expected, strict=True):
+    assert len(expected) == len(teacher.averaged_weights()) > 10
+    for weight, value in zip(teacher.averaged_weights(), expected, strict=True):
         weight.assign(value)
     received = model.loss_terms(batch, encoded)["teaching"]
     whole = batch["item_ids"]
