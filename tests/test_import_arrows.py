@@ -83,8 +83,11 @@ MAY_IMPORT = {
     },
     "pipelines.run_day": {
         *("pipelines.processes", "pipelines.local_server", "pipelines.report"),
+        "pipelines.run_day.settings",
         *("pipelines.experiments", *S4REC_TF),
     },
+    "pipelines.orchestration": {"pipelines.run_day.settings"},
+    "pipelines.run_day.settings": set(),
     "pipelines": {
         *(
             "pipelines.run_day",
@@ -111,6 +114,8 @@ ONLY_IN = {
         *("benchmarks.jax_device", "benchmarks.jax_worker"),
     ),
     "optuna": ("pipelines.tune",),
+    "airflow": ("pipelines.orchestration.dags.s4rec_day",),
+    "kfp": ("pipelines.orchestration.kubeflow",),
     "torch": ("benchmarks.torch_worker", "benchmarks.recbole_worker"),
 }
 WITHOUT_TENSORFLOW = (

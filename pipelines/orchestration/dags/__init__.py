@@ -1,0 +1,1 @@
+"""The folder of DAGs for Airflow."""
