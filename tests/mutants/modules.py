@@ -8,32 +8,41 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
-TESTS = {
-    "s4rec_tf/losses/*.py": (
-        "tests/s4rec_tf/losses",
-        "tests/s4rec_tf/layers/test_segments.py",
-        "tests/s4rec_tf/models/test_cloze_models.py",
-        "tests/s4rec_tf/models/test_dssrec.py",
-        "tests/s4rec_tf/models/test_ssi.py",
-        "tests/s4rec_tf/models/test_contrast_models.py",
-        "tests/s4rec_tf/models/test_s4rec_options.py",
-    ),
+_LOSSES = "tests/s4rec_tf/losses"
+_MODELS = "tests/s4rec_tf/models"
+
+TESTS: dict[str, tuple[str, ...]] = {
+    **{
+        f"s4rec_tf/losses/{name}.py": (f"{_LOSSES}/test_against_reference.py", *tests)
+        for name, tests in {
+            "adversarial": (f"{_MODELS}/test_s4rec_options.py",),
+            "chunked_softmax": (),
+            "clustering": (f"{_MODELS}/test_s4rec_options.py",),
+            "contrastive": (f"{_MODELS}/test_contrast_models.py",),
+            "distillation": (f"{_MODELS}/test_s4rec_options.py",),
+            "imitation": (f"{_MODELS}/test_ssi.py",),
+            "next_item": (f"{_MODELS}/test_ncf.py", f"{_MODELS}/test_hgn.py"),
+            "pairwise": (f"{_LOSSES}/test_pairwise.py",),
+            "sequence_to_sequence": (f"{_LOSSES}/test_sequence_to_sequence.py",),
+            "session_negatives": (f"{_MODELS}/test_gru4rec.py",),
+        }.items()
+    },
     "s4rec_tf/ranking/*.py": ("tests/s4rec_tf/ranking", "tests/s4rec_tf/evaluate"),
     "s4rec_tf/layers/sinkhorn.py": (
         "tests/s4rec_tf/layers/test_sinkhorn.py",
-        "tests/s4rec_tf/losses",
+        f"{_LOSSES}/test_against_reference.py",
     ),
     "s4rec_tf/layers/masks.py": (
+        f"{_LOSSES}/test_against_reference.py",
         "tests/s4rec_tf/layers/test_encoder.py",
-        "tests/s4rec_tf/losses",
-        "tests/s4rec_tf/models/test_cloze_models.py",
+        f"{_MODELS}/test_cloze_models.py",
     ),
     "s4rec_tf/models/s4rec.py": (
-        "tests/s4rec_tf/losses/test_against_reference.py",
-        "tests/s4rec_tf/models/test_s4rec_options.py",
-        "tests/s4rec_tf/models/test_view_targets.py",
-        "tests/s4rec_tf/layers/test_gradient_reversal.py",
+        f"{_LOSSES}/test_against_reference.py",
+        f"{_MODELS}/test_s4rec_options.py",
+        f"{_MODELS}/test_view_targets.py",
     ),
+    "s4rec_tf/models/teaching.py": (f"{_MODELS}/test_s4rec_options.py",),
     "beam_jobs/transforms/k_core.py": (
         "tests/beam_jobs/transforms/test_k_core.py",
         "tests/beam_jobs/test_beam_job.py",
