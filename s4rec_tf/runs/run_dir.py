@@ -6,12 +6,14 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s4rec_tf import spec
 from s4rec_tf.atomic_files import write_json
+from s4rec_tf.runs import environment
 from s4rec_tf.version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ VOCABULARY = "vocabulary"
 """Key of the manifest: number of items and users, digest of the items."""
 
 _WARM_START = "warm_start"
+_ENVIRONMENT = "environment"
+_logger = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -113,6 +117,7 @@ class RunDir:
         config: configuration.ExperimentConfig,
         dataset: Dataset,
         warm_start: str | None = None,
+        device: str = "",
     ) -> None:
         """Starts the folder, or checks that it is of the same run.
 
@@ -120,6 +125,7 @@ class RunDir:
             config: the resolved configuration.
             dataset: what is trained on.
             warm_start: digest of the weights that the run starts from, if any.
+            device: what is trained on, in words.
 
         Raises:
             RunError: naming every key in which the configurations differ, or that the
@@ -129,6 +135,7 @@ class RunDir:
         if self.config.is_file() and self.manifest.is_file():
             self._check_same(config, fingerprint)
             self._check_warm_start(warm_start)
+            self._note_environment(device)
             return
         self.last.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.config, config.flat())
@@ -141,6 +148,7 @@ class RunDir:
                 "seed": config.train.seed,
                 _WARM_START: warm_start,
                 **_vocabulary_of(dataset),
+                _ENVIRONMENT: environment.environment(device),
                 "finished": False,
             },
         )
@@ -173,6 +181,19 @@ class RunDir:
             raise RunError(
                 f"{self.root} was started from other weights: sha256 {there} there, "
                 f"{digest} asked for by `--warm_start`"
+            )
+
+    def _note_environment(self, device: str) -> None:
+        """Warns that an unfinished run goes on elsewhere than it began."""
+        before = self.read_manifest().get(_ENVIRONMENT)
+        if before is None or self.is_finished():
+            return
+        if others := environment.differences(before, environment.environment(device)):
+            _logger.warning(
+                "%s began in another environment, and may not end bit for bit as it "
+                "would have there: %s",
+                self.root,
+                "; ".join(others),
             )
 
     def check_dataset(self, fingerprint: str) -> None:

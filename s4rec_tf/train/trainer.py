@@ -277,6 +277,7 @@ def train_once(
     dataset: Dataset,
     train: Callable[[], Progress],
     warm_start: str | None = None,
+    device: str = "",
 ) -> Progress:
     """Begins a run and trains it, unless it is finished; locks its folder meanwhile.
 
@@ -286,6 +287,7 @@ def train_once(
         dataset: what is trained on.
         train: trains the rest of the run.
         warm_start: digest of the weights that the run starts from, if any.
+        device: what is trained on, in words.
 
     Returns:
         progress of the run at the end.
@@ -294,7 +296,7 @@ def train_once(
         RunError: if the folder holds another run or another process trains in it.
     """
     with run.lock():
-        run.begin(config, dataset, warm_start)
+        run.begin(config, dataset, warm_start, device)
         if not run.is_finished():
             return train()
         outcome = run.read_manifest()

@@ -69,7 +69,8 @@ def train(
         trainer = JaxTrainer(config, info, sequences)
         return train_run(trainer, run, dataset.splits["valid"], keeping=keeping)
 
-    return train_once(run, config, dataset, train_rest)
+    device = f"1 x {jax.devices()[0].device_kind}"
+    return train_once(run, config, dataset, train_rest, device=device)
 
 
 def device_data(sequences: Sequences, samples: Samples, contents: BatchSpec) -> Data:

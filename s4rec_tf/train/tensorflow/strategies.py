@@ -33,6 +33,16 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     )
 
 
+def devices_of(strategy: tf.distribute.Strategy) -> str:
+    """The devices of a strategy in words: how many, and what they are."""
+    details = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    kinds = ", ".join(sorted(set(details))) or "CPU"
+    return f"{strategy.num_replicas_in_sync} x {kinds}"
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files."""
     resolver = strategy.cluster_resolver

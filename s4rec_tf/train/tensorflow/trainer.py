@@ -241,4 +241,5 @@ def train(
             return Progress(**checkpoints.read_state(run.best))
         return train_rest()
     digest = None if warm_start is None else source_digest(warm_start)
-    return train_once(run, config, dataset, train_rest, digest)
+    device = strategies.devices_of(strategy)
+    return train_once(run, config, dataset, train_rest, digest, device)

@@ -1,10 +1,14 @@
 """Runs: resumed exactly, finished once, refused when they are another's."""
 
+import hashlib
 import json
+import platform
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
@@ -76,7 +80,9 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, set
     whole, run_dir = tmp_path / "whole", tmp_path / "run"
     trainer.train(config.resolve(model, None, settings), dataset, whole)
     flags = flags_of(dataset, run_dir, model, settings)
-    process = forked.Command("s4rec_tf.train", *flags)
+    # Other numbers of threads than this process: the result is the same.
+    threads = [{"TF_NUM_INTRAOP_THREADS": number} for number in ("3", "1")]
+    process = forked.Command("s4rec_tf.train", *flags, env=threads[0])
     for line in process.stdout:
         if line.startswith("epoch 1:"):
             process.send_signal(signal.SIGKILL)
@@ -84,9 +90,10 @@ def test_the_command_resumes_after_kill_minus_nine(dataset, tmp_path, model, set
     process.stdout.close()
     assert process.wait(60) == -signal.SIGKILL
     assert not RunDir(run_dir).is_finished()
-    done = forked.run("s4rec_tf.train", *flags)
+    done = forked.run("s4rec_tf.train", *flags, env=threads[1])
     assert done.returncode == 0, done.stderr
     assert "resuming" in done.stdout
+    assert "flags: {" in done.stderr and "'TF_NUM_INTRAOP_THREADS': '3'" in done.stderr
     assert_same_run(whole, run_dir)
 
 
@@ -124,6 +131,23 @@ def test_a_second_trainer_is_kept_out(dataset, tmp_path):
         pytest.raises(RunError, match="another"),
     ):
         trainer.train(resolved, dataset, tmp_path)
+
+
+def test_manifest_names_all_that_a_result_depends_on(dataset, uninterrupted):
+    manifest = RunDir(uninterrupted).read_manifest()
+    assert manifest["seed"] == 5 and manifest["code_version"]
+    assert manifest["dataset_fingerprint"] == dataset.fingerprint()
+    found = manifest["environment"]
+    package = Path(restore.__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    assert found["code_sha256"] == digest.hexdigest()
+    assert found["libraries"]["tensorflow"] == tf.__version__
+    assert found["libraries"]["numpy"] == np.__version__
+    assert (found["backend"], found["device"]) == ("tensorflow", "1 x CPU")
+    assert found["python"] == platform.python_version()
+    assert found["processor"] and found["threads"] >= 1
 
 
 def test_every_loss_term_reaches_tensorboard_and_the_log(uninterrupted):
