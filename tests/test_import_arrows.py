@@ -91,6 +91,7 @@ MAY_IMPORT = {
     "pipelines": {
         *(
             "pipelines.run_day",
+            "pipelines.run_day.settings",
             "pipelines.processes",
             "pipelines.experiments",
             "pipelines.report",
@@ -162,6 +163,7 @@ COMMANDS = (
     "pipelines.run_day",
     "pipelines.run_day.blessing",
     "pipelines.run_day.infra_validation",
+    "pipelines.simulate_days",
     "pipelines.synthetic_days",
     "pipelines.synthetic_log",
     "pipelines.tune",

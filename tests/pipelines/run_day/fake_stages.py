@@ -28,6 +28,7 @@ class FakeStages:
     def __init__(self):
         self.calls, self.lines = [], []
         self.fail, self.refusals, self.anomalies = None, [], []
+        self.comparisons = []
         self.on_event = lambda: None
 
     def __call__(self, module, arguments, log):
@@ -51,6 +52,7 @@ class FakeStages:
         made_from = [logs, before and DatasetDir(Path(before)).fingerprint()]
         root.mkdir(parents=True)
         self.on_event()
+        write(root / "dataset.json", {"info": info_of(logs)})
         files = {"item_vocab.txt": {"sha256": digest(made_from)}}
         write(root / "MANIFEST.json", {"format_version": 1, "files": files})
 
@@ -80,7 +82,10 @@ class FakeStages:
         write(output / "test.json", {})
 
     def _blessing(self, flags, log):
-        write(Path(flags["output"]), {"comparisons": [], "refusals": self.refusals})
+        write(
+            Path(flags["output"]),
+            {"comparisons": self.comparisons, "refusals": self.refusals},
+        )
 
     def _export(self, flags, log):
         root, number = Path(flags["export_dir"]), flags["version"]
@@ -92,6 +97,13 @@ class FakeStages:
 
     def _infra_validation(self, flags, log):
         write(Path(flags["output"]), {})
+
+
+def info_of(logs):
+    """Facts of a dataset that `DatasetInfo` takes."""
+    numbers = {"num_users": 10 * len(logs), "num_items": 7, "num_actions": 50}
+    heads = {"num_head_users": 2, "head_share": 0.2, "head_min_length": 5}
+    return numbers | heads | {"k_core": 5, "split_examples": {}}
 
 
 def flags_of(arguments):

@@ -1,0 +1,1 @@
+"""Many days run one after the other, each beside a rebuild from scratch."""
