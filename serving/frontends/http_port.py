@@ -34,7 +34,7 @@ class HttpPort:
         self, api: ModelApi, admission: Admission, args: argparse.Namespace
     ) -> None:
         self._api, self._admission, self._args = api, admission, args
-        self._rest, self._bodies = RestApi(api), Bodies()
+        self._rest, self._held_bytes = RestApi(api), 0
         self._metrics_path, self._is_draining = None, False
         if file := args.monitoring_config_file:
             self._metrics_path = config_files.read_metrics_path(file)
@@ -96,7 +96,7 @@ class HttpPort:
         self._admission.authorize(request.headers.getall("Authorization", []))
         if method == "GET":
             # The body of a GET is read, and means nothing.
-            await self._bodies.read(request)
+            await self._read(request)
             if path == self._metrics_path:
                 return web.Response(text=metrics.page())
             target = Target(method, path)
@@ -110,12 +110,35 @@ class HttpPort:
             self._api.servable(target.spec)
             _check_length(request)
             await _continue(request)
-            body = await self._bodies.read(request)
+            body = await self._read(request)
 
             def answer() -> bytes:
                 return self._rest.post(target, _unpacked(request, body))
 
             return _document(await self._admission.run(answer))
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """The body as it was sent; all in memory at a time share a bound."""
+        _check_length(request)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                self._held_bytes += len(chunk)
+                if size > limits.MAX_REQUEST_BYTES:
+                    raise _too_long()
+                if self._held_bytes > limits.MAX_BODIES_BYTES:
+                    raise StatusError(
+                        StatusCode.RESOURCE_EXHAUSTED,
+                        "too many large requests at a time: retry later",
+                    )
+                chunks.append(chunk)
+        except web.RequestPayloadError as error:
+            raise _malformed("body") from error
+        finally:
+            self._held_bytes -= size
+        return b"".join(chunks)
 
 
 async def _continue(request: web.BaseRequest) -> None:
@@ -157,36 +180,6 @@ def _check_length(request: web.BaseRequest) -> None:
         raise HttpError(
             415, f"Content-Encoding must be gzip. Received: {_coding(request)}"
         )
-
-
-class Bodies:
-    """Reads bodies; all that are in memory at a time share a bound."""
-
-    def __init__(self) -> None:
-        self._held = 0
-
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """The body as it was sent."""
-        _check_length(request)
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                self._held += len(chunk)
-                if size > limits.MAX_REQUEST_BYTES:
-                    raise _too_long()
-                if self._held > limits.MAX_BODIES_BYTES:
-                    raise StatusError(
-                        StatusCode.RESOURCE_EXHAUSTED,
-                        "too many large requests at a time: retry later",
-                    )
-                chunks.append(chunk)
-        except web.RequestPayloadError as error:
-            raise _malformed("body") from error
-        finally:
-            self._held -= size
-        return b"".join(chunks)
 
 
 def _unpacked(request: web.BaseRequest, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ own session.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,31 +35,27 @@ class Batcher:
         parameters: BatchingParameters,
         paddings: Mapping[str, Padding],
     ) -> None:
-        self._name, self._max_rows = name, parameters.max_batch_size
-        signature = graph.signatures[name]
-        aliases = sorted(signature.inputs)
+        self._name, self._session = name, session
+        self._max_rows = parameters.max_batch_size
         others = Padding() if parameters.pad_variable_length_inputs else None
-        self._inputs = [
-            _Input(sizes_of(signature.inputs[alias]) or [], paddings.get(alias, others))
-            for alias in aliases
-        ]
-        self._outputs = sorted(signature.outputs)
+        self._inputs = {
+            alias: _Input(
+                graph.feeds[name][alias],
+                sizes_of(info) or [],
+                paddings.get(alias, others),
+            )
+            for alias, info in graph.signatures[name].inputs.items()
+        }
         with session.graph.as_default():
-            results = _batched(graph, name, parameters)
-        self._run = session.make_callable(
-            [results[alias] for alias in self._outputs],
-            [graph.feed(name, alias) for alias in aliases],
-        )
+            self._results = _batched(graph, name, parameters)
 
-    def run(
-        self, outputs: Sequence[str], arrays: Sequence[np.ndarray]
-    ) -> list[np.ndarray] | None:
-        """The outputs by a batch, from the inputs in order of their names.
+    def run(self, arrays: Mapping[str, np.ndarray]) -> Mapping[str, Any] | None:
+        """All outputs by a batch, from all inputs.
 
         None if the request must run alone, because it cannot be joined, or because it
         or another one of its batch is wrong.
         """
-        rows = {len(array) if array.ndim else 0 for array in arrays}
+        rows = {len(array) if array.ndim else 0 for array in arrays.values()}
         if len(rows) != 1 or 0 in rows:
             return None
         (count,) = rows
@@ -68,25 +64,26 @@ class Batcher:
                 f"Task size {count} is larger than maximum input batch size "
                 f"{self._max_rows}"
             )
-        pairs = zip(self._inputs, arrays, strict=True)
-        ready = [given.prepared(array) for given, array in pairs]
-        if any(array is None for array in ready):
+        ready = {
+            given.feed: given.prepared(arrays[alias])
+            for alias, given in self._inputs.items()
+        }
+        if any(array is None for array in ready.values()):
             return None
         metrics.BATCH_INPUT.labels(self._name).observe(count)
         try:
-            values = self._run(*ready)
+            return self._session.run(self._results, ready)
         except tf.errors.UnavailableError as error:
             raise StatusError(StatusCode.UNAVAILABLE, error.message) from error
         except (tf.errors.OpError, UnicodeDecodeError):
             return None
-        by_name = dict(zip(self._outputs, values, strict=True))
-        return [by_name[name] for name in outputs]
 
 
 @dataclasses.dataclass
 class _Input:
-    """One input: its declared sizes, and its padding if it may be padded."""
+    """One input: its placeholder, declared sizes, and padding if it may be padded."""
 
+    feed: tf.Tensor
     sizes: list[int]
     padding: Padding | None
 
@@ -135,7 +132,7 @@ def is_row_wise(signature: meta_graph_pb2.SignatureDef) -> bool:
 
 def _call_of(graph: Graph, name: str) -> tf.Operation | None:
     """The call of one function that makes all outputs; None of another graph (TF1)."""
-    calls = {graph.fetch(name, alias).op for alias in graph.signatures[name].outputs}
+    calls = {tensor.op for tensor in graph.fetches[name].values()}
     call = calls.pop()
     is_call = call.type in ("PartitionedCall", "StatefulPartitionedCall")
     return call if is_call and not calls else None
@@ -146,8 +143,7 @@ def _batched(
 ) -> dict[str, tf.Tensor]:
     """Outputs by name, for batches of what is fed."""
     call: Any = _call_of(graph, name)
-    signature = graph.signatures[name]
-    feeds = {graph.feed(name, alias).ref() for alias in signature.inputs}
+    feeds = {tensor.ref() for tensor in graph.feeds[name].values()}
     inputs = [tensor for tensor in call.inputs if tensor.ref() in feeds]
     results = tf.raw_ops.BatchFunction(
         in_tensors=inputs,
@@ -163,6 +159,6 @@ def _batched(
         Tout=[tensor.dtype for tensor in call.outputs],
     )
     return {
-        alias: results[graph.fetch(name, alias).value_index]
-        for alias in signature.outputs
+        alias: results[tensor.value_index]
+        for alias, tensor in graph.fetches[name].items()
     }

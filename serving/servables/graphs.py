@@ -20,7 +20,13 @@ Tensors = dict[str, tf.Tensor]
 
 
 class Graph:
-    """The tensors that signatures name, in a session whose graph was empty."""
+    """The tensors that signatures name, in a session whose graph was empty.
+
+    Attributes:
+        signatures: the definitions.
+        feeds: the placeholders of inputs, by signature and input.
+        fetches: the tensors of outputs, likewise; an initializer's output is none.
+    """
 
     def __init__(
         self, session: tf.compat.v1.Session, path: Path, tags: Sequence[str]
@@ -30,18 +36,10 @@ class Graph:
         self._load = functools.partial(loader.load, session, list(tags), str(path))
         opened = self._placeholders(_declared_placeholders(path, tags))
         self.signatures: Signatures = dict(self._load(input_map=opened).signature_def)
-        self._feeds: dict[str, Tensors] = {}
-        self._fetches: dict[str, Tensors] = {}
+        self.feeds: dict[str, Tensors] = {}
+        self.fetches: dict[str, Tensors] = {}
         for name in self.signatures:
             self._open(name, opened)
-
-    def feed(self, signature: str, alias: str) -> tf.Tensor:
-        """The placeholder of an input."""
-        return self._feeds[signature][alias]
-
-    def fetch(self, signature: str, alias: str) -> tf.Tensor:
-        """The tensor of an output; KeyError if it is none, as of an initializer."""
-        return self._fetches[signature][alias]
 
     def _placeholders(self, dtypes: Mapping[str, int]) -> Tensors:
         with self._graph.as_default():
@@ -55,14 +53,14 @@ class Graph:
         dtypes = {info.name: info.dtype for info in signature.inputs.values()}
         inner = self._placeholders({n: d for n, d in dtypes.items() if n not in opened})
         if inner:
-            scope = f"copy_{len(self._feeds)}"
+            scope = f"copy_{len(self.feeds)}"
             self._load(input_map={**opened, **inner}, import_scope=scope)
             scope += "/"
         feeds = {**opened, **inner}
-        self._feeds[name] = {
+        self.feeds[name] = {
             alias: feeds[info.name] for alias, info in signature.inputs.items()
         }
-        self._fetches[name] = {
+        self.fetches[name] = {
             alias: feeds[info.name]
             if info.name in feeds
             else self._graph.get_tensor_by_name(scope + info.name)

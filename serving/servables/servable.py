@@ -43,7 +43,6 @@ class Servable:
     ) -> None:
         self.version = int(path.name)
         self._model_name, self._max_rows = model_name, max_rows
-        self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads[0],
             inter_op_parallelism_threads=threads[1],
@@ -109,12 +108,11 @@ class Servable:
                 f"{self._max_rows}"
             )
         outputs = _output_names(self.signatures[name], output_filter)
-        arrays = [inputs[alias] for alias in sorted(inputs)]
         try:
             with metrics.timed(
                 metrics.RUNTIME_LATENCY, self._model_name, "Predict", "TF1"
             ):
-                values = self._run(name, outputs, arrays)
+                values = self._run(name, outputs, inputs)
         except tf.errors.OpError as error:
             # TensorFlow quotes the server's own lines of code.
             text = _TRACEBACK.sub("", error.message)
@@ -122,31 +120,25 @@ class Servable:
         except UnicodeDecodeError as error:
             # TensorFlow quoted bytes of the request in its message.
             raise invalid("the input cannot be parsed") from error
-        return dict(zip(outputs, map(tensors.as_array, values), strict=True))
+        return {alias: tensors.as_array(values[alias]) for alias in outputs}
 
     def _run(
-        self, name: str, outputs: tuple[str, ...], arrays: list[np.ndarray]
-    ) -> Sequence[Any]:
-        batcher = self._batchers.get(name)
-        values = batcher.run(outputs, arrays) if batcher else None
-        return self._callable(name, outputs)(*arrays) if values is None else values
-
-    def _callable(self, name: str, outputs: tuple[str, ...]) -> Any:
-        key = (name, outputs)
-        # Two threads may make the same one: harmless, the later stays.
-        if key not in self._callables:
-            try:
-                fetches = [self._graph.fetch(name, alias) for alias in outputs]
-            except KeyError as error:
-                raise StatusError(
-                    StatusCode.FAILED_PRECONDITION,
-                    f'Serving signature key "{name}" answers no tensors.',
-                ) from error
-            aliases = sorted(self.signatures[name].inputs)
-            self._callables[key] = self._session.make_callable(
-                fetches, [self._graph.feed(name, alias) for alias in aliases]
+        self, name: str, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]
+    ) -> Mapping[str, Any]:
+        """The outputs, and others maybe, by a batch or alone."""
+        if name in self._batchers:
+            values = self._batchers[name].run(inputs)
+            if values is not None:
+                return values
+        feeds, found = self._graph.feeds[name], self._graph.fetches[name]
+        if not set(outputs) <= set(found):
+            raise StatusError(
+                StatusCode.FAILED_PRECONDITION,
+                f'Serving signature key "{name}" answers no tensors.',
             )
-        return self._callables[key]
+        fetches = {alias: found[alias] for alias in outputs}
+        sent = {feeds[alias]: array for alias, array in inputs.items()}
+        return self._session.run(fetches, sent)
 
     def _warm_up(self, path: Path) -> None:
         """Runs the warm-up records; their answers must be finite."""

@@ -88,16 +88,17 @@ class Decoder(servable.Servable):
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
         self.paddings = {}
 
-    def _run(self, name, outputs, arrays):
-        rows = min(3, len(arrays[0]) if arrays[0].ndim else 1)
+    def _run(self, name, outputs, inputs):
+        first = inputs[min(inputs)]
+        rows = min(3, len(first) if first.ndim else 1)
         types = {STRING: object, FLOAT: np.float32, BOOL: bool}
-        values = []
+        values = {}
         for alias in outputs:
             dtype, (_, *rest) = OUTPUTS[alias]
             value = np.zeros((rows, *rest), types[dtype])
             if dtype == STRING:
                 value.fill(b"\xff")
-            values.append(value)
+            values[alias] = value
         return values
 
 

@@ -5,8 +5,10 @@ import gzip
 import http.client
 import json
 import re
+import resource
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -182,6 +184,29 @@ def test_body_that_was_not_read_is_no_request_after_a_refusal(guarded):
             )
             assert statuses(text) == [200 if method == "OPTIONS" else 401]
             assert is_closed or length == len(HIDDEN)
+
+
+def test_bodies_without_a_token_are_not_held(guarded):
+    """What a refused client still sends is discarded; the server is in this process."""
+    part, crowd = b" " * 2**20, 20
+    head = f"{PREDICT}{HOST}Content-Length: {8 * len(part)}\r\n\r\n".encode()
+    before = resident_bytes()
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(guarded)) for _ in range(crowd)]
+        for connection in connections:
+            connection.sendall(head)
+            assert statuses(connection.recv(1000).decode()) == [401]
+        for _ in range(8):
+            for connection in connections:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(part)
+        held = resident_bytes() - before
+    assert held < crowd * 2**20, held
+
+
+def resident_bytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def test_requests_that_come_together_are_answered_in_order(server):
