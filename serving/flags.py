@@ -28,7 +28,7 @@ force_allow_any_version_labels_for_unavailable_models bool false in any case
 host str 127.0.0.1 address to listen on
 port port 8500 gRPC; 0: any free one
 rest_api_port port 8501 REST; 0: any free one
-rest_api_timeout_in_ms count 30000 longest REST request, and pause before it
+rest_api_timeout_in_ms count 30000 longest pause with a REST request's head, and answer
 rest_api_enable_cors_support bool false answer pages of any origin
 grpc_socket_path str - Unix socket to listen on as well
 grpc_channel_arguments channel - NAME=VALUE,... of gRPC, as grpc.so_reuseport=1

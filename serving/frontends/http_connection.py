@@ -15,8 +15,6 @@ from serving import limits
 from serving.status import HTTP_STATUS, StatusError
 
 _LINGER_SECONDS = 2.0
-_GRACE_SECONDS = 5.0
-"""For the answer of a request that ran out of time to reach its client."""
 _VERSION, _METHOD = re.compile(rb"HTTP/1\.[01]\r\n"), re.compile(rb"(?<![ \w])[A-Z]+\Z")
 _LONGEST_LINE = 8192
 _OPTIONS: dict[str, Any] = {
@@ -66,33 +64,27 @@ def _ambiguous_line(text: bytes) -> int:
 
 
 class Connection(web.RequestHandler):
-    """One connection, with `seconds` for a request and for the pause before it.
+    """One connection, with `seconds` for a request's head and the pause before it.
 
-    The time of a request starts with its first byte and ends at the `deadline`.
+    Its client has as long to take the answer.
     """
 
     def __init__(
         self, server: web.Server, seconds: float, loop: asyncio.AbstractEventLoop
     ) -> None:
-        super().__init__(server, loop=loop, **_OPTIONS)
+        super().__init__(server, loop=loop, keepalive_timeout=seconds, **_OPTIONS)
         self._seconds, self._answered, self._line = seconds, 0, b""
-        self._is_ended = asyncio.Event()
-        self.deadline, self.is_idle = 0.0, True
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_ended, self.is_idle = asyncio.Event(), True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuses a connection beyond the bound."""
         super().connection_made(transport)
         if self._manager and len(self._manager.connections) > limits.MAX_CONNECTIONS:
             self.force_close()
-        else:
-            self._start_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forgets the connection."""
         self._is_ended.set()
-        if self._timer:
-            self._timer.cancel()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -104,10 +96,8 @@ class Connection(web.RequestHandler):
         return is_asked and not self.is_cut(self._current_request)
 
     def data_received(self, data: bytes) -> None:
-        """Reads; the time of a request starts with its first byte."""
-        if self.is_idle and data:
-            self.is_idle = False
-            self._start_timer()
+        """Reads, up to a request line that may be read in two ways."""
+        self.is_idle = self.is_idle and not data
         text = self._line + data
         self._line = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
         if b"  " in text and (start := _ambiguous_line(text)) >= 0:
@@ -121,12 +111,18 @@ class Connection(web.RequestHandler):
     ) -> Any:
         """Sends a response; the pause, or the connection's end, starts after it."""
         resp.headers["Server"] = "s4rec-serving"
-        result = await super().finish_response(request, resp, *args)
+        try:
+            async with asyncio.timeout(self._seconds):
+                result = await super().finish_response(request, resp, *args)
+        except TimeoutError:
+            # A close would wait until the client takes what is written.
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
         if not resp.keep_alive:
             await self._linger()
         self._answered += 1
         self.is_idle = not self._messages
-        self._start_timer()
         return result
 
     def handle_error(
@@ -161,16 +157,3 @@ class Connection(web.RequestHandler):
                 await self._is_ended.wait()
         except (OSError, RuntimeError, TimeoutError):
             return
-
-    def _start_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self.deadline = self._loop.time() + self._seconds
-        self._timer = self._loop.call_at(self.deadline, self._expire)
-
-    def _expire(self) -> None:
-        if self._request_in_progress and self.deadline + 1 > self._loop.time():
-            # The request's own time is over too, and its answer may be on the way.
-            self._timer = self._loop.call_later(_GRACE_SECONDS, self._expire)
-        else:
-            self.force_close()

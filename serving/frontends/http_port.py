@@ -35,6 +35,7 @@ class HttpPort:
     ) -> None:
         self._api, self._admission, self._args = api, admission, args
         self._rest, self._held_bytes = RestApi(api), 0
+        self._seconds = args.rest_api_timeout_in_ms / 1000
         self._metrics_path, self._is_draining = None, False
         if file := args.monitoring_config_file:
             self._metrics_path = config_files.read_metrics_path(file)
@@ -42,10 +43,10 @@ class HttpPort:
     async def start(self) -> int:
         """Listens; the number of the port."""
         bound = addresses.bind(self._args.host, self._args.rest_api_port, "REST")
-        loop, seconds = asyncio.get_running_loop(), self._args.rest_api_timeout_in_ms
+        loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, handler_cancellation=True)
         self._listener = await loop.create_server(
-            lambda: Connection(self._server, seconds / 1000, loop),
+            lambda: Connection(self._server, self._seconds, loop),
             sock=bound,
             backlog=1024,
         )
@@ -70,7 +71,7 @@ class HttpPort:
         if connection.is_cut(request):
             raise ConnectionResetError
         try:
-            async with asyncio.timeout_at(connection.deadline):
+            async with asyncio.timeout(self._seconds):
                 response = await self._answer(request)
         except ConnectionError:
             raise

@@ -393,6 +393,15 @@ def test_a_request_of_a_byte_at_a_time_ends_with_its_time(guarded, is_body):
     assert statuses(received.decode()) == ([504] if is_body else [])
 
 
+def test_client_that_takes_no_answer_is_let_go(guarded):
+    line = f"GET {MODEL}/metadata HTTP/1.1\r\n{HOST}"
+    request = f"{line}Authorization: Bearer {TOKEN}\r\n\r\n".encode()
+    with connected(guarded) as connection:
+        connection.settimeout(100)
+        with pytest.raises(ConnectionError):
+            connection.sendall(request * 100_000)
+
+
 def test_bodies_that_are_held_have_a_bound_together(base, monkeypatch):
     monkeypatch.setattr(limits, "MAX_BODIES_BYTES", 2**20)
     flags = ("--model_base_path", base, "--model_name", "demo")
