@@ -13,6 +13,9 @@ OUTPUT ?= demo_output
 SET ?=
 TESTS ?=
 FUZZ_RUNS ?= 1000000
+MUTANTS ?=
+SBOM ?= dist/sbom.json
+CYCLONEDX := cyclonedx-bom==7.5.0
 # No wheel of ScaNN loads on the newest TensorFlow; these tests compare with it, and
 # that of exit codes runs the data job's commands.
 NEWEST_LACKS := --ignore tests/s4rec_tf/export/test_index_kinds.py \
@@ -33,7 +36,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-notebooks test-kubeflow test-airflow test-newest gpu-kit fuzz mutants docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-notebooks test-kubeflow test-airflow test-newest gpu-kit fuzz mutants sbom docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -136,6 +139,16 @@ test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12
 mutants: setup ## share of small changes of the code that tests notice (MUTANTS='--share 0.1 losses')
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) -c constraints.txt -e '.[mutants]'
 	$(RUN) -m tests.mutants $(MUTANTS)
+
+sbom: setup ## write SBOM: packages and licences that an installation of all stages has
+	@mkdir -p .cache "$$(dirname '$(SBOM)')"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(RUN) .cache/sbom-python
+	@$(VENV)/bin/uv pip install --quiet --python .cache/sbom-python/bin/python \
+		-c constraints.txt -e '.[beam,train,serve]'
+	@$(VENV)/bin/uv tool run --quiet --from $(CYCLONEDX) cyclonedx-py environment \
+		--output-reproducible --of JSON -o '$(SBOM)' \
+		.cache/sbom-python/bin/python
+	@echo "$(SBOM)"
 
 gpu-kit: setup ## write gpu_kit/: data sets and wheels for a GPU machine (LOGS=.. makes missing data)
 	$(RUN) -m pipelines.gpu_kit $(if $(LOGS),--prepare '$(LOGS)')
