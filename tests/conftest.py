@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _SLOWEST = (
     *("test_demo.py", "test_adding_a_model.py", "test_training.py", "test_replicas.py"),
     *("test_beam_object_stores.py", "test_contract.py", "test_tutorial.py"),
+    "test_real_days.py",
 )
 
 _SHARED = ("embedded",)
