@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.util
+import linecache
 import os
 import signal
 import sys
@@ -57,6 +58,9 @@ class ChangedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Runs the changed source."""
         file = str(ROOT / self._target.path)
+        # AutoGraph reads a function's lines again.
+        lines = self._source.splitlines(keepends=True)
+        linecache.cache[file] = len(self._source), None, lines, file
         exec(compile(self._source, file, "exec"), module.__dict__)
 
 
