@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.util
-import linecache
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -33,35 +32,27 @@ def load_libraries() -> None:
     assert not own, f"a library or the tests' settings imported {own}"
 
 
-class ChangedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class ChangedModule(importlib.abc.MetaPathFinder):
     """Gives a changed source in place of a module's own.
+
+    It lies in a file, from which AutoGraph reads a function's lines again.
 
     Args:
         target: the module.
         source: its source.
+        folder: for the file.
     """
 
-    def __init__(self, target: Target, source: str) -> None:
+    def __init__(self, target: Target, source: str, folder: str) -> None:
         self._target = target
-        self._source = source
+        self._file = Path(folder) / target.path.name
+        self._file.write_text(source, "utf-8")
 
     def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
-        """Its own spec for the module, none for others."""
+        """The file for the module, none for others."""
         if name != self._target.module:
             return None
-        file = str(ROOT / self._target.path)
-        return importlib.util.spec_from_file_location(name, file, loader=self)
-
-    def create_module(self, spec) -> None:  # type: ignore[no-untyped-def]
-        """Python's own."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Runs the changed source."""
-        file = str(ROOT / self._target.path)
-        # AutoGraph reads a function's lines again.
-        lines = self._source.splitlines(keepends=True)
-        linecache.cache[file] = len(self._source), None, lines, file
-        exec(compile(self._source, file, "exec"), module.__dict__)
+        return importlib.util.spec_from_file_location(name, self._file)
 
 
 def outcome(target: Target, source: str) -> str:
@@ -70,9 +61,14 @@ def outcome(target: Target, source: str) -> str:
     Returns:
         "passed", "failed" or "timeout".
     """
+    with tempfile.TemporaryDirectory() as folder:
+        return _outcome(target, source, folder)
+
+
+def _outcome(target: Target, source: str, folder: str) -> str:
     pid = os.fork()
     if pid == 0:
-        _become(target, source)
+        _become(target, source, folder)
     deadline = time.monotonic() + MOST_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -84,14 +80,14 @@ def outcome(target: Target, source: str) -> str:
     return "timeout"
 
 
-def _become(target: Target, source: str) -> None:
+def _become(target: Target, source: str, folder: str) -> None:
     code = 1
     try:
         os.setsid()  # what the tests start ends with them
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(silent, descriptor)
-        sys.meta_path.insert(0, ChangedModule(target, source))
+        sys.meta_path.insert(0, ChangedModule(target, source, folder))
         flags = ("-x", "-q", "-p", "no:cacheprovider")
         code = int(pytest.main([*flags, *target.tests]))
     finally:
