@@ -1,6 +1,9 @@
 """Runs stopped at every point where something becomes visible, and run again."""
 
 import os
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ import pytest
 from pipelines.run_day import versions
 from tests.pipelines.run_day.conftest import World
 from tests.pipelines.run_day.fake_stages import Killed
+from tests.pipelines.run_day.killed import processes_of, wait_until
 
+ROOT = Path(__file__).parents[3]
 _MOST = 200
 
 
@@ -81,3 +86,46 @@ def test_stopped_anywhere_the_same_command_goes_on(tmp_path):
         world.run(1, 2, 3, keep=2)
         assert world.stages.calls == []
     assert 60 < number < _MOST - 1
+
+
+KILLS = 50
+
+
+@pytest.mark.slow
+def test_fifty_kills(tmp_path):
+    """SIGKILL at any time of real processes; every start goes on, nothing stays behind.
+
+    The stages are stand-ins in processes of their own: `test_real_days.py` kills the
+    real ones.
+    """
+    world, generator = World(tmp_path), random.Random(5)
+    kills, last, seconds = 0, 1, 1.0
+    world.log(1)
+    while kills < KILLS or last < 4:
+        process = start(world, last)
+        try:
+            assert process.wait(generator.uniform(0.02, seconds)) == 0
+            last += 1
+            world.log(last)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills, seconds = kills + 1, seconds * 1.05
+        for number in versions.numbers(world.base):
+            assert versions.has_lineage(world.base, number)
+            assert (world.base.served / str(number) / "saved_model.pb").is_file()
+    assert start(world, last).wait() == 0
+    expected = World(tmp_path / "whole")
+    expected.root.mkdir()
+    for day in range(1, last + 1):
+        expected.run(*range(1, day + 1), keep=2)
+    assert state(world) == state(expected)
+    wait_until(lambda: processes_of(tmp_path) == [])
+
+
+def start(world, last):
+    logs = [str(world.root / f"log-{number}.csv") for number in range(1, last + 1)]
+    module = "tests.pipelines.run_day.fake_day"
+    command = [sys.executable, "-m", module, str(world.base.root), *logs]
+    with (world.root / "output").open("a") as sink:
+        return subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink)
