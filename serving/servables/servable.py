@@ -64,21 +64,15 @@ class Servable:
         except Exception as error:
             raise _load_error(path, error) from error
 
-    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The definition of a signature."""
-        if name not in self.signatures:
-            raise StatusError(
-                StatusCode.FAILED_PRECONDITION,
-                f'Serving signature key "{name}" not found.',
-            )
-        return self.signatures[name]
-
     def predict(
         self, request: predict_pb2.PredictRequest
     ) -> predict_pb2.PredictResponse:
         """Answers by the signature that the request names, whatever model it names."""
         name = request.model_spec.signature_name or limits.DEFAULT_SIGNATURE
-        signature = self.signature(name)
+        if name not in self.signatures:
+            text = f'Serving signature key "{name}" not found.'
+            raise StatusError(StatusCode.FAILED_PRECONDITION, text)
+        signature = self.signatures[name]
         _check_keys(signature, request.inputs)
         arrays = {
             alias: tensors.to_array(alias, request.inputs[alias], info)
@@ -132,10 +126,8 @@ class Servable:
                 return values
         feeds, found = self._graph.feeds[name], self._graph.fetches[name]
         if not set(outputs) <= set(found):
-            raise StatusError(
-                StatusCode.FAILED_PRECONDITION,
-                f'Serving signature key "{name}" answers no tensors.',
-            )
+            text = f'Serving signature key "{name}" answers no tensors.'
+            raise StatusError(StatusCode.FAILED_PRECONDITION, text)
         fetches = {alias: found[alias] for alias in outputs}
         sent = {feeds[alias]: array for alias, array in inputs.items()}
         return self._session.run(fetches, sent)
