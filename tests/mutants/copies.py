@@ -83,7 +83,7 @@ def _outcome(target: Target, source: str, folder: str) -> str:
 def _become(target: Target, source: str, folder: str) -> None:
     code = 1
     try:
-        os.setsid()  # what the tests start ends with them
+        os.setpgid(0, 0)  # what the tests start ends with them
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(silent, descriptor)
