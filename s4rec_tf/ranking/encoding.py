@@ -62,6 +62,22 @@ def _encode(
     return restored
 
 
+def padding_influence(model: SequenceRecommender, sequences: Sequences) -> float:
+    """How far padding moves the vector of the shortest history, as a share of it.
+
+    It is encoded by itself, where padding is cut off, and beside the longest history,
+    where it is not. 0 for an encoder that looks at items alone.
+    """
+    order = np.argsort(sequences.lengths, kind="stable")
+    rows, encode = order[[0, -1]], _encoder_of(model, "user_vectors")
+    users = model.index_of_users(sequences.user_ids)
+    item_ids = sequences.padded(rows, model.max_length)
+    who = [] if users is None else [users[rows]]
+    alone = encode(item_ids[:1], *(index[:1] for index in who))[0]
+    moved = np.linalg.norm(encode(item_ids, *who)[0] - alone)
+    return float(moved / max(np.linalg.norm(alone), np.finfo(np.float32).tiny))
+
+
 def pair_scorer(model: SequenceRecommender) -> Encoder | None:
     """The model's `pair_scores` on arrays, float32; None if scores are products.
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from s4rec_tf.atomic_files import replaced, write_bytes
+from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.ranking import encoding
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir, RunError
 
@@ -18,6 +20,23 @@ _COLLAPSED_PERPLEXITY = 1.5
 """Prototypes in use below which nearly all users share one."""
 _BEATEN_CLASSIFIER = 0.01
 """Cross-entropy of the head-tail classifier below which it is nearly always right."""
+_MOST_INFLUENCE = {"float32": 1e-4, "bfloat16": 0.02}
+"""Share of a vector's length that rounding stays below, by precision of the layers."""
+
+
+class NoBatch(RunError):
+    """An input pipeline that ended before the epoch did.
+
+    Args:
+        epoch: counted from 1.
+        step: of the epoch, counted from 1.
+    """
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__(
+            "the input pipeline must give a batch for every step. "
+            f"Received: none for step {step} of epoch {epoch}"
+        )
 
 
 class Diverged(RunError):
@@ -108,6 +127,25 @@ def warnings(before: Mapping[str, Any], logs: Mapping[str, Any]) -> list[str]:
             "the same batch, or nothing is trained"
         )
     return found
+
+
+def padding_warnings(
+    model: SequenceRecommender, sequences: Sequences, precision: str
+) -> list[str]:
+    """A warning if padding changes the vector of a user, or nothing.
+
+    Args:
+        model: in its last stage.
+        sequences: the valid split.
+        precision: in which layers compute.
+    """
+    influence = encoding.padding_influence(model, sequences)
+    if not influence > _MOST_INFLUENCE[precision]:
+        return []
+    return [
+        f"the encoder looks at padding: it moves a user's vector by {influence:.2%} of "
+        "its length. Check the attention's mask"
+    ]
 
 
 def _is_close(before: Mapping[str, Any], logs: Mapping[str, Any], name: str) -> bool:

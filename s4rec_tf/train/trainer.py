@@ -225,6 +225,7 @@ def train_run(
         place,
     )
     before: Logs = {}
+    has_validated = False
 
     def validate() -> Logs:
         try:
@@ -235,14 +236,20 @@ def train_run(
             raise
 
     def end_epoch(logs: Logs, seconds: float) -> bool:
-        nonlocal before
+        nonlocal before, has_validated
         if not trainer.is_chief:
             progress.epochs_done += 1
             return trainer.agree(False)
         validation = validate()
         close({**logs, "train_seconds": round(seconds, 2)}, validation)
         found = {**logs, **validation}
-        for warning in health.warnings(before, found):
+        warnings = health.warnings(before, found)
+        if validation and not has_validated:
+            has_validated = True
+            warnings += health.padding_warnings(
+                model, valid, trainer.config.train.precision
+            )
+        for warning in warnings:
             number = progress.epochs_done
             print(f"warning: epoch {number}: {warning}", file=sys.stderr, flush=True)
         before = found

@@ -20,6 +20,7 @@ from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.config import ConfigError, ExperimentConfig
 from s4rec_tf.runs.run_dir import RunDir
+from s4rec_tf.train import health
 from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
 from s4rec_tf.train.resumption import Progress
 from s4rec_tf.train.setup import training_sequences
@@ -110,8 +111,11 @@ class TensorFlowTrainer(Trainer):
         """Trains what is left of the next epoch; draws a bar on a terminal."""
         bar = keras.utils.Progbar(self.steps, verbose=int(sys.stdout.isatty()))
         for step in range(ends.place.step, self.steps):
-            with ends.step(step):
-                loss = float(self.step())
+            try:
+                with ends.step(step):
+                    loss = float(self.step())
+            except tf.errors.OutOfRangeError as error:
+                raise health.NoBatch(epoch + 1, step + 1) from error
             if not math.isfinite(loss):
                 raise self.diverged(epoch, step)
             bar.update(step + 1)

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,10 +10,14 @@ from benchmarks import small_datasets
 from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.layers import masks
 from s4rec_tf.models.sasrec import SASRec
+from s4rec_tf.ranking import encoding
+from s4rec_tf.runs import config, restore
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train import __main__ as command
 from s4rec_tf.train import health
+from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 from tests.s4rec_tf.small_runs import arrays
 
 NUM_ITEMS = 20
@@ -122,3 +127,44 @@ def test_dead_training_is_warned_of(dataset, tmp_path, capsys):
     settings = ["learning_rate=1e-30", "dropout=0", "batch_size=14", "optimizer=sgd"]
     assert train(dataset, tmp_path, *settings, "samples=prefix") == ExitCode.OK
     assert "epoch 2: no loss term has changed" in capsys.readouterr().err
+
+
+def test_attention_on_padding_is_warned_of_once(dataset, tmp_path, monkeypatch, capsys):
+    def everywhere(segments, is_causal=True):
+        return keras.ops.ones_like(
+            segments[:, None, :, None] == segments[:, None, None]
+        )
+
+    assert train(dataset, tmp_path / "masked") == ExitCode.OK
+    assert "padding" not in capsys.readouterr().err
+    monkeypatch.setattr(masks, "may_attend", everywhere)
+    assert train(dataset, tmp_path / "unmasked") == ExitCode.OK
+    error = capsys.readouterr().err
+    assert error.count("the encoder looks at padding") == 1
+    assert "warning: epoch 1: the encoder looks at padding" in error
+
+
+def test_pipeline_that_gives_no_batch_stops_the_run(
+    dataset, tmp_path, monkeypatch, capsys
+):
+    batches = TensorFlowTrainer.batches
+    monkeypatch.setattr(
+        TensorFlowTrainer,
+        "batches",
+        lambda trainer, *place: batches(trainer, *place).take(2),
+    )
+    assert train(dataset, tmp_path) == ExitCode.FAILED
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "train: the input pipeline must give a batch for every step. Received: none "
+        "for step 3 of epoch 1"
+    )
+    assert not RunDir(tmp_path).is_finished()
+
+
+def test_no_model_looks_at_padding(dataset):
+    sequences = records.read_split(dataset, "valid")
+    chosen = {"max_length": 6, "dim": 8}
+    for name in ("gru4rec", "caser", "hgn", "bert4rec", "grec", "bsarec"):
+        resolved = config.from_flat({"model": name, **chosen})
+        model = restore.build_model(resolved, dataset.info())
+        assert encoding.padding_influence(model, sequences) < 1e-5, name
