@@ -102,5 +102,5 @@ def _max_over_items(scores: Tensor) -> Tensor:
     highest = scores[:height]
     for slab in range(1, _SLABS):
         highest = ops.maximum(highest, scores[slab * height : (slab + 1) * height])
-    rest = ops.max(scores[-height:], axis=0)
-    return ops.maximum(ops.max(highest, axis=0), rest)
+    rest = scores[-max(scores.shape[0] % _SLABS, 1) :]
+    return ops.maximum(ops.max(highest, axis=0), ops.max(rest, axis=0))

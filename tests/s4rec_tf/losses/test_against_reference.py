@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
 from s4rec_tf.losses import chunked_softmax, next_item
+from s4rec_tf.losses.distillation import intent_distillation
 from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.small_runs import as_numpy, shaken_s4rec
@@ -195,6 +197,49 @@ def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeyp
     difference = shares - is_target
     np.testing.assert_allclose(to_states, difference @ items, atol=1e-5)
     np.testing.assert_allclose(to_items, difference.T @ states, atol=5e-4)
+
+
+@pytest.mark.parametrize("at_once", [1000, 40])
+def test_softmax_of_scores_beyond_the_range_of_exp(at_once, monkeypatch):
+    monkeypatch.setattr(chunked_softmax, "ITEMS_AT_ONCE", at_once)
+    num_items = 96 + at_once % 7  # a shape of its own: it is traced once
+    generator = np.random.default_rng(9)
+    states, items = generator.normal(size=(5, 8)), generator.normal(size=(num_items, 8))
+    # Every piece has an item of great scores, the last the greatest.
+    items[[3, 45, num_items - 2]] *= np.array([[50.0], [60.0], [70.0]])
+    targets = np.array([1, 4, 46, num_items, num_items - 1])
+    scores = states @ items.T
+    assert np.abs(scores).max() > 100
+    variables = [tf.Variable(x, dtype="float32") for x in (states, items)]
+    with tf.GradientTape() as tape:
+        losses = next_item.softmax(*variables, tf.constant(targets, "int32"))
+    to_states, to_items = tape.gradient(losses, variables)
+    log_sums = scipy.special.logsumexp(scores, axis=1)
+    expected = log_sums - scores[np.arange(5), targets - 1]
+    np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-3)
+    shares = np.exp(scores - log_sums[:, None])
+    difference = shares - np.eye(num_items)[targets - 1]
+    np.testing.assert_allclose(to_states, difference @ items, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(to_items, difference.T @ states, atol=1e-3)
+
+
+@pytest.mark.parametrize("num_items", [1, 15, 16, 37, 160])
+def test_the_greatest_score_of_all_items(num_items):
+    for seed in range(4):
+        scores = np.random.default_rng(seed).normal(size=(num_items, 6))
+        found = chunked_softmax._max_over_items(scores.astype(np.float32))
+        np.testing.assert_allclose(found, scores.max(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("teacher_gradient", [False, True])
+def test_prototypes_learn_from_distillation_only_if_asked(teacher_gradient):
+    generator = np.random.default_rng(10)
+    teacher, student = (tf.Variable(generator.normal(size=(3, 4))) for _ in range(2))
+    with tf.GradientTape() as tape:
+        loss = intent_distillation(teacher, student, 0.5, teacher_gradient)
+    to_teacher, to_student = tape.gradient(loss, [teacher, student])
+    assert (to_teacher is not None) == teacher_gradient
+    assert np.abs(to_student).max() > 0
 
 
 def test_softmax_of_bfloat16_products_is_near_that_of_float32():
