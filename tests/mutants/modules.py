@@ -28,7 +28,11 @@ TESTS: dict[str, tuple[str, ...]] = {
             "session_negatives": (f"{_MODELS}/test_gru4rec.py",),
         }.items()
     },
-    "s4rec_tf/ranking/*.py": ("tests/s4rec_tf/ranking", "tests/s4rec_tf/evaluate"),
+    "s4rec_tf/ranking/*.py": (
+        "tests/s4rec_tf/ranking",
+        f"{_MODELS}/test_ncf.py",
+        "tests/s4rec_tf/evaluate",
+    ),
     "s4rec_tf/layers/sinkhorn.py": (
         "tests/s4rec_tf/layers/test_sinkhorn.py",
         f"{_LOSSES}/test_against_reference.py",

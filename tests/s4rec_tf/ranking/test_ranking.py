@@ -226,3 +226,19 @@ def test_items_never_trained_on_are_no_popular_negatives():
     )
     assert found["sampled_popular_100/MRR"] == pytest.approx(1 / 2)
     assert found["sampled_uniform_99/MRR"] == pytest.approx(1 / 3)
+
+
+def test_users_are_taken_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(full_ranking, "CELLS_IN_MEMORY", 10)
+    assert full_ranking.user_chunks(7, 3) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert full_ranking.user_chunks(2, 11) == [slice(0, 1), slice(1, 2)]
+
+
+def test_negatives_are_the_same_however_many_users_are_drawn_for_at_once(monkeypatch):
+    _, histories, targets = drawn_case(5)
+    sequences = sequences_of(histories, targets)
+    weights = np.arange(1.0, 13.0)
+    expected = sampled_ranking.sample_negatives(sequences, weights, 4, seed=1)
+    monkeypatch.setattr(full_ranking, "CELLS_IN_MEMORY", 5 * 12)
+    received = sampled_ranking.sample_negatives(sequences, weights, 4, seed=1)
+    np.testing.assert_array_equal(received, expected)
