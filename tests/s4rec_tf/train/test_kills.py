@@ -1,5 +1,6 @@
 """Runs that are killed or stopped within an epoch end as if they had not been."""
 
+import contextlib
 import json
 import random
 import signal
@@ -251,46 +252,69 @@ def test_180_random_kills_in_one_process(model, runs, request, tmp_path):
     print(f"{model}: killed {killed} times in {number} runs")
 
 
+KILLS_AND_STOPS = [signal.SIGKILL] * 20 + [signal.SIGTERM] * 10
 LONG = [*TINY[1:-1], "epochs=6", "batch_size=4"]
 
 
-def killed_command(dataset, run_dir, delay, number):
-    """Starts a command, and ends it by a signal after a while; its code, seconds."""
+def changed(path, before):
+    return path.exists() and path.stat().st_mtime_ns != before
+
+
+def killed_command(dataset, run_dir, delay, number, trains_first):
+    """Starts a command, and ends it by a signal after a while; its code, seconds.
+
+    Args:
+        delay: seconds, None for no signal.
+        number: of the signal.
+        trains_first: whether the delay begins when this life has written a state,
+            rather than when it has said what it trains.
+    """
     flags = [f"--dataset={dataset.root}", f"--run_dir={run_dir}", "--model=sasrec"]
     flags += ["--checkpoint_steps=2", "--set", *LONG]
+    last = RunDir(run_dir).last
+    before = last.stat().st_mtime_ns if last.exists() else 0
     process = forked.Command("s4rec_tf.train", *flags)
     process.stdout.readline()
-    try:
+    while trains_first and process.poll() is None and not changed(last, before):
+        time.sleep(0.005)
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(delay)
-    except subprocess.TimeoutExpired:
-        process.send_signal(number)
+    process.send_signal(number)
     asked = time.monotonic()
     code = process.wait(120)
     process.stdout.close()
     return code, time.monotonic() - asked
 
 
+def place_of(run_dir):
+    path = RunDir(run_dir).last
+    if not path.exists():
+        return (0, 0)
+    state = state_of(path)
+    return state["epochs_done"], state.get("within_epoch", {}).get("step", 0)
+
+
 @pytest.mark.slow
 def test_20_kills_and_10_stops_of_the_command(dataset, tmp_path):
-    whole, began = tmp_path / "whole", time.monotonic()
+    whole = tmp_path / "whole"
     trainer.train(config.resolve("sasrec", None, LONG), dataset, whole)
-    seconds, draw = time.monotonic() - began, random.Random(8)
-    left, runs = [signal.SIGKILL] * 20 + [signal.SIGTERM] * 10, 0
+    lines = RunDir(whole).metrics.read_text().splitlines()
+    seconds = sum(json.loads(line)["train_seconds"] for line in lines[1:])
+    left, runs, places, draw = KILLS_AND_STOPS.copy(), 0, set(), random.Random(8)
     draw.shuffle(left)
     while left:
-        run_dir, runs = tmp_path / str(runs), runs + 1
-        while (
-            not RunDir(run_dir).manifest.exists() or not RunDir(run_dir).is_finished()
-        ):
-            number = left[-1] if left else 0
-            delay = draw.uniform(0, seconds) if left else 120
-            code, took = killed_command(dataset, run_dir, delay, number)
-            if code == 0:
-                continue
-            assert code == {signal.SIGKILL: -9, signal.SIGTERM: 4}[left.pop()]
-            assert took < 10
+        run_dir, runs, code = tmp_path / str(runs), runs + 1, None
+        while code != 0:
+            number, delay = (left[-1], draw.uniform(0, seconds)) if left else (0, None)
+            trains_first = draw.random() < 0.7
+            code, took = killed_command(dataset, run_dir, delay, number, trains_first)
+            if code != 0:
+                assert code == {signal.SIGKILL: -9, signal.SIGTERM: 4}[left.pop()]
+                assert took < 10
+                places.add(place_of(run_dir))
         assert_same_run(run_dir, whole)
-    print(f"30 signals in {runs} runs of {seconds:.1f} s")
+    print(f"30 signals in {runs} runs, at {len(places)} steps: {sorted(places)}")
+    assert len(places) > 5
 
 
 @pytest.mark.slow
