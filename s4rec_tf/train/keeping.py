@@ -52,6 +52,9 @@ class Place:
 class Kept(Protocol):
     """The part of a trainer that `StepEnds` asks."""
 
+    agrees_every: int
+    """Steps between two times that all processes ask each other."""
+
     def sums(self) -> Sums:
         """Sums of the loss terms since the epoch began."""
 
@@ -111,9 +114,11 @@ class StepEnds:
     def wants(self, step: int) -> bool:
         """Whether this object wants to be called after `step` steps."""
         keeping = self._keeping
+        is_due = bool(keeping.steps) and step % keeping.steps == 0
+        if step % self._trainer.agrees_every and not is_due:
+            return False
         waited = keeping.clock() - self._last
-        is_due = bool(keeping.minutes) and waited >= 60 * keeping.minutes
-        is_due |= bool(keeping.steps) and step % keeping.steps == 0
+        is_due |= bool(keeping.minutes) and waited >= 60 * keeping.minutes
         self._due, self._stops = self._trainer.agree_on(is_due, self.stop.received)
         return self._due or self._stops
 

@@ -44,6 +44,8 @@ class Trainer(abc.ABC):
 
     num_replicas = 1
     """Number of replicas that share a global batch."""
+    agrees_every = 1
+    """Steps between two times that all processes ask each other whether to stop."""
     is_chief = True
     """Whether this process is the one that validates and writes files."""
 

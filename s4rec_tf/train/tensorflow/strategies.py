@@ -68,17 +68,11 @@ def adder(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
     if not strategy.extended._in_multi_worker_mode():
         return lambda number: number
     num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
-
-    def send(share: tf.Tensor) -> tf.Tensor:
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
-
-    sent = tf.function(send)
+    own_replicas = strategy.num_replicas_in_sync / num_workers
 
     def add(number: float) -> float:
-        own = tf.constant(number, tf.float64)
-        share = own / strategy.num_replicas_in_sync * num_workers
-        received = strategy.run(sent, args=(share,))
-        return float(strategy.experimental_local_results(received)[0])
+        share = tf.constant(number / own_replicas, tf.float64)
+        parts = strategy.experimental_distribute_values_from_function(lambda _: share)
+        return float(strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None))
 
     return add

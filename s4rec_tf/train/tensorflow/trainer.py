@@ -28,6 +28,9 @@ from s4rec_tf.train.tensorflow import strategies
 from s4rec_tf.train.trainer import Logs, Trainer, train_once, train_run
 from s4rec_tf.train.warm_start import source_digest, start_from
 
+_STEPS_A_MESSAGE = 10
+"""A message to all workers may take as long as a step of a small model."""
+
 
 class TensorFlowTrainer(Trainer):
     """Trains step by step, each a graph that every replica runs on its share.
@@ -50,6 +53,8 @@ class TensorFlowTrainer(Trainer):
         self.num_replicas = self.strategy.num_replicas_in_sync
         self.is_chief = strategies.is_chief(self.strategy)
         self._add = strategies.adder(self.strategy)
+        if self.strategy.extended._in_multi_worker_mode():
+            self.agrees_every = _STEPS_A_MESSAGE
         if self.num_replicas > 1 and config.train.accumulation_steps > 1:
             raise ConfigError(
                 "`accumulation_steps` must be 1 on several devices, which share a "
