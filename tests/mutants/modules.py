@@ -46,6 +46,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"{_LOSSES}/test_against_reference.py",
         f"{_MODELS}/test_s4rec_options.py",
         f"{_MODELS}/test_view_targets.py",
+        f"{_MODELS}/test_kmeans_clustering.py",
     ),
     "s4rec_tf/models/teaching.py": (f"{_MODELS}/test_s4rec_options.py",),
     "beam_jobs/transforms/k_core.py": (
