@@ -29,7 +29,7 @@ def test_duplicates_go_repeats_stay_and_order_is_time_then_item(tmp_path):
     found = grouped(tmp_path, [Interaction(*row) for row in rows])
     assert found["sequences"] == [["t", ["z"], None], ["u", ["b", "a", "b"], None]]
     assert found["counts"] == {
-        **{"users": 2, "sequence_actions": 4},
+        **{"users": 2, "grouped_actions": 5, "sequence_actions": 4},
         **{"capped_users": 0, "tied_actions": 2},
     }
     assert max(found["largest"]) == [4, "u"]
