@@ -87,6 +87,6 @@ def _check(passages: Iterator[Passage]) -> None:
         if left != arrived:
             raise LostRecordsError(
                 f"every one of {left:,} {records} must come to {step}. "
-                f"Received: {arrived:,}. The engine lost or repeated some; nothing is "
-                "published; run the job again"
+                f"Received: {arrived:,}. The engine lost or repeated some, and nothing "
+                "is published"
             )

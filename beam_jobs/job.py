@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.balance import check_reading
+from beam_jobs.balance import LostRecordsError, check_reading
 from beam_jobs.dataset import history
 from beam_jobs.dataset.previous import (
     Previous,
@@ -105,7 +105,7 @@ class Job:
         Raises:
             InputError: if an input cannot be read or its format not be told.
             JobError: if too many lines are bad, or nothing is left.
-            LostRecordsError: if an engine lost records between two steps.
+            LostRecordsError: if an engine lost records between two steps, twice.
             NotConverged: if the k-core needs too many rounds.
             AnomalyError: if what was written breaks the schema.
             DatasetError: if a dataset named beside is unfinished or damaged.
@@ -114,6 +114,13 @@ class Job:
             ErasureError: if a list of what to erase cannot be read.
         """
         start = self.start()
+        try:
+            self._make(start)
+        except LostRecordsError as error:
+            self.report(f"{error}: the pipeline is run once more")
+            self._make(start)
+
+    def _make(self, start: JobStart) -> None:
         metrics = self._run(Wiring.from_logs, start.plan, start.num_bytes)
         self.finish(start, metrics)
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from beam_jobs import prepare_dataset
+from beam_jobs import prepare_dataset, runner
 from beam_jobs.balance import LostRecordsError, check_examples, check_reading
 from beam_jobs.job_report import JobReport
 from beam_jobs.sinks import shards
 from beam_jobs.storage.digests import WrittenFile
+from s4rec_tf.spec import DatasetDir
 
 COUNTS = {
     "interactions": 90,
@@ -70,17 +71,43 @@ def test_examples_that_are_lost_are_found(changes, step):
         check_examples(report_of(**changes), [40, 30])
 
 
-def test_a_job_that_loses_actions_publishes_nothing(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def job(tmp_path):
+    """The command line of a job of fifty actions."""
     log = tmp_path / "log.csv"
     rows = [f"u{n},i{n % 7},{1_600_000_000 + n}" for n in range(50)]
     log.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    return ["--input", str(log), "--output", str(tmp_path / "out"), *COLUMNS]
+
+
+def lose_while(monkeypatch, is_losing):
+    """Has workers lose a line of every value while a function says so."""
     given = shards.split_lines
     monkeypatch.setattr(
-        "beam_jobs.sinks.write_actions.split_lines", lambda packed: given(packed)[1:]
+        "beam_jobs.sinks.write_actions.split_lines",
+        lambda packed: given(packed)[is_losing() :],
     )
-    status = prepare_dataset.run(
-        ["--input", str(log), "--output", str(tmp_path / "out"), *COLUMNS]
-    )
-    assert status == 1
+
+
+def test_a_job_that_loses_actions_publishes_nothing(tmp_path, monkeypatch, capsys, job):
+    lose_while(monkeypatch, lambda: True)
+    assert prepare_dataset.run(job) == 1
     assert "every one of 50 actions must come to actions/" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_lost_once_is_made_again(tmp_path, monkeypatch, capsys, job):
+    marker = tmp_path / "lost"
+    run_pipeline = runner.run_pipeline
+
+    def run(*arguments):
+        found = run_pipeline(*arguments)
+        marker.touch()
+        return found
+
+    lose_while(monkeypatch, lambda: not marker.exists())
+    monkeypatch.setattr(runner, "run_pipeline", run)
+    assert prepare_dataset.run(job) == 0
+    assert "the pipeline is run once more" in capsys.readouterr().err
+    counts = DatasetDir(tmp_path / "out").read_manifest()["counts"]
+    assert (counts["distinct_actions"], counts["duplicates"]) == (50, 0)
