@@ -146,7 +146,9 @@ def test_killed_at_a_few_moments(launcher: Launcher) -> None:
 def test_killed_at_sixty_random_moments(launcher: Launcher) -> None:
     draw = random.Random(7)
     killed = 0
-    for number in range(40):
+    for number in range(100):
+        if killed == 40:  # a moment may come after a quick job's end
+            break
         seconds = draw.uniform(0, 1.05) * launcher.seconds
         killed += launcher.run(launcher.output, kill_after=seconds) == KILLED
         launcher.check_after_kill()
