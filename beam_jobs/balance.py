@@ -1,4 +1,4 @@
-"""What goes into a step must come out of it: an engine that loses records is found."""
+"""Comparison of the records that leave a step with those that come to the next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from beam_jobs.job_report import JobReport
-from beam_jobs.layout import ACTIONS
+from beam_jobs.layout import ACTIONS, BAD_RECORDS
 from s4rec_tf.spec import SPLITS
 
 
@@ -64,6 +64,8 @@ def _reading(found: JobReport, has_repeats: bool) -> Iterator[Passage]:
         left = taken - counts.get("erased", 0)
         yield Passage("actions", left, "grouping by user", grouped)
     yield Passage("actions", grouped, f"{ACTIONS}/", _arrived(found, ACTIONS))
+    bad = counts.get("bad", 0)
+    yield Passage("bad lines", bad, f"{BAD_RECORDS}/", _arrived(found, BAD_RECORDS))
 
 
 def _examples(found: JobReport, counted: int) -> Iterator[Passage]:

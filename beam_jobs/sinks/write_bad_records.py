@@ -49,4 +49,5 @@ def write_entries(
     """Writes the entries of a range in the order of their offsets."""
     name, entries = group
     lines = [entry.encode() + b"\n" for _, entry in sorted(entries)]
-    return write_whole(root, f"{BAD_RECORDS}/{name}", b"".join(lines))
+    written = write_whole(root, f"{BAD_RECORDS}/{name}", b"".join(lines))
+    return written._replace(arrived=len(lines))

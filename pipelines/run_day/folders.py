@@ -1,4 +1,4 @@
-"""What lies under `--base`: days, each with the results of its steps, and versions."""
+"""Folders under `--base`: days, each with the results of its steps, and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What made a version, and how a day ended."""
+"""Lineage of a version, and the end of a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s4rec_tf.spec import DatasetDir
 
 
 def of_day(base: Base, day: Day, settings: Settings) -> dict[str, Any]:
-    """What makes the version of a day: logs, code, data, training, comparison.
+    """Lineage of a day's version: logs, code, data, training, comparison.
 
     Args:
         base: the base folder.

@@ -23,7 +23,7 @@ Log = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What is to be done next.
+    """The next thing to do.
 
     Attributes:
         day: the day to run; None if all logs are in service.

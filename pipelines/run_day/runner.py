@@ -62,7 +62,7 @@ class Command:
     checks_data: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """What the output was made by and from."""
+        """The command and the inputs that made the output."""
         words = [self.module, *self.arguments]
         return {"command": words, "inputs": dict(self.inputs)}
 

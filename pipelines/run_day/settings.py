@@ -1,4 +1,4 @@
-"""What an operator sets for every day."""
+"""Settings of an operator, for every day."""
 
 from __future__ import annotations
 

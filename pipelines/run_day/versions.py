@@ -70,7 +70,7 @@ def has_lineage(base: Base, number: int) -> bool:
 
 
 def read_lineage(base: Base, number: int) -> dict[str, Any]:
-    """What made a version."""
+    """The lineage of a version."""
     content: dict[str, Any] = read_json(meta_of(base, number) / LINEAGE)
     return content
 

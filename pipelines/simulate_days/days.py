@@ -20,7 +20,7 @@ from s4rec_tf.spec import DatasetDir
 PREPARE = ("--format", "csv", "--columns", "user=user,item=item,time=time")
 MIN_USERS = 20
 Row = dict[str, Any]
-"""What was measured on a day."""
+"""The measurements of a day."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,7 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is another now, one line a name."""
+    """Differences from the environment now, one line a name."""
     return [
         f"{name}: {before.get(name)!r} there, {now.get(name)!r} here"
         for name in now

@@ -14,6 +14,7 @@ COUNTS = {
     "previous_actions": 20,
     "erased": 10,
     "grouped_actions": 100,
+    "bad": 4,
     "actions_in_core": 70,
     "head_users": 3,
     "train_examples": 12,
@@ -30,7 +31,7 @@ COLUMNS = (
 
 def report_of(**changes):
     """A report whose every count fits, but for the changes."""
-    arrived = {"actions": 100, "train": 12, "valid": 12, "test": 12}
+    arrived = {"actions": 100, "bad_records": 4, "train": 12, "valid": 12, "test": 12}
     files = [
         WrittenFile(f"{folder}/part", "", 1, number, changes.get(folder, number))
         for folder, number in arrived.items()
@@ -49,6 +50,7 @@ def test_counts_that_fit_pass():
     [
         ({"interactions": 91}, "grouping by user. Received: 100"),
         ({"actions": 99}, "actions/. Received: 99"),
+        ({"bad_records": 3}, "bad_records/. Received: 3"),
     ],
 )
 def test_actions_that_are_lost_are_found(changes, step):
