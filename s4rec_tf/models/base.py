@@ -1,4 +1,4 @@
-"""Base class of all models: weighted and logged losses, ranking, item popularity."""
+"""Base class of all models: what the trainer, ranking and the export ask of one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 from keras import ops
 
-from s4rec_tf import backend
 from s4rec_tf.data.batch_spec import BatchSpec
-
-Tensor = Any
-Batch = dict[str, Tensor]
-
-MAIN_STAGE = "main"
-"""The stage of training after which a model recommends; most have no other."""
+from s4rec_tf.models.weighted_terms import Tensor, WeightedTerms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +30,7 @@ class ModelSettings:
             )
 
 
-class SequenceRecommender(keras.Model):
+class SequenceRecommender(WeightedTerms):
     """Scores every item for a user, by a dot product unless `is_dot_product` is False.
 
     A model implements `user_vectors` and `item_vectors`, and, to be trained by
@@ -95,32 +88,12 @@ class SequenceRecommender(keras.Model):
         )
         # Constructors create every weight: Keras need not trace the model to build it.
         self.built = True
-        self._term_trackers: dict[str, keras.metrics.Mean] = {}
-        for stage in (*self.pretraining_stages(), MAIN_STAGE):
-            self.stage = stage
-            for name in self._term_names():
-                if name not in self._term_trackers:
-                    self._term_trackers[name] = keras.metrics.Mean(name=name)
+        self.start_terms()
 
     @property
     def max_length(self) -> int:
         """L, how many of a user's last items the model sees."""
         return int(self.settings.max_length)
-
-    def pretraining_stages(self) -> dict[str, int]:
-        """Epochs of every stage of training before the last, in their order, by name.
-
-        They are not validated. Each stage has an optimizer of its own; all stages train
-        the same weights, those that no term of a stage uses staying as they are.
-        """
-        return {}
-
-    def begin_stage(self, stage: str) -> None:
-        """Begins a stage; `loss_terms` and `batch_spec` may differ by `stage`.
-
-        Also called where a training resumes in mid-stage, so it must change no weight.
-        """
-        self.stage = stage
 
     def batch_spec(self) -> BatchSpec:
         """Contents of a training batch."""
@@ -206,40 +179,6 @@ class SequenceRecommender(keras.Model):
         """Sequence embeddings z for clusters and probe: int32 [B, L] -> [B, d]."""
         return self.user_vectors(item_ids)
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Keras' metrics: of the terms, those of this stage alone."""
-        others = set(self._term_trackers) - set(self._term_names())
-        return [metric for metric in super().metrics if metric.name not in others]
-
-    @property
-    def term_means(self) -> dict[str, keras.metrics.Mean]:
-        """The mean of every term since the epoch began, of all stages, by name."""
-        return dict(self._term_trackers)
-
-    def _term_names(self) -> list[str]:
-        """Names of the logged metrics: every term, and every term times its weight."""
-        suffixes = ("", "_weighted")
-        return [
-            f"{name}{suffix}" for name in self.loss_weights() for suffix in suffixes
-        ]
-
-    def loss_weights(self) -> dict[str, float]:
-        """Weight of each term of the loss; empty if nothing is trained by gradient."""
-        return {}
-
-    def loss_terms(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
-        """Every term of the loss, unweighted: scalars, means over the local batch."""
-        return {}
-
-    def scheduled_weights(self) -> dict[str, Tensor]:
-        """The weights at this training step, where they follow a schedule."""
-        return self.loss_weights()
-
-    def present_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Terms that not every training step has: 1 where this step does, else 0."""
-        return {}
-
     def clusters(self, embeddings: np.ndarray) -> np.ndarray | None:
         """Index of each embedding's cluster, int [N]; None if the model has none."""
         return None
@@ -255,39 +194,6 @@ class SequenceRecommender(keras.Model):
         """
         return {}
 
-    def compute_loss(
-        self,
-        x: Batch | None = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Weighs and logs the terms; Keras' hook for losses of any form.
-
-        Raises:
-            ValueError: if the terms are not those that have a weight.
-        """
-        encoded = keras.tree.map_structure(_in_full_precision, y_pred)
-        terms, weights = self.loss_terms(x or {}, encoded), self.scheduled_weights()
-        present = self.present_terms(x or {})
-        if set(terms) != set(weights):
-            raise ValueError(
-                "`loss_terms` and `loss_weights` must have the same names. "
-                f"Received: {sorted(terms)} and {sorted(weights)}"
-            )
-        total = 0.0
-        for name, value in terms.items():
-            value, is_present = _in_full_precision(value), present.get(name)
-            weighted = weights[name] * value
-            if is_present is not None:
-                weighted = is_present * weighted
-            self._term_trackers[name].update_state(value, is_present)
-            self._term_trackers[f"{name}_weighted"].update_state(weighted)
-            total = total + weighted
-        # Gradients are summed over replicas, and Keras scales only its own losses.
-        return total / backend.num_replicas()
-
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
@@ -302,14 +208,6 @@ class SequenceRecommender(keras.Model):
             "settings": dataclasses.asdict(self.settings),
             "num_items": self.num_items,
         }
-
-
-def _in_full_precision(value: Tensor) -> Tensor:
-    """Casts a low-precision tensor to float32, in which losses are computed."""
-    if not keras.ops.is_tensor(value):
-        return value
-    name = keras.backend.standardize_dtype(value.dtype)
-    return ops.cast(value, "float32") if name in ("bfloat16", "float16") else value
 
 
 def last_state(states: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from keras import ops
 from s4rec_tf import spec
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.sasrec import SASRec
 from s4rec_tf.models.sasrec_settings import SASRecSettings
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import numbers
 
 Tensor = Any

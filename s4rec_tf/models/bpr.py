@@ -21,8 +21,9 @@ from s4rec_tf.data.batch_spec import BatchSpec, Sampling
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise
-from s4rec_tf.models.base import Batch, ModelSettings, mean_state
+from s4rec_tf.models.base import ModelSettings, mean_state
 from s4rec_tf.models.users import UserRecommender, every_action
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import keras
 
 from s4rec_tf.losses.contrastive import intent_info_nce
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.sasrec import Encoded, SASRec
 from s4rec_tf.models.sasrec_settings import SASRecSettings
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import numbers
 
 Tensor = Any

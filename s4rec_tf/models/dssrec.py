@@ -29,9 +29,10 @@ from s4rec_tf.losses.sequence_to_sequence import (
     mean_over_rows,
     sequence_to_sequence,
 )
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.sasrec import SASRec
 from s4rec_tf.models.sasrec_settings import SASRecSettings
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

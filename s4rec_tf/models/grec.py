@@ -23,13 +23,14 @@ from s4rec_tf.layers import masks
 from s4rec_tf.layers.gap_filling import GapFillingNetwork
 from s4rec_tf.layers.packed_encoding import embed_parts
 from s4rec_tf.layers.packing import Packing
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.bert4rec import (
     BERT4Rec,
     BERT4RecSettings,
     whole_sequences,
     with_gap,
 )
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices
 
 Tensor = Any

@@ -25,7 +25,8 @@ from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.losses import next_item, pairwise, session_negatives
-from s4rec_tf.models.base import Batch, ModelSettings, SequenceRecommender, last_state
+from s4rec_tf.models.base import ModelSettings, SequenceRecommender, last_state
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

@@ -24,8 +24,9 @@ from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.layers.gating import FeatureGate, InstanceGate
 from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
 from s4rec_tf.losses import next_item, pairwise
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.users import UserRecommender
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

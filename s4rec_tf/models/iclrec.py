@@ -21,9 +21,10 @@ from keras import ops
 
 from s4rec_tf.layers.prototypes import Prototypes
 from s4rec_tf.losses.contrastive import intent_contrast
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.cl4srec import CL4SRec, CL4SRecSettings
 from s4rec_tf.models.sasrec import Encoded
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

@@ -10,7 +10,8 @@ from s4rec_tf import backend
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.losses import next_item
 from s4rec_tf.losses.chunked_softmax import HIGHEST_BOUND
-from s4rec_tf.models.base import Batch, SequenceRecommender
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

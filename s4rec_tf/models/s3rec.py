@@ -21,10 +21,11 @@ from keras import ops
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import segments
 from s4rec_tf.losses.contrastive import info_nce
-from s4rec_tf.models.base import MAIN_STAGE, Batch, ModelSettings, last_state
+from s4rec_tf.models.base import ModelSettings, last_state
 from s4rec_tf.models.bert4rec import cloze_mask, whole_sequences
 from s4rec_tf.models.sasrec import SASRec
 from s4rec_tf.models.sasrec_settings import SASRecSettings
+from s4rec_tf.models.weighted_terms import MAIN_STAGE, Batch
 from s4rec_tf.search_ranges import numbers
 
 Tensor = Any

@@ -27,10 +27,11 @@ from s4rec_tf.losses.adversarial import head_tail_cross_entropy
 from s4rec_tf.losses.clustering import prototype_cross_entropy
 from s4rec_tf.losses.contrastive import intent_info_nce
 from s4rec_tf.losses.distillation import intent_distillation
-from s4rec_tf.models.base import Batch, ModelSettings
+from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.s4rec_settings import S4RecSettings
 from s4rec_tf.models.sasrec import Encoded, views_of
 from s4rec_tf.models.teaching import Short, TeachingSASRec
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

@@ -18,9 +18,10 @@ from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.packed_encoding import ROWS_AT_ONCE, embed_parts, encode_packed
 from s4rec_tf.layers.packing import Packing
 from s4rec_tf.layers.transformer import Transformer
-from s4rec_tf.models.base import Batch, ModelSettings, last_state, mean_state
+from s4rec_tf.models.base import ModelSettings, last_state, mean_state
 from s4rec_tf.models.next_item_model import NextItemModel
 from s4rec_tf.models.sasrec_settings import SASRecSettings
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

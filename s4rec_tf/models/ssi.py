@@ -28,12 +28,9 @@ from s4rec_tf.layers import masks
 from s4rec_tf.layers.item_embedding import ItemEmbedding
 from s4rec_tf.layers.students import GRUStudent, HGNStudent
 from s4rec_tf.losses import imitation, next_item
-from s4rec_tf.models.base import (
-    Batch,
-    ModelSettings,
-    SequenceRecommender,
-)
+from s4rec_tf.models.base import ModelSettings, SequenceRecommender
 from s4rec_tf.models.ssi_teacher import TASKS, Teacher
+from s4rec_tf.models.weighted_terms import Batch
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any

@@ -15,8 +15,8 @@ from s4rec_tf.layers.packing import Packing
 from s4rec_tf.layers.transformer import Transformer
 from s4rec_tf.losses import next_item
 from s4rec_tf.losses.contrastive import info_nce
-from s4rec_tf.models.base import Batch
 from s4rec_tf.models.bert4rec import cloze_mask, whole_sequences, with_gap
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

@@ -14,8 +14,9 @@ from keras import ops
 from s4rec_tf.layers.moving_average import MovingAverage
 from s4rec_tf.layers.segments import last_items
 from s4rec_tf.losses.imitation import prediction_imitation
-from s4rec_tf.models.base import Batch, last_state
+from s4rec_tf.models.base import last_state
 from s4rec_tf.models.sasrec import Encoded, SASRec
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

@@ -16,7 +16,8 @@ from keras import ops
 from s4rec_tf import spec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
-from s4rec_tf.models.base import Batch, ModelSettings, SequenceRecommender
+from s4rec_tf.models.base import ModelSettings, SequenceRecommender
+from s4rec_tf.models.weighted_terms import Batch
 
 Tensor = Any
 

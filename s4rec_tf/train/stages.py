@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from s4rec_tf.models.base import MAIN_STAGE, SequenceRecommender
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.weighted_terms import MAIN_STAGE
 from s4rec_tf.runs.config import TrainSettings
 from s4rec_tf.train.setup import compile_model
 

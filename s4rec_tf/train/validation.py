@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.models.base import MAIN_STAGE, SequenceRecommender
+from s4rec_tf.models.base import SequenceRecommender
+from s4rec_tf.models.weighted_terms import MAIN_STAGE
 from s4rec_tf.ranking import encoding, full_ranking, metrics
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir

@@ -10,8 +10,8 @@ from benchmarks import small_datasets
 from s4rec_tf import spec
 from s4rec_tf.losses.contrastive import info_nce
 from s4rec_tf.models import bert4rec
-from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.registry import MODELS
+from s4rec_tf.models.weighted_terms import MAIN_STAGE
 from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.stages import Stage, stages_of

@@ -14,8 +14,8 @@ from s4rec_tf.data import records
 from s4rec_tf.evaluate import evaluation
 from s4rec_tf.export import module
 from s4rec_tf.export.signatures import Signatures
-from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.registry import MODELS, model_class
+from s4rec_tf.models.weighted_terms import MAIN_STAGE
 from s4rec_tf.runs import config, restore
 from s4rec_tf.train.tensorflow import trainer
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from s4rec_tf.losses import imitation
-from s4rec_tf.models.base import MAIN_STAGE
 from s4rec_tf.models.ssi import SSI
+from s4rec_tf.models.weighted_terms import MAIN_STAGE
 from s4rec_tf.runs import config
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.models.test_contrast_models import batch
