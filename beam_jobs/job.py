@@ -48,7 +48,7 @@ _SECONDS_PER_BYTE = 3.5e-7
 """Of unpacked logs, on one core, to the finished dataset."""
 
 _MORE_ROUNDS = 4
-"""How many times as many rounds a further pipeline has."""
+"""The factor of rounds from one pipeline to the next."""
 
 
 class NotConverged(ValueError):

@@ -52,7 +52,7 @@ class JobReport:
     unfinished: list[WrittenFile] = dataclasses.field(default_factory=list)
 
     def forget_core(self) -> None:
-        """Drops what a further pipeline says anew: all but what was read."""
+        """Drops what a further pipeline reports again: all but what was read."""
         self.unfinished, self.head = [], (0, 1)
         self.files = [
             file for file in self.files if file.name.startswith((ACTIONS, BAD_RECORDS))

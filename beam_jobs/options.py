@@ -23,7 +23,7 @@ ALLOWABLE = ("drift", "swapped_columns")
 
 @dataclasses.dataclass(frozen=True)
 class JobOptions:
-    """What a user asked for.
+    """The options of the job.
 
     Attributes:
         inputs: globs of log files; those for training where files make the split.
@@ -93,7 +93,7 @@ class JobOptions:
         return None if root is None else DatasetDir(root).item_vocab
 
     def settings(self) -> dict[str, object]:
-        """What determines the dataset, for `dataset.json`; holds no path."""
+        """The options that determine the dataset, for `dataset.json`; no paths."""
         return {
             **self.format_options._asdict(),
             "ties": self.ties,

@@ -23,7 +23,7 @@ def build(options: JobOptions) -> None:
     """Makes the dataset that the options describe.
 
     Raises:
-        JobError: or another `ValueError` that says what stopped the job.
+        JobError: or another `ValueError` with what stopped the job.
     """
     # Imported late: `--help` and a wrong flag need not wait for Beam.
     _quiet_libraries()

@@ -77,7 +77,7 @@ def run_pipeline(
         runner: the runner; that of the flags if None.
 
     Raises:
-        UnfinishedPipeline: if the engine says that it ended otherwise than done.
+        UnfinishedPipeline: if the engine reports another end than success.
     """
     pipeline = beam.Pipeline(runner, PipelineOptions(list(flags)))
     wire(pipeline)

@@ -27,7 +27,7 @@ _UserIds = tuple[bytes, tuple[int, list[int]]]
 
 
 class Answer(NamedTuple):
-    """What the model says of one user.
+    """The answer of the model for one user.
 
     Attributes:
         items: raw ids, best first.

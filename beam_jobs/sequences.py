@@ -1,4 +1,4 @@
-"""How an action travels through the job: one line of bytes, `user TAB time TAB item`.
+"""An action as one line of bytes, `user TAB time TAB item`.
 
 An id holds no control character and the time is padded with zeros, so the order of the
 lines as bytes IS the order (user id, time, item id), equal lines are exact duplicates,

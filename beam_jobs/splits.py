@@ -48,7 +48,7 @@ class SplitExample(NamedTuple):
 
 
 class SplitRule(NamedTuple):
-    """How the job divides sequences.
+    """The division of sequences into splits.
 
     Attributes:
         kind: leave_one_out: the last action is the test, the last but one validation;

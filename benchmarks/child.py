@@ -19,7 +19,7 @@ Handler = Callable[..., Any]
 
 
 class ChildError(RuntimeError):
-    """A child process that ended before it answered; says what it last printed."""
+    """A child process that ended before it answered, with what it last printed."""
 
 
 class Child:

@@ -66,7 +66,7 @@ async def serve_rest(answer: bytes, port: int) -> None:
 
 
 def main() -> None:
-    """Serves as the command line says."""
+    """Serves by the flags of the command line."""
     kind, sizes = sys.argv[1], map(int, sys.argv[2:])
     answer_bytes, threads, port = sizes
     answer, address = b"x" * answer_bytes, f"127.0.0.1:{port}"

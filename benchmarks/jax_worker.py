@@ -113,7 +113,7 @@ class Training:
         return jax_device.ceiling(seconds, self.config.train.precision)
 
     def write_sequences(self, path: str) -> dict[str, int]:
-        """Writes the train split for a peer, and says what it must find in it."""
+        """Writes the train split for a peer, and returns what it must find in it."""
         return shapes.write_task(
             path, self.sequences, self.task.num_items, self.task.batch_size
         )

@@ -34,7 +34,7 @@ class ServerChild:
         self._log = log
 
     def wait_for_version(self, number: int) -> None:
-        """Waits until the log says that a version is available.
+        """Waits until the log reports an available version.
 
         Raises:
             ServerFailed: if it takes too long.
@@ -58,7 +58,7 @@ def started(
     Args:
         model_name: the name that requests use.
         base: BASE/NAME.
-        log: file of what it says.
+        log: file of its output.
         flags: further flags of `serving.server`.
 
     Raises:

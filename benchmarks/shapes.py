@@ -103,7 +103,7 @@ def info_of(sequences: Sequences, num_items: int) -> spec.DatasetInfo:
 def write_task(
     path: str, sequences: Sequences, num_items: int, batch_size: int
 ) -> dict[str, int]:
-    """Writes a train split for a peer, and says what it must find in it."""
+    """Writes a train split for a peer, and returns what it must find in it."""
     np.savez(path, values=sequences.values, offsets=sequences.offsets)
     return {
         "num_pairs": int(np.maximum(sequences.lengths - 1, 0).sum()),

@@ -16,7 +16,7 @@ _LONGEST_WARM_UP = 8
 
 
 class Stopwatch:
-    """Told of every step's end, says when enough is timed.
+    """Counts the ends of steps until enough is timed.
 
     The warm-up goes on while steps are uneven, since something is compiled then: until
     none of the last 25 took three times as long as their median; for eight times as

@@ -23,7 +23,7 @@ def train(
     arrays: Path,
     clock: jax_device.CompileClock,
 ) -> dict[str, Any]:
-    """Trains a run from its beginning to its end, and says when its best epoch was.
+    """Trains a run from its beginning to its end, and returns when its best epoch was.
 
     Args:
         config: of the run.

@@ -150,7 +150,7 @@ class Training:
         return 2 * _CEILING_SIZE**3 / best_seconds(product, seconds)
 
     def write_sequences(self, path: str) -> dict[str, int]:
-        """Writes the train split for a peer, and says what it must find in it."""
+        """Writes the train split for a peer, and returns what it must find in it."""
         return shapes.write_task(
             path, self.sequences, self.trainer.num_items, self.trainer.batch_size
         )

@@ -202,7 +202,7 @@ def run_command(
 
 
 def write_files(output: Path, texts: Mapping[str, str]) -> None:
-    """Writes `OUTPUT` with every suffix whole or not at all, and says where."""
+    """Writes `OUTPUT` with every suffix whole or not at all, and prints where."""
     from s4rec_tf.atomic_files import write_bytes
 
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """How a command ended."""
+    """Exit codes of all commands."""
 
     OK = 0
     """Done, or nothing was left to do."""

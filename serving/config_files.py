@@ -16,7 +16,7 @@ from serving.status import StatusError, invalid
 
 @dataclasses.dataclass(frozen=True)
 class BatchingParameters:
-    """How requests are joined; TF Serving's names and defaults."""
+    """Settings of batching; TF Serving's names and defaults."""
 
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0

@@ -54,7 +54,7 @@ NO_EFFECT = {
     "enable_serialization_as_tensor_content": "numbers are written in typed fields",
     "enable_signature_method_name_check": "Predict answers any signature",
     "flush_filesystem_caches": "files are not read again",
-    "mixed_precision": "the export says which precision it computes in",
+    "mixed_precision": "the export determines the precision",
     "num_load_threads": "versions of a model are loaded one after the other",
     "num_request_iterations_for_warmup": "each warm-up record runs once",
     "num_tflite_interpreters_per_pool": "there are no TFLite models",
@@ -67,7 +67,7 @@ NO_EFFECT = {
     "rest_api_num_threads": "calls of both ports share --grpc_max_threads",
     "skip_initialize_tpu": "there is no TPU",
     "thread_pool_factory_config_file": "TensorFlow's own thread pools are used",
-    "xla_cpu_compilation_enabled": "the export says what is compiled",
+    "xla_cpu_compilation_enabled": "the export determines what is compiled",
 }
 """Flags of TF Serving that are accepted, each with the reason why it has no effect."""
 

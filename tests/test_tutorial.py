@@ -78,7 +78,7 @@ def test_whole_tutorial(tmp_path):
 
 
 def check(folder, printed):
-    """What the text promises about what the commands print and leave behind."""
+    """The text's promises about the output and files of its commands."""
     ask = "python -m serving.client --target localhost:8500"
     answers = [text for block, text in printed.items() if ask in block]
     assert len(answers) == 3

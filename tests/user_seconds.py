@@ -13,7 +13,7 @@ from tests import forked
 SHOWN = 10
 _LAST = pytest.StashKey[float]()
 _TOTALS = []
-"""What every process of the run came to, as the process that prints has heard."""
+"""User seconds of every process of the run, as reported to the one that prints."""
 
 
 def user_seconds():

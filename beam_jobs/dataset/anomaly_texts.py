@@ -1,4 +1,4 @@
-"""What TFDV found, in words: anomalies with their rules, and distances."""
+"""Texts of TFDV's findings: anomalies with their rules, and distances."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measurements(
 
 
 def _rule(schema: schema_pb2.Schema, name: str) -> str:
-    """What the schema asks of a feature, in words; "" for one that it does not know."""
+    """The schema's rules for a feature, in words; "" for one that it does not know."""
     for feature in schema.feature:
         if feature.name == name:
             return f" (must hold {_amount(feature)}{_domain(feature)} in every example)"

@@ -1,4 +1,4 @@
-"""What validation came to; apart from it, so that the page needs no TensorFlow."""
+"""Validation results; apart from validation, so that the page needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Measurement(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What validation came to.
+    """Validation results.
 
     Attributes:
         anomalies: one line each; none if the data is sound.

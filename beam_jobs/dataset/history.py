@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
 
 class Usual(NamedTuple):
-    """How many rows a log usually has, and where that is known from."""
+    """The usual number of rows of a log, and its source."""
 
     rows: float
     source: str
@@ -112,7 +112,7 @@ def newest_day(history: Sequence[Entry], rows_per_day: Mapping[int, int]) -> str
 
 
 def usual_rows(history: Sequence[Entry], is_increment: bool) -> Usual | None:
-    """What a log's rows are to be compared with; None if nothing is known.
+    """The rows that a log's are compared with; None if nothing is known.
 
     Logs of increments are compared with each other, and so are logs of whole datasets.
     The first increment is compared with a day of the log before it.

@@ -1,4 +1,4 @@
-"""How far the items' popularity moved between two datasets, by raw ids.
+"""The shift of the items' popularity between two datasets, by raw ids.
 
 The statistics know items by their number alone, so to them two shops of the same shape
 are alike; here an item is its raw id.

@@ -25,7 +25,7 @@ class PreviousError(ValueError):
 
 
 class Previous(NamedTuple):
-    """What an increment takes from the dataset before.
+    """The parts of the dataset before that an increment reads.
 
     Attributes:
         actions: sha256 of the files of all its distinct actions, by name.

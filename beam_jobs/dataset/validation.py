@@ -212,10 +212,10 @@ def validate(
     Args:
         statistics: of its splits.
         schema: the completed schema.
-        info: what the job says it wrote.
+        info: the job's report of what it wrote.
         previous: statistics of the dataset before, or None.
         popularities: see `compare_with_previous`.
-        allow_drift: whether what drifted is only told.
+        allow_drift: whether drift is reported and lets the dataset through.
     """
     anomalies = [
         f"{split}: {line}"

@@ -1,1 +1,1 @@
-"""What it takes to run the data job away from here: images, the flex template."""
+"""Images and the flex template that run the data job elsewhere."""

@@ -1,4 +1,4 @@
-"""The public logs that `beam_jobs.fetch` knows: addresses, digests, terms, flags."""
+"""The public logs of `beam_jobs.fetch`: addresses, digests, terms, flags."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Report = Callable[[int, int | None], None]
 
 
 class DownloadError(ValueError):
-    """A file that cannot be downloaded; says why."""
+    """A file that cannot be downloaded, with the reason."""
 
 
 class _Validator(NamedTuple):

@@ -76,7 +76,7 @@ def fetch(wanted: Wanted, report: Report) -> Receipt:
 
     Args:
         wanted: which log, and where.
-        report: is told how far a download is.
+        report: called with the progress of a download.
 
     Raises:
         DownloadError: if the file cannot be had.

@@ -29,7 +29,7 @@ from google.protobuf import json_format, text_format
 URN = "s4rec:env:forked_worker:v1"
 
 _UNSAFE_THREADS = ("grpc", "event_engine", "tf_")
-"""How the names of these libraries' threads begin."""
+"""Prefixes of the names of these libraries' threads."""
 
 _ABORT_EVERY_SECONDS = 0.2
 

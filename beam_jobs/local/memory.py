@@ -1,4 +1,4 @@
-"""How a process of a large job keeps memory.
+"""Settings of memory for a process of a large job.
 
 Beam's in-process runner and its workers get and free buffers of many MiB from several
 threads. By its defaults glibc keeps most of what is freed. Python's search for cycles

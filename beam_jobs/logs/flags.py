@@ -41,14 +41,14 @@ def add_format_flags(parser: argparse.ArgumentParser) -> None:
         type=_delimiter,
         metavar="CHARACTER",
         help="between the columns of --format csv: a character, '::', or one of "
-        f"{', '.join(DELIMITER_NAMES)} (default: told by the first lines)",
+        f"{', '.join(DELIMITER_NAMES)} (default: from the first lines)",
     )
     add(
         "--quotes",
         choices=QUOTES,
         help="quotes around columns: inline fields end on their line, multiline ones "
-        "may hold line breaks, and none says that quotes are characters like others "
-        "(default: told by the first lines)",
+        "may hold line breaks; none makes quotes ordinary characters "
+        "(default: from the first lines)",
     )
     add(
         "--time_unit",

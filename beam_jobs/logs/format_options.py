@@ -12,7 +12,7 @@ Columns = Mapping[str, str]
 
 
 class FormatOptions(NamedTuple):
-    """How log files are read, as far as the user says it; picklable.
+    """The format of log files, as far as flags give it; picklable.
 
     Attributes:
         format: one of `FORMATS`.

@@ -44,7 +44,7 @@ def decide_format(path: str, options: FormatOptions) -> Fit | None:
 
     Args:
         path: the log file.
-        options: what the user says of the format.
+        options: the format, as far as flags give it.
 
     Raises:
         InputError: if the file is no log, no format fits, two do, or its times cannot

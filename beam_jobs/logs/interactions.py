@@ -1,6 +1,6 @@
 """One user action, and the rules by which a log's fields become one.
 
-Nothing here knows Beam, files or formats.
+Nothing here depends on Beam, files or formats.
 """
 
 from __future__ import annotations

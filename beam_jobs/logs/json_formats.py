@@ -37,7 +37,7 @@ def fits_amazon_json(sample: Sample) -> list[Fit]:
 
 
 def amazon_json(sample: Sample) -> Fit:
-    """Amazon's reviews as JSON; with times as the user says, where they do."""
+    """Amazon's reviews as JSON; with times in the unit of the flag, if given."""
     options = sample.options
     fields = [found for each in sample.objects if (found := _amazon_fields(each))]
     if (options.time_unit is None and options.time_format is None) or not fields:

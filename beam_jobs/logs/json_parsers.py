@@ -91,9 +91,9 @@ def parse_amazon_json(
 
 
 class RecordParser:
-    """Parses JSON objects whose fields have the names that the user says.
+    """Parses JSON objects by the names of their fields.
 
-    Ids may be integers. A time is a number or a text, as the format says.
+    Ids may be integers. A time is a number or a text, by the format.
 
     Args:
         line_format: the format.

@@ -1,4 +1,4 @@
-"""How the lines of one log file are read, decided before the job."""
+"""The format of the lines of one log file, decided before the job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TIED_BY_ITEM = ("amazon", "movielens")
 
 
 class LineFormat(NamedTuple):
-    r"""How to read the lines of one file; decided before the job, per file.
+    r"""The format of the lines of one file, decided before the job.
 
     Attributes:
         name: the value of `--format` that it belongs to.

@@ -140,7 +140,7 @@ def no_json_lines(sample: Sample) -> str | None:
 def no_amazon_log(sample: Sample) -> str:
     """Why a file is taken for no ratings of Amazon."""
     return (
-        f"{sample.path}: it cannot be told which column is the user and which the item "
+        f"{sample.path}: it is not clear which column is the user and which the item "
         "(an ASIN is ten upper-case letters or digits, in one of the first two of four "
         "columns); name them by `--format csv --columns user=0,item=1,time=3`. First "
         f"line: {sample.lines[0][:100]!r}"

@@ -37,7 +37,7 @@ class Sample:
         path: the file.
         container: what its bytes are wrapped in.
         lines: those that are not blank, bytes that are no UTF-8 replaced.
-        options: what the user says of the format.
+        options: the format, as far as flags give it.
     """
 
     path: str
@@ -85,7 +85,7 @@ class Sample:
         """
         if table.quotes is None:
             raise InputError(
-                f"{self.path}: it cannot be told whether quotes enclose fields, since "
+                f"{self.path}: it is not clear whether quotes enclose fields, since "
                 "some that begin with a quote do not end with one. Give `--quotes "
                 "none` where quotes are characters like others, or `--quotes "
                 "multiline` where quoted fields may hold delimiters and line breaks"

@@ -22,7 +22,7 @@ class Table(NamedTuple):
 
     Attributes:
         delimiter: between the columns.
-        quotes: as of `LineFormat`; None where it cannot be told.
+        quotes: as of `LineFormat`; None where that is not clear.
         records: the records' texts.
         rows: their columns; none for a record that cannot be divided.
         width: the number of columns of most rows.

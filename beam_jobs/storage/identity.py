@@ -10,7 +10,7 @@ from beam_jobs.storage.remote_path import RemotePath, is_remote
 
 
 class FileIdentity(NamedTuple):
-    """A file as its file system knows it.
+    """The identity of a file in its file system.
 
     Attributes:
         name: its base name.

@@ -23,7 +23,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class RemoteError(OSError):
-    """What an object store answered instead of what was asked for."""
+    """The error of an object store that refused a request."""
 
 
 class _Stat(NamedTuple):

@@ -22,5 +22,5 @@ class InteractionsDoFn(beam.DoFn):
     """DoFn whose `process_batch` takes a `Batch`."""
 
     def get_input_batch_type(self, input_element_type: object) -> object:
-        """Lists of what the collection says that it holds, be it `Any`."""
+        """Lists of the collection's declared element type, be it `Any`."""
         return List[input_element_type]

@@ -1,4 +1,4 @@
-"""How interactions and sequences travel between workers: as lines of bytes.
+"""Coders of interactions and sequences: between workers they are lines of bytes.
 
 Imported by every transform, since a collection's coder is chosen by its element type.
 """

@@ -34,7 +34,7 @@ class WriteStatistics(beam.PTransform):
     Args:
         root: the dataset folder being built.
         split: the split's name.
-        schema: says which integers are categories.
+        schema: names the integers that are categories.
     """
 
     root: Path

@@ -68,7 +68,7 @@ class Runner:
     margins: Margins = Margins()
 
     def run_all(self, runs: Sequence[Run]) -> Counter[Outcome]:
-        """Runs what is not in the ledger yet; says on stderr where it stands.
+        """Runs what is not in the ledger yet; prints progress on stderr.
 
         Returns:
             how many runs came to each outcome.

@@ -141,7 +141,7 @@ def choose_backend(name: str) -> Backend:
 
 
 def is_finished(run_dir: Path) -> bool:
-    """Whether a run folder's manifest says that training has come to its end."""
+    """Whether training has come to its end, by a run folder's manifest."""
     manifest = run_dir / "MANIFEST.json"
     return manifest.is_file() and json.loads(manifest.read_text("utf-8"))["finished"]
 

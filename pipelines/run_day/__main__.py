@@ -53,7 +53,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="split by time: the actions from this day on are the test, those of the "
         "day before validation; default: each user's last two actions",
     )
-    add("--allow_drift", action="store_true", help="drift is told, and lets a day in")
+    add(
+        "--allow_drift",
+        action="store_true",
+        help="report drift, and let the day in",
+    )
     add("--max_drop", type=float, default=0.05, help="share that a metric may fall")
     add("--max_slice_drop", type=float, default=0.1, help="likewise, in a slice")
     add("--min_users", type=int, default=100, help="of a slice that is judged")

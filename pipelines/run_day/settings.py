@@ -31,7 +31,7 @@ class Settings:
         train: further flags of the training.
         export: further flags of the export.
         day: the date whose actions are the test; None leaves each user's last two out.
-        allow_drift: whether drift is told and lets the day through.
+        allow_drift: whether drift is reported and lets the day through.
         max_drop: share by which all users' metrics may fall.
         max_slice_drop: share by which those of a slice may fall.
         min_users: fewest users of a slice that is judged.

@@ -49,11 +49,11 @@ class TrialRunner:
     poll: float = 1.0
 
     def run(self, trial: Trial, folder: Path) -> str:
-        """Trains a trial to its end and tells the study its value; says the outcome.
+        """Trains a trial to its end and reports its value; returns the outcome.
 
         Raises:
             OutOfTime: if the deadline came first.
-            TrialFailed: after the study has been told.
+            TrialFailed: after the report to the study.
         """
         try:
             best = max(self._values(trial, folder), default=None)

@@ -1,4 +1,4 @@
-"""Notes on metrics that measure something else than their name says."""
+"""Notes on metrics that measure something else than their name."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def restore_earlier(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommen
 
 
 def evaluate_earlier(model: SequenceRecommender, sequences: Sequences) -> Evaluation:
-    """Ranks the items that a model knows, for users of a later dataset.
+    """Ranks the items of a model, for users of a later dataset.
 
     As in service: unknown items drop out of histories, a user whose history is unknown
     is answered by popularity, and an unknown target has the rank after all known items.

@@ -58,7 +58,7 @@ class SequenceRecommender(WeightedTerms):
     has_user_embeddings: ClassVar[bool] = False
     """Whether it has embeddings of the training users; see `models/users.py`."""
     cold_start_policy: ClassVar[str] = ""
-    """How users without an embedding are served, in words, for the model card."""
+    """The service of users without an embedding, in words, for the model card."""
     is_dot_product: ClassVar[bool] = True
     """Whether a score is a dot product of vectors; else `pair_scores` computes it."""
 

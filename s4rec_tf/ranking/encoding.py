@@ -63,7 +63,7 @@ def _encode(
 
 
 def padding_influence(model: SequenceRecommender, sequences: Sequences) -> float:
-    """How far padding moves the vector of the shortest history, as a share of it.
+    """The shift of the shortest history's vector by padding, as a share of it.
 
     It is encoded by itself, where padding is cut off, and beside the longest history,
     where it is not. 0 for an encoder that looks at items alone.

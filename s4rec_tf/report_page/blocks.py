@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Tone = Literal["", "sound", "warning"]
-"""How a paragraph is meant: as text, as good news, or as something to look at."""
+"""The tone of a paragraph: text, good news, or something to look at."""
 
 
 @dataclasses.dataclass(frozen=True)

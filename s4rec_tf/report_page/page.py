@@ -12,7 +12,7 @@ from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
 from s4rec_tf.report_page.plotly_script import packed_script
 
 _NUMBER = re.compile(r"[-+\u2212]?[\d.]|-?$")
-"""How a cell begins that is a number, or stands for none."""
+"""The beginning of a cell that is a number, or stands for none."""
 
 
 def as_html(title: str, blocks: Sequence[Block]) -> str:

@@ -128,7 +128,7 @@ class Trainer(abc.ABC):
             last: the last one (excluded); that of the training if None.
             end_epoch: called with the mean of every loss term and the epoch's seconds;
                 returns whether to stop.
-            ends: called between steps; says where in the first epoch to begin.
+            ends: called between steps; gives the first step of the first epoch.
 
         Raises:
             Diverged: if a loss term or a weight is not finite.
@@ -167,7 +167,7 @@ class Trainer(abc.ABC):
         return health.Diverged(names, epoch + 1, step + 1, self.batch(epoch, step))
 
     def batch(self, epoch: int, step: int) -> dict[str, np.ndarray]:
-        """What a step trains on; nothing where batches never leave the device."""
+        """The batch of a step; nothing where batches never leave the device."""
         return {}
 
     def loss_terms(self) -> Logs:

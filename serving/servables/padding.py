@@ -22,7 +22,7 @@ WIDTH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Padding:
-    """How rows of an input may be lengthened: on which side, with which value.
+    """The padding of an input: on which side, with which value.
 
     Without a value it is the tensor's first one, as for `pad_variable_length_inputs` of
     TF Serving, which pads up to the longest of a batch; here the width does not depend

@@ -1,4 +1,4 @@
-"""What the tests of engines share: logs, a copy of the project, an installed one."""
+"""Fixtures of the engines' tests: logs, a copy of the project, an installed one."""
 
 import json
 import random
@@ -46,7 +46,7 @@ def in_process(tmp_path_factory, engine_logs):
 
 @pytest.fixture(scope="session")
 def image_sources(tmp_path_factory):
-    """What the image of the workers is built from, and nothing else of the project."""
+    """The files that the image of the workers is built from, and no others."""
     folder = tmp_path_factory.mktemp("image")
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text(), re.M)
     for name in " ".join(copied).split():

@@ -133,7 +133,7 @@ def run_job(logs, output, *flags, seconds=JOB_SECONDS, **options):
 
 
 def shown(root):
-    """What `beam_jobs.show` prints of a dataset, whose checksums it verifies."""
+    """Prints a dataset by `beam_jobs.show`, which verifies its checksums."""
     command = [sys.executable, "-m", "beam_jobs.show", str(root)]
     return subprocess.run(command, capture_output=True, check=True).stdout
 

@@ -183,7 +183,7 @@ class FlinkCluster:
         return any(4 * t["finished"] > t["total"] and t["running"] for t in tasks)
 
     def failures(self, job_id):
-        """What went wrong in a job, whether or not it was restarted then."""
+        """The failures of a job, whether or not it was restarted then."""
         return self.ask(f"jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
 
 

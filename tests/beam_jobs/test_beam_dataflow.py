@@ -1,4 +1,4 @@
-"""What the data job hands to Dataflow, with the service and its storage left out."""
+"""The job's request to Dataflow, with the service and its storage left out."""
 
 import dataclasses
 import io

@@ -32,7 +32,7 @@ def prepare(logs, output, *flags):
 
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory, engine_logs):
-    """What Beam's in-process runner makes, on one thread."""
+    """The dataset of Beam's in-process runner, on one thread."""
     return prepare(engine_logs, tmp_path_factory.mktemp("baseline") / "out")
 
 

@@ -1,4 +1,4 @@
-"""What a dataset remembers of those before it, how it is drawn, and item popularity."""
+"""The history in a dataset, its drawing, and item popularity."""
 
 import pytest
 from page_reading import plots

@@ -33,7 +33,7 @@ EXPECTED = {
     "valid": {"all": "abc", "no_test": "bcd"},
     "test": {"all": "abcde", "no_valid": "abc"},
 }
-"""What each example holds, the target last."""
+"""The items of each example, the target last."""
 
 
 def write_log(path: Path, reviews: list[Review]) -> Path:

@@ -1,4 +1,4 @@
-"""What breaks the schema stops the job; statistics come from TFDV itself."""
+"""Breaches of the schema stop the job; statistics come from TFDV itself."""
 
 import copy
 import gzip
@@ -239,7 +239,7 @@ def write_broken(root):
 
 
 def test_each_check_bites_on_written_examples(tmp_path):
-    """What only a damaged intermediate file could bring into the records."""
+    """Records that only a damaged intermediate file could bring."""
     valid = SOUND | {"target_id": 1}
     nobody = {name: valid[name] for name in valid if name != "user_id"}
     write_examples(tmp_path, "train", [SOUND, SOUND | {"item_ids": []}, SOUND])

@@ -56,7 +56,7 @@ class ChangedModule(importlib.abc.MetaPathFinder):
 
 
 def outcome(target: Target, source: str) -> str:
-    """How a module's tests end with another source of it.
+    """The outcome of a module's tests with another source of it.
 
     Returns:
         "passed", "failed" or "timeout".

@@ -1,4 +1,4 @@
-"""What `make mutants` changes, and the tests that should notice."""
+"""The modules that `make mutants` changes, and the tests that should notice."""
 
 from __future__ import annotations
 

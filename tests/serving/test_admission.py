@@ -1,4 +1,4 @@
-"""What is beyond the capacity is shed, and what is within it is answered."""
+"""Calls beyond the capacity are shed, and those within it are answered."""
 
 import time
 from concurrent import futures

@@ -61,7 +61,7 @@ def copied(change):
 
 
 def half(folder):
-    """What a copy that was stopped leaves: the first files of the version."""
+    """The first files of a version, as a stopped copy leaves them."""
     shutil.rmtree(folder / "variables")
     shutil.rmtree(folder / "assets")
 

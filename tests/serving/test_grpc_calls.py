@@ -13,7 +13,7 @@ from serving.status import StatusError
 
 
 class Aborted(Exception):
-    """What gRPC's `abort` raises."""
+    """The exception that gRPC's `abort` raises."""
 
 
 class Context:

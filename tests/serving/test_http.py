@@ -57,7 +57,7 @@ def connected(server):
 
 
 def exchange(server, data, quiet=0.7):
-    """What comes back, and whether the server has ended the connection."""
+    """The response, and whether the server has ended the connection."""
     data = data.encode("latin-1") if isinstance(data, str) else data
     received = b""
     with connected(server) as connection:
@@ -187,7 +187,7 @@ def test_body_that_was_not_read_is_no_request_after_a_refusal(guarded):
 
 
 def test_bodies_without_a_token_are_not_held(guarded):
-    """What a refused client still sends is discarded; the server is in this process."""
+    """The rest of a refused request is discarded; the server is in this process."""
     part, crowd = b" " * 2**20, 20
     head = f"{PREDICT}{HOST}Content-Length: {8 * len(part)}\r\n\r\n".encode()
     before = resident_bytes()

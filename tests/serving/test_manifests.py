@@ -1,4 +1,4 @@
-"""What deploys TF Serving is held to published schemas, and to the files beside it."""
+"""Manifests that deploy TF Serving match published schemas, and the files beside it."""
 
 import json
 import re

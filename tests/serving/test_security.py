@@ -227,7 +227,7 @@ WRITES = 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200
 
 
 class WriteWatch:
-    """What the kernel sees written, created or opened for writing below a folder."""
+    """Files below a folder that the kernel saw written, created or opened to write."""
 
     def __init__(self, root) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)

@@ -105,7 +105,7 @@ class TensorFlowTrainer(Trainer):
         return self._compiled_step(self._iterator)
 
     def batch(self, epoch: int, step: int) -> dict[str, np.ndarray]:
-        """What a step trains on, made once more."""
+        """The batch of a step, made once more."""
         made = next(iter(self.batches(epoch, step)))
         arrays = dict(made)
         for name, array in arrays.pop("users", {}).items():
@@ -153,7 +153,7 @@ class TensorFlowTrainer(Trainer):
         return [float(part) for part in own] if own else float(variable)
 
     def _replicas(self, variable: Any) -> Sequence[Any]:
-        """What a sum is on each replica; nothing if there is one, or other workers."""
+        """A sum on each replica; nothing if there is one, or other workers."""
         if self.num_replicas == 1 or self.strategy.extended._in_multi_worker_mode():
             return ()
         return tuple(variable.value.values)

@@ -84,7 +84,7 @@ def test_extras_are_those_of_the_distribution():
 
 
 def complete(*words):
-    """What bash offers for the last word, by the printed script."""
+    """The words that bash offers for the last one, by the printed script."""
     script = s4rec("completion", "bash").stdout
     listed = " ".join(f"'{word}'" for word in words)
     ask = (

@@ -1,4 +1,4 @@
-"""What is left of processes that were killed."""
+"""The remains of killed processes."""
 
 import contextlib
 import os

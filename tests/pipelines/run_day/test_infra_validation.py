@@ -1,4 +1,4 @@
-"""What a comparison of a server's answers with golden ones finds.
+"""The comparison of a server's answers with golden ones.
 
 `test_real_days.py` does it with a real server.
 """

@@ -23,7 +23,7 @@ NUM_ITEMS = 40
 
 
 class StandIn(keras.Model):
-    """What evaluation asks of a model that knows no users."""
+    """The methods of a model without users that evaluation calls."""
 
     max_length = 5
     is_dot_product = True

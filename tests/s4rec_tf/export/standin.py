@@ -53,7 +53,7 @@ def slow_answer(
     excluded: set[int],
     k: int,
 ) -> tuple[list[int], list[float]]:
-    """What must be answered, in float64 and without a graph; history is item ids."""
+    """The right answers, in float64 and without a graph; history is item ids."""
     if history:
         recent = history[-MAX_LENGTH:]
         weights = np.arange(MAX_LENGTH - len(recent), MAX_LENGTH) + 1.0

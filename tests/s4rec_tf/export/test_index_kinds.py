@@ -59,7 +59,7 @@ def best_left(excluded, k):
 
 
 def answer(index, excluded, k):
-    """What an export answers: candidates, and of those the first k that may stand."""
+    """The answers of an export: candidates, and of those the first k allowed."""
     excluded = tf.constant(excluded, tf.int32)
     width = exclusions.candidates_needed(excluded, k, index.num_items)
     scores, item_ids = tf.function(index.top)(tf.constant(USERS), width)

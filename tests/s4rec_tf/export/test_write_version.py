@@ -1,4 +1,4 @@
-"""What lies in an export folder, and that it appears whole or not at all."""
+"""The files of an export folder, and that it appears whole or not at all."""
 
 import json
 import os

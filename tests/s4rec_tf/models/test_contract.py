@@ -37,7 +37,7 @@ TRAINED_WITH = {
     "s4rec": {"num_intents": 8},
     "ssi": {"epochs": 8, "teacher_epochs": 8, "teachers": "session"},
 }
-"""What it takes beyond `SMALL` to learn a chain in four epochs of some 50 steps."""
+"""Settings beyond `SMALL` that learn a chain in four epochs of some 50 steps."""
 SLOW_TO_TRAIN = {
     *("bert4rec", "bsarec", "cl4srec", "coserec", "dssrec"),
     *("grec", "iclrec", "s3rec", "ssi"),

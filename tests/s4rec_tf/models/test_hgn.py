@@ -18,7 +18,7 @@ LENGTH = 3
 
 
 def slow_vector(model, items, user):
-    """What scores by a product with q_j, for the last `LENGTH` of some items."""
+    """The vector whose product with q_j is the score, for the last `LENGTH` items."""
     window = [item for item in items if item][-LENGTH:]
     vectors = table(model.items)[window]
     w_g1, w_g2, b_g = map(weight, model.feature_gate.weights)

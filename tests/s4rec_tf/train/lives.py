@@ -28,7 +28,7 @@ KEEPING = keeping.Keeping(minutes=0, steps=3)
 
 
 class Killed(BaseException):
-    """What `kill -9` is to a process."""
+    """A stand-in for `kill -9`."""
 
 
 class Fuse:

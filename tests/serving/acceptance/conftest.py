@@ -15,7 +15,7 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 class Folder:
-    """What the servers are started on.
+    """The models and flags of the servers.
 
     Attributes:
         base: base path by model.

@@ -259,7 +259,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "whole_batch": whole_batch,
     **{f"identity_{name}": identity(dtype) for name, dtype in DTYPES.items()},
 }
-"""What writes a version's folder, by the model's name."""
+"""Functions that write a version's folder, by the model's name."""
 
 
 def write_all(root: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What the export and the project's own client may rely on, of either server."""
+"""Behaviour of either server that the export and the client rely on."""
 
 import base64
 import json

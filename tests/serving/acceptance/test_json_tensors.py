@@ -282,7 +282,7 @@ REFUSED_HERE = {
         "JSON Parse error: ",
     ),
 }
-"""What TF Serving has no type for, does not look at, or has no bound on."""
+"""Values that TF Serving has no type for, does not look at, or has no bound on."""
 
 
 @pytest.mark.parametrize("name", REFUSED_HERE)

@@ -1,4 +1,4 @@
-"""What is not there is refused in TF Serving's words."""
+"""APIs that are not there are refused in TF Serving's words."""
 
 import pytest
 from tensorflow_serving.apis import (

@@ -1,4 +1,4 @@
-"""What the tests of the JAX loop run in a process of its own, without TensorFlow.
+"""The part of the JAX loop's tests that has a process without TensorFlow.
 
 `step DATASET.npz STEPS.npz OUT.npz`: one training step of each of some models.
 `batches DATASET.npz OUT.npz`: batches of every kind.

@@ -97,7 +97,7 @@ def tensorflow_step(resolved, dataset):
 
 
 def both_backends(names, dataset, folder):
-    """What was given to a step, what TensorFlow made of it, what JAX did; batches."""
+    """The input of a step, TensorFlow's result, JAX's, and the batches."""
     given, expected = {"cases": json.dumps(names)}, {}
     for name in names:
         resolved = config.from_flat(CASES[name])

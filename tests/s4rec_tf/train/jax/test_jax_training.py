@@ -83,7 +83,7 @@ def test_the_run_folder_is_that_of_the_other_loop(whole_run, dataset):
 
 
 def test_tensorflow_evaluates_the_run_alike(whole_run, dataset, tmp_path):
-    """What is trained on JAX can be exported and served from TensorFlow."""
+    """A model trained on JAX is exported and served from TensorFlow."""
     run_dir, _ = whole_run
     model, _ = restore.restore_best(run_dir, dataset[0])
     trained = records.read_split(dataset[0], "train").values

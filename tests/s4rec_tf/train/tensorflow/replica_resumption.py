@@ -19,7 +19,7 @@ SETTINGS = ["epochs=2", "dim=8", "max_length=6", "num_layers=1", "batch_size=16"
 
 
 class Killed(BaseException):
-    """What `kill -9` is to a process."""
+    """A stand-in for `kill -9`."""
 
 
 def train_until(step, dataset, run_dir):
