@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.mutants.modules import ROOT, Target
@@ -88,10 +89,18 @@ def _become(target: Target, source: str, folder: str) -> None:
         for descriptor in range(3):
             os.dup2(silent, descriptor)
         sys.meta_path.insert(0, ChangedModule(target, source, folder))
+        _leave_out_shrinking()
         flags = ("-x", "-q", "-p", "no:cacheprovider")
         code = int(pytest.main([*flags, *target.tests]))
     finally:
         os._exit(code)
+
+
+def _leave_out_shrinking() -> None:
+    """Ends Hypothesis' search at the first example that fails."""
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None)
+    hypothesis.settings.load_profile("mutants")
 
 
 def source_of(target: Target) -> str:
