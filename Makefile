@@ -58,7 +58,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt Makefile $(if $(wildcard $(RUN
 	@touch '$(STAMP)'
 
 test: setup ## run the tests; prints the ten slowest and the user seconds in all
-	$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(TESTS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: setup ## run the tests that take minutes each
 	$(RUN) -m pytest -m slow --timeout 3600 $(TESTS)

@@ -18,24 +18,8 @@ _SLOWEST = (
     "test_real_days.py",
 )
 
-_SHARED = ("embedded",)
-"""Fixtures of the session that are built once in the whole run."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Sorts and groups the files for `--dist loadgroup`.
-
-    The files that take minutes come first, or one process would end alone. A file runs
-    in one process, and so do all files that share a fixture of the session.
-    """
+    """Puts the files that take minutes first, or one process would end alone."""
     items.sort(key=lambda item: item.path.name not in _SLOWEST)
-    shared = {
-        item.path: name
-        for item in items
-        for name in _SHARED
-        if name in getattr(item, "fixturenames", ())
-    }
-    for item in items:
-        group = shared.get(item.path, item.path.name)
-        item.add_marker(pytest.mark.xdist_group(group))

@@ -50,8 +50,7 @@ def pytest_terminal_summary(terminalreporter):
     for reports in terminalreporter.stats.values():
         for report in reports:
             if seconds := getattr(report, "user_seconds", None):
-                name = report.nodeid.partition("@")[0]  # the group follows
-                by_test[name] = by_test.get(name, 0.0) + seconds
+                by_test[report.nodeid] = by_test.get(report.nodeid, 0.0) + seconds
     slowest = sorted(by_test.items(), key=lambda pair: -pair[1])[:SHOWN]
     terminalreporter.section(f"{len(slowest)} tests with most user seconds")
     for nodeid, seconds in slowest:

@@ -56,19 +56,23 @@ class Run:
     def module(self, target: Target) -> tuple[int, int]:
         """Mutants of a module, and how many of them were killed."""
         source = source_of(target)
-        if outcome(target, source) != "passed":
+        unchanged = outcome(target, source)
+        if unchanged.name != "passed":
             sys.exit(
                 f"mutants: error: the tests of {target.path} fail without a change"
             )
         drawn = random.Random(f"{self.args.seed} {target.path}")
         chosen = [m for m in mutations_of(source) if drawn.random() < self.args.share]
-        outcomes = [self._outcome(target, source, mutation) for mutation in chosen]
+        most = 10 + 3 * unchanged.cpu_seconds
+        outcomes = [self._outcome(target, source, m, most) for m in chosen]
         return len(chosen), sum(outcome != "passed" for outcome in outcomes)
 
-    def _outcome(self, target: Target, source: str, mutation: Mutation) -> str:
+    def _outcome(
+        self, target: Target, source: str, mutation: Mutation, most: float
+    ) -> str:
         changed = difference(source, mutation)
         name = f"{target.path} {mutation.operator} {mutation.occurrence} {changed}"
-        found = self.known.get(name) or outcome(target, mutation.source)
+        found = self.known.get(name) or outcome(target, mutation.source, most).name
         if name not in self.known:
             with self.args.results.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"mutant": name, "outcome": found}) + "\n")

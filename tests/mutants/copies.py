@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import hypothesis
 import pytest
@@ -19,7 +22,7 @@ from tests.mutants.modules import ROOT, Target
 
 LIBRARIES = ("tensorflow", "keras", "scipy.stats", "apache_beam", "hypothesis", "ot")
 MOST_SECONDS = 240
-"""A change may make a loop endless; the tests of a module take less than half of it."""
+"""A change may leave a thread waiting; the tests of a module take less than half."""
 
 _POLL_SECONDS = 0.05
 
@@ -56,29 +59,49 @@ class ChangedModule(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(name, self._file)
 
 
-def outcome(target: Target, source: str) -> str:
+class Outcome(NamedTuple):
+    """The end of a module's tests.
+
+    Attributes:
+        name: "passed", "failed" or "timeout".
+        cpu_seconds: processor time of the copy.
+    """
+
+    name: str
+    cpu_seconds: float
+
+
+def outcome(
+    target: Target, source: str, most_cpu_seconds: float = MOST_SECONDS
+) -> Outcome:
     """The outcome of a module's tests with another source of it.
 
-    Returns:
-        "passed", "failed" or "timeout".
+    Args:
+        target: the module.
+        source: its source.
+        most_cpu_seconds: of the copy; a change may make a loop endless.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return _outcome(target, source, folder)
+        return _outcome(target, source, folder, most_cpu_seconds)
 
 
-def _outcome(target: Target, source: str, folder: str) -> str:
+def _outcome(target: Target, source: str, folder: str, most: float) -> Outcome:
     pid = os.fork()
     if pid == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(most), int(most)))
         _become(target, source, folder)
     deadline = time.monotonic() + MOST_SECONDS
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return "failed" if os.waitstatus_to_exitcode(status) else "passed"
+    ended = 0
+    while not ended:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if not ended and time.monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "timeout"
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # what the copy has started
+    code = os.waitstatus_to_exitcode(status)
+    names = {0: "passed", -signal.SIGKILL: "timeout"}
+    return Outcome(names.get(code, "failed"), usage.ru_utime + usage.ru_stime)
 
 
 def _become(target: Target, source: str, folder: str) -> None:
