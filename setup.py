@@ -137,7 +137,7 @@ setup(
             *("report/*.yaml", "experiments/queues/*.yaml", "*.sh"),
             *("orchestration/*.txt", "orchestration/Dockerfile*"),
         ],
-        "serving": ["*.config", "*.txt", "*.md", "deploy/*"],
+        "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.pbtxt"],
     },
     install_requires=[],
     extras_require={

@@ -14,7 +14,6 @@ from benchmarks import triton
 from benchmarks.free_ports import free_port
 from benchmarks.process_memory import family_bytes, family_cpu_seconds
 from benchmarks.requests import NAME, OUTPUTS, SIGNATURE
-from serving.triton import repository
 
 _READY = "serving: "
 
@@ -76,7 +75,7 @@ def echo(
 def on_triton(export_dir: Path, folder: Path) -> Iterator[Served]:
     """NVIDIA Triton over the same export."""
     models = folder / "repository"
-    repository.write(models, NAME, export_dir / "1", SIGNATURE, outputs=OUTPUTS)
+    triton.write_repository(models, NAME, export_dir / "1", SIGNATURE, OUTPUTS)
     with triton.running(models, folder / "triton.log") as (target, pid):
         yield Served(target, (pid,))
 

@@ -41,7 +41,6 @@ _THREADS = 64
 ECHOES = {"echo": ("threads", 2), "echo_loop": ("loop", 1)}
 """Kind and processes of each echo service: as many as it answers most calls by."""
 
-_CAPPED_SHARE = 0.1
 _COMPARED = ("echo_loop", "server")
 _TURNS = 5
 
@@ -136,7 +135,7 @@ class Benchmark:
         )
         in_process = self._in_process()
         found = self._beside_each_other()
-        overload = self._overload(found["servers"]["server"]["held"])
+        overload = self._overload(found["servers"]["server"]["most_per_second"])
         settings = {
             name: getattr(self.args, name)
             for name in (
@@ -270,19 +269,18 @@ class Benchmark:
             for name, found in rows.items()
         }
 
-    def _overload(self, held: dict[str, Any] | None) -> dict[str, Any]:
-        """A tenth of what was held as the capacity, and ten times that offered."""
-        cap = max(1.0, _CAPPED_SHARE * held["answered_per_second"] if held else 1.0)
-        flags = [*self.flags, f"--max_requests_per_second={cap:.1f}"]
-        log = self.folder / "capped_log"
+    def _overload(self, most: float) -> dict[str, Any]:
+        """Half of what the server can answer, then twice that, of a bounded server."""
+        flags = [*self.flags, f"--max_concurrent_requests={_THREADS}"]
+        log = self.folder / "bounded_log"
         with served.embedded(self.export_dir, flags, log) as ours:
-            target = self._target("capped", ours)
-            calm = target.offer(cap / 2)
+            target = self._target("bounded", ours)
+            calm = target.offer(most / 2)
             memory = ours.memory_mib()
-            pressed = target.offer(10 * cap)
+            pressed = target.offer(2 * most)
             memory_mib = [memory, ours.memory_mib()]
         return {
-            "cap_per_second": round(cap, 1),
+            "most_per_second": most,
             "calm": dataclasses.asdict(calm),
             "pressed": dataclasses.asdict(pressed),
             "memory_mib": memory_mib,

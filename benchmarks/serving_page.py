@@ -96,8 +96,9 @@ def page(report: dict[str, Any]) -> str:
         )
         + ".\n\n"
         + markdown_table(all_rows(report), COLUMNS)
-        + f"\n\nCapped at {overload['cap_per_second']} a second and offered ten times "
-        f"that, the server shed {overload['pressed']['shed']:,} calls. Memory in MiB "
+        + f"\n\nWith `--max_concurrent_requests` of 64 and offered twice the "
+        f"{overload['most_per_second']} a second that it can answer, the server shed "
+        f"{overload['pressed']['shed']:,} calls. Memory in MiB "
         f"before and after the loads: {report['memory_mib']}; before and after the "
         f"overload: {overload['memory_mib']}.\n"
     )

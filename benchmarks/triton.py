@@ -11,12 +11,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.free_ports import free_port
 from benchmarks.peers import CACHE, PeerError, environment
 
+OWN = Path(__file__).parent.parent / "serving" / "triton"
 REQUIREMENTS = Path(__file__).parent / "triton_requirements.txt"
 _NEEDED_GIB = 3
 _START_SECONDS = 180
@@ -31,12 +32,38 @@ def triton_python(cache: Path = CACHE) -> Path:
     return environment("triton", REQUIREMENTS, _NEEDED_GIB, cache)
 
 
+def write_repository(
+    repository: Path,
+    name: str,
+    version: Path,
+    signature: str = "serving_default",
+    outputs: Sequence[str] = (),
+) -> None:
+    """Adds a model to a model repository, as serving/README.md says.
+
+    Args:
+        repository: the folder.
+        name: of the model.
+        version: BASE/NAME/N, read in place.
+        signature: the one that answers.
+        outputs: those of the signature to answer; none for all.
+    """
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    shutil.copy(OWN / "model.py", folder / "1")
+    (folder / "1" / "savedmodel").symlink_to(version.resolve())
+    config = (OWN / "config.pbtxt").read_text("utf-8")
+    config = config.replace("serving_default", signature)
+    config += "".join(f'output [ {{ name: "{output}" }} ]\n' for output in outputs)
+    (folder / "config.pbtxt").write_text(config, "utf-8")
+
+
 @contextlib.contextmanager
 def running(repository: Path, log: Path) -> Iterator[tuple[str, int]]:
     """Triton over a model repository; its gRPC address and process id.
 
     Args:
-        repository: see `serving.triton_repository`.
+        repository: see `write_repository`.
         log: gets what it prints.
 
     Raises:

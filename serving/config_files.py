@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from serving import config_pb2, metrics
-from serving.status import StatusError, invalid
+from serving.status import invalid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,19 +25,13 @@ class BatchingParameters:
     allowed_batch_sizes: tuple[int, ...] = ()
     pad_variable_length_inputs: bool = False
 
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        least = {"max_batch_size": 1, "max_enqueued_batches": 1, "num_batch_threads": 1}
-        for name, bound in {**least, "batch_timeout_micros": 0}.items():
-            if (value := getattr(self, name)) < bound:
-                raise invalid(f"{name} must be at least {bound}. Received: {value}")
-        sizes = self.allowed_batch_sizes
-        rising = all(0 < a < b for a, b in itertools.pairwise(sizes))
-        if sizes and not (rising and sizes[-1] == self.max_batch_size):
-            raise invalid(
-                "allowed_batch_sizes must rise and end with max_batch_size "
-                f"{self.max_batch_size}. Received: {list(sizes)}"
-            )
+
+_LEAST = {
+    "max_batch_size": 1,
+    "batch_timeout_micros": 0,
+    "max_enqueued_batches": 1,
+    "num_batch_threads": 1,
+}
 
 
 def read_models(path: Path, text: str | None = None) -> Any:
@@ -47,26 +41,34 @@ def read_models(path: Path, text: str | None = None) -> Any:
     return _parse(path, model_server_config_pb2.ModelServerConfig(), text)
 
 
-def read_batching(path: Path) -> BatchingParameters:
-    """The parameters of a batching_parameters.txt."""
+def read_batching(path: Path | None) -> BatchingParameters:
+    """The parameters of a batching_parameters.txt; the defaults without a file."""
+    if path is None:
+        return BatchingParameters()
     message = _parse(path, config_pb2.BatchingParameters())
-    given = {
-        field.name: getattr(message, field.name).value
-        for field in dataclasses.fields(BatchingParameters)
-        if field.type == "int" and message.HasField(field.name)
-    }
-    try:
-        return BatchingParameters(
-            **given,
-            allowed_batch_sizes=tuple(message.allowed_batch_sizes),
-            pad_variable_length_inputs=message.pad_variable_length_inputs,
+    given = {n: getattr(message, n).value for n in _LEAST if message.HasField(n)}
+    for name, value in given.items():
+        if value < _LEAST[name]:
+            least = f"{name} must be at least {_LEAST[name]}"
+            raise invalid(f"{path}: {least}. Received: {value}")
+    sizes = tuple(message.allowed_batch_sizes)
+    most = given.get("max_batch_size", BatchingParameters.max_batch_size)
+    is_rising = all(0 < a < b for a, b in itertools.pairwise(sizes))
+    if sizes and not (is_rising and sizes[-1] == most):
+        raise invalid(
+            f"{path}: allowed_batch_sizes must rise and end with max_batch_size "
+            f"{most}. Received: {list(sizes)}"
         )
-    except StatusError as error:
-        raise invalid(f"{path}: {error}") from error
+    padded = message.pad_variable_length_inputs
+    return BatchingParameters(
+        **given, allowed_batch_sizes=sizes, pad_variable_length_inputs=padded
+    )
 
 
-def read_metrics_path(path: Path) -> str | None:
-    """The path of the metrics page in a monitoring.config; None if it has none."""
+def read_metrics_path(path: Path | None) -> str | None:
+    """The path of the metrics page in a monitoring.config; None if there is none."""
+    if path is None:
+        return None
     config = _parse(path, config_pb2.MonitoringConfig()).prometheus_config
     return (config.path or metrics.DEFAULT_PATH) if config.enable else None
 

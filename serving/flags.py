@@ -39,7 +39,6 @@ batching_parameters_file path - its parameters, as for TF Serving
 max_batch_size count {limits.DEFAULT_MAX_BATCH_ROWS} most rows of a request
 grpc_max_threads count {4 * (os.cpu_count() or 1)} calls of both ports that run
 max_concurrent_requests count 1024 calls in flight; further ones are refused
-max_requests_per_second rate - Predict calls; further ones are refused
 tensorflow_intra_op_parallelism int 0 threads inside an operation; 0: one a core
 tensorflow_inter_op_parallelism int 0 threads between operations; 0: one a core
 tensorflow_session_parallelism int 0 both of them
@@ -104,7 +103,6 @@ _TYPES: dict[str, Callable[[str], Any]] = {
     "retries": _number(int, -1),
     "micros": _number(int, 0),
     "seconds": _number(float, 0),
-    "rate": _number(float, 1e-9),
     "channel": channel_arguments,
 }
 

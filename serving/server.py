@@ -51,7 +51,8 @@ def serve(args: argparse.Namespace, stop: threading.Event) -> None:
     is_shared = ("grpc.so_reuseport", 1) in (args.grpc_channel_arguments or ())
     addresses.bind(args.host, args.port, "gRPC", is_shared).close()
     addresses.bind(args.host, args.rest_api_port, "REST").close()
-    admission = _admission(args)
+    tokens = config_files.read_tokens(args.token_file) if args.token_file else ()
+    admission = Admission(args.grpc_max_threads, args.max_concurrent_requests, tokens)
     models = Models(_new_manager(args), stop, args.unavailable_labels)
     ports = _ports(args, models, admission, entries)
     _spare_imports()
@@ -119,22 +120,11 @@ def _entries(args: argparse.Namespace) -> list[ModelEntry]:
     return entries_of(config_files.read_models(args.model_config_file))
 
 
-def _admission(args: argparse.Namespace) -> Admission:
-    return Admission(
-        threads=args.grpc_max_threads,
-        max_concurrent=args.max_concurrent_requests,
-        max_per_second=args.max_requests_per_second,
-        tokens=config_files.read_tokens(args.token_file) if args.token_file else (),
-    )
-
-
 def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManager]:
     """A maker of a model's versions, with the settings of the flags."""
     batching = None
     if args.enable_batching:
-        batching = config_files.BatchingParameters()
-        if args.batching_parameters_file:
-            batching = config_files.read_batching(args.batching_parameters_file)
+        batching = config_files.read_batching(args.batching_parameters_file)
 
     def new(name: str, base_path: Path) -> VersionManager:
         from serving.servables.servable import Servable

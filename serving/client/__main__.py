@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     question("--history", help=text, **items)
     question("--similar_to", metavar="ITEM", help="items most like this one, instead")
     add("--why", metavar="ITEM", help="what each item of the history adds to its score")
-    add("--k", type=_positive, default=10, help="items wanted; default 10")
+    add("--k", type=_positive(int), default=10, help="items wanted; default 10")
     add("--exclude", default=[], help="raw item ids not to answer", **items)
     add("--allow", help="raw item ids, the only ones to answer", **items)
     switch = "store_true"
@@ -83,7 +83,7 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--token_file", type=Path, help="file of the token that the server asks for")
     seconds = DEFAULT_TIMEOUT_SECONDS
     text = f"seconds for each call; default {seconds:g}"
-    add("--timeout", type=_seconds, default=seconds, help=text)
+    add("--timeout", type=_positive(float), default=seconds, help=text)
     args = parser.parse_args(argv)
     _check(parser, args)
     return args
@@ -105,18 +105,13 @@ def _items(text: str) -> list[str]:
     return [item for item in text.split(",") if item]
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if not 1 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"must be at least 1. Received: {text}")
-    return value
+def _positive(kind: Any) -> Callable[[str], Any]:
+    def number(text: str) -> Any:
+        if not 0 < (value := kind(text)) < 2**31:
+            raise argparse.ArgumentTypeError(f"must be above 0. Received: {text}")
+        return value
 
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"must be above 0. Received: {text}")
-    return value
+    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:

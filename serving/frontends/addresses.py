@@ -16,22 +16,18 @@ def url_host(host: str) -> str:
 
 
 def bind(host: str, port: int, name: str, is_shared: bool = False) -> socket.socket:
-    """A socket that is bound and does not listen yet; `name` is for the error."""
-    bound = None
+    """A socket that is bound; `name` is for the error. `::` takes IPv4 as well."""
+    bare = host.strip("[]")
+    is_ipv6 = ":" in bare
     try:
-        found = socket.getaddrinfo(
-            *(host.strip("[]"), port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        return socket.create_server(
+            (bare, port),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            reuse_port=is_shared,
+            dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),
         )
-        family, kind, protocol, _, address = found[0]
-        bound = socket.socket(family, kind, protocol)
-        option = socket.SO_REUSEPORT if is_shared else socket.SO_REUSEADDR
-        bound.setsockopt(socket.SOL_SOCKET, option, 1)
-        bound.bind(address)
     except (OSError, UnicodeError) as error:
-        if bound is not None:
-            bound.close()
         raise StatusError(
             StatusCode.UNAVAILABLE,
             f"cannot listen on {url_host(host)}:{port} ({name}): {error}",
         ) from error
-    return bound

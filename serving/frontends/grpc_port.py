@@ -29,7 +29,6 @@ from serving.status import StatusError, status_of
 _INT32_MAX = 2**31 - 1
 _PREDICTION = "tensorflow.serving.PredictionService"
 _MODEL = "tensorflow.serving.ModelService"
-_PREDICT = f"{_PREDICTION}/Predict"
 Method = Callable[[bytes], Awaitable[bytes]]
 # TF Serving's names without the package, and the full ones that probes expect.
 _HEALTH_SERVICES = ("", "ModelService", "PredictionService", _MODEL, _PREDICTION)
@@ -77,13 +76,10 @@ class GrpcPort:
 
     def _bind(self, address: str) -> int:
         try:
-            number = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError:
-            number = 0
-        if not number:
+            return int(self._server.add_secure_port(address, self._credentials))
+        except RuntimeError as error:
             text = f"cannot listen on {address} (gRPC)"
-            raise StatusError(StatusCode.UNAVAILABLE, text)
-        return int(number)
+            raise StatusError(StatusCode.UNAVAILABLE, text) from error
 
 
 def _credentials(args: argparse.Namespace) -> grpc.ServerCredentials:
@@ -142,8 +138,6 @@ class Calls(grpc.GenericRpcHandler):
                 str(value) for name, value in metadata if name == "authorization"
             ]
             self._admission.authorize(headers)
-            if method == _PREDICT:
-                self._admission.take()
         except StatusError as error:
             return _refusal(error)
         return _handler(self._methods[method])

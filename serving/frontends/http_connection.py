@@ -126,11 +126,7 @@ class Connection(web.RequestHandler):
         return result
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any
     ) -> web.StreamResponse:
         """Answers malformed HTTP; its bytes are neither logged nor quoted."""
         return error_response(HttpError(status, "Malformed HTTP request"))

@@ -36,9 +36,8 @@ class HttpPort:
         self._api, self._admission, self._args = api, admission, args
         self._rest, self._held_bytes = RestApi(api), 0
         self._seconds = args.rest_api_timeout_in_ms / 1000
-        self._metrics_path, self._is_draining = None, False
-        if file := args.monitoring_config_file:
-            self._metrics_path = config_files.read_metrics_path(file)
+        file, self._is_draining = args.monitoring_config_file, False
+        self._metrics_path = config_files.read_metrics_path(file)
 
     async def start(self) -> int:
         """Listens; the number of the port."""
@@ -107,7 +106,6 @@ class HttpPort:
     async def _post(self, request: web.BaseRequest, target: Target) -> web.Response:
         """Checks permission and model before it reads the body."""
         with self._api.counted(target.spec.name, target.method.title(), "REST"):
-            self._admission.take()
             self._api.servable(target.spec)
             _check_length(request)
             await _continue(request)

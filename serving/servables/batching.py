@@ -7,7 +7,6 @@ own session.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,11 +20,15 @@ from serving.config_files import BatchingParameters
 from serving.servables.graphs import Graph
 from serving.servables.padding import Padding
 from serving.servables.tensors import sizes_of
-from serving.status import StatusError, invalid
+from serving.status import StatusError
 
 
 class Batcher:
-    """One signature of a session, which `is_row_wise`, with requests joined."""
+    """One signature of a session, which `is_row_wise`, with requests joined.
+
+    Attributes:
+        max_rows: most rows of a request.
+    """
 
     def __init__(
         self,
@@ -36,16 +39,12 @@ class Batcher:
         paddings: Mapping[str, Padding],
     ) -> None:
         self._name, self._session = name, session
-        self._max_rows = parameters.max_batch_size
+        self.max_rows = parameters.max_batch_size
         others = Padding() if parameters.pad_variable_length_inputs else None
-        self._inputs = {
-            alias: _Input(
-                graph.feeds[name][alias],
-                sizes_of(info) or [],
-                paddings.get(alias, others),
-            )
-            for alias, info in graph.signatures[name].inputs.items()
-        }
+        infos = graph.signatures[name].inputs
+        self._feeds = graph.feeds[name]
+        self._sizes = {alias: sizes_of(info) or [] for alias, info in infos.items()}
+        self._paddings = {alias: paddings.get(alias, others) for alias in infos}
         with session.graph.as_default():
             self._results = _batched(graph, name, parameters)
 
@@ -58,19 +57,13 @@ class Batcher:
         rows = {len(array) if array.ndim else 0 for array in arrays.values()}
         if len(rows) != 1 or 0 in rows:
             return None
-        (count,) = rows
-        if count > self._max_rows:
-            raise invalid(
-                f"Task size {count} is larger than maximum input batch size "
-                f"{self._max_rows}"
-            )
         ready = {
-            given.feed: given.prepared(arrays[alias])
-            for alias, given in self._inputs.items()
+            feed: _prepared(arrays[alias], self._sizes[alias], self._paddings[alias])
+            for alias, feed in self._feeds.items()
         }
         if any(array is None for array in ready.values()):
             return None
-        metrics.BATCH_INPUT.labels(self._name).observe(count)
+        metrics.BATCH_INPUT.labels(self._name).observe(rows.pop())
         try:
             return self._session.run(self._results, ready)
         except tf.errors.UnavailableError as error:
@@ -79,26 +72,18 @@ class Batcher:
             return None
 
 
-@dataclasses.dataclass
-class _Input:
-    """One input: its placeholder, declared sizes, and padding if it may be padded."""
-
-    feed: tf.Tensor
-    sizes: list[int]
-    padding: Padding | None
-
-    def prepared(self, array: np.ndarray) -> np.ndarray | None:
-        """The array, lengthened where that is allowed; None if it must run alone."""
-        fits = array.ndim == len(self.sizes) and all(
-            fixed in (-1, size)
-            for size, fixed in zip(array.shape, self.sizes, strict=True)
-        )
-        if not fits:
-            # The model may take it, but not as rows.
-            return None
-        if self.padding is None or -1 not in self.sizes[1:]:
-            return array
-        return self.padding.widen(array, self.sizes)
+def _prepared(
+    array: np.ndarray, sizes: list[int], padding: Padding | None
+) -> np.ndarray | None:
+    """The array, lengthened where that is allowed; None if it must run alone."""
+    if len(sizes) != array.ndim or any(
+        fixed not in (-1, size) for size, fixed in zip(array.shape, sizes, strict=True)
+    ):
+        # The model may take it, but not as rows.
+        return None
+    if padding is None or -1 not in sizes[1:]:
+        return array
+    return padding.widen(array, sizes)
 
 
 def batchers_of(

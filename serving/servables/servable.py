@@ -96,17 +96,19 @@ class Servable:
     ) -> dict[str, np.ndarray]:
         """The outputs of a signature, sorted by name; all of them without a filter."""
         rows = max((a.shape[0] for a in inputs.values() if a.ndim), default=0)
-        if rows > self._max_rows:
-            raise invalid(
-                f"Task size {rows} is larger than maximum input batch size "
-                f"{self._max_rows}"
-            )
+        batcher = self._batchers.get(name)
+        most = min(self._max_rows, batcher.max_rows) if batcher else self._max_rows
+        if rows > most:
+            text = f"Task size {rows} is larger than maximum input batch size {most}"
+            raise invalid(text)
         outputs = _output_names(self.signatures[name], output_filter)
         try:
             with metrics.timed(
                 metrics.RUNTIME_LATENCY, self._model_name, "Predict", "TF1"
             ):
-                values = self._run(name, outputs, inputs)
+                values = batcher.run(inputs) if batcher else None
+                if values is None:
+                    values = self._alone(name, outputs, inputs)
         except tf.errors.OpError as error:
             # TensorFlow quotes the server's own lines of code.
             text = _TRACEBACK.sub("", error.message)
@@ -116,14 +118,10 @@ class Servable:
             raise invalid("the input cannot be parsed") from error
         return {alias: tensors.as_array(values[alias]) for alias in outputs}
 
-    def _run(
+    def _alone(
         self, name: str, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]
     ) -> Mapping[str, Any]:
-        """The outputs, and others maybe, by a batch or alone."""
-        if name in self._batchers:
-            values = self._batchers[name].run(inputs)
-            if values is not None:
-                return values
+        """The outputs without joining the request to others."""
         feeds, found = self._graph.feeds[name], self._graph.fetches[name]
         if not set(outputs) <= set(found):
             text = f'Serving signature key "{name}" answers no tensors.'

@@ -89,16 +89,12 @@ def _verify_weights(path: Path) -> None:
 
 
 def _load_operations(path: Path, manifest: Manifest) -> None:
-    """Registers operations beyond TensorFlow's own, of the packages that are named."""
-    for package in manifest.get("custom_ops", []):
-        try:
-            if package != "scann":
-                raise ImportError(package)
-            # Importing it registers them.
-            from scann.scann_ops.py import scann_ops as scann_ops
-        except ImportError as error:
-            raise StatusError(
-                StatusCode.FAILED_PRECONDITION,
-                f"{path}: the version needs the operations of the package {package}, "
-                "which is not installed",
-            ) from error
+    """Registers ScaNN's operations if the version needs them."""
+    if "scann" not in manifest.get("custom_ops", []):
+        return
+    try:
+        # Importing it registers them.
+        from scann.scann_ops.py import scann_ops as scann_ops
+    except ImportError as error:
+        text = f"{path}: the version needs the package scann, which is not installed"
+        raise StatusError(StatusCode.FAILED_PRECONDITION, text) from error

@@ -30,17 +30,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class NoBasePath(StatusError):
-    """The base path does not exist or cannot be listed."""
-
-
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
     """Folders whose name is a number, by that number; `00012` is 12."""
     try:
         entries = [entry for entry in base_path.iterdir() if entry.is_dir()]
     except OSError as error:
         text = f"Could not find base path {base_path}: {error.strerror}"
-        raise NoBasePath(StatusCode.INVALID_ARGUMENT, text) from error
+        raise invalid(text) from error
     numbers = {entry: spec.version_number(entry.name) for entry in entries}
     return {number: entry for entry, number in numbers.items() if number is not None}
 
@@ -145,7 +141,7 @@ class VersionManager:
         while self._poll_seconds > 0 and not self._stop.wait(self._poll_seconds):
             try:
                 self.poll()
-            except NoBasePath as error:
+            except StatusError as error:
                 self._warn(str(error))
             except Exception:
                 # The watch must outlive whatever a file system can do.

@@ -142,8 +142,7 @@ class Models:
             async with asyncio.timeout(seconds + 1):
                 await asyncio.wrap_future(work)
         except TimeoutError as error:
-            text = f"not served after {seconds:g} s: it goes on, see GetModelStatus"
-            text = f"the configuration is {text}"
+            text = f"not served after {seconds:g} s, it goes on: see GetModelStatus"
             raise StatusError(StatusCode.DEADLINE_EXCEEDED, text) from error
 
     def watch(self, path: Path, seconds: float) -> None:

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import client, config_files, limits
 from serving.client import channel
 from serving.flags import parse_args
-from serving.frontends.admission import Tokens
+from serving.frontends.admission import Admission
 from serving.status import StatusError
 from tests.serving import inside
 from tests.serving.export_requests import HISTORY, predict_request, status_of
@@ -166,9 +166,9 @@ def test_token_is_asked_for_on_both_ports(folder):
         assert check(health_pb2.HealthCheckRequest(), timeout=20).status == 1
 
 
-def is_allowed(tokens, *headers):
+def is_allowed(admission, *headers):
     try:
-        tokens.check(headers)
+        admission.authorize(headers)
     except StatusError as error:
         assert error.code is grpc.StatusCode.UNAUTHENTICATED
         return False
@@ -176,14 +176,14 @@ def is_allowed(tokens, *headers):
 
 
 def test_tokens_are_compared_whole():
-    tokens = Tokens([TOKEN])
+    tokens = Admission(1, 1, [TOKEN])
     for scheme in ("Bearer", "bearer", "BEARER"):
         assert is_allowed(tokens, f"{scheme} {TOKEN}")
     wrong = ("", "Bearer", "Bearer ", TOKEN, f"Basic {TOKEN}", "Bearer é\udc80")
     assert not any(is_allowed(tokens, value) for value in wrong)
     assert not is_allowed(tokens)
     assert not is_allowed(tokens, f"Bearer {TOKEN}", f"Bearer {TOKEN}")
-    assert is_allowed(Tokens([]))
+    assert is_allowed(Admission(1, 1))
 
 
 @pytest.mark.parametrize(

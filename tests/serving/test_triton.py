@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from benchmarks import kserve, kserve_pb2, triton
-from serving.triton import repository
 from tests.s4rec_tf.export.standin import MAX_LENGTH
 from tests.serving.export_requests import golden
 
@@ -16,7 +15,11 @@ pytestmark = pytest.mark.triton
 def infer(served_export, tmp_path_factory):
     """Calls a running Triton: rows of histories to outputs by name."""
     folder = tmp_path_factory.mktemp("triton")
-    repository.write(folder / "models", "demo", served_export.version)
+    version = served_export.version
+    triton.write_repository(folder / "models", "demo", version)
+    triton.write_repository(
+        folder / "models", "ranked", version, "recommend", ["item_ids", "is_fallback"]
+    )
     with triton.running(folder / "models", folder / "log") as (address, _):
         with grpc.insecure_channel(address) as channel:
             call = channel.unary_unary(
@@ -25,8 +28,11 @@ def infer(served_export, tmp_path_factory):
                 response_deserializer=kserve_pb2.InferResponse.FromString,
             )
 
-            def ask(rows, name="demo"):
+            def ask(rows, name="demo", **more):
                 request = kserve.history_request(name, rows)
+                if more:
+                    (history,) = rows
+                    request = kserve.recommend_request(name, history, **more)
                 return kserve.outputs_of(call(request, timeout=60))
 
             yield ask
@@ -58,6 +64,16 @@ def test_many_at_a_time_are_each_answered_as_alone(infer, served_export):
     for number, answer in enumerate(answers, start=1):
         expected, _ = served_export.expected([number], [number])
         assert answer["item_ids"] == [[f"item-{item}" for item in expected]]
+
+
+def test_named_outputs_alone_of_a_signature_with_a_number_a_row(infer, served_export):
+    history = [""] * (MAX_LENGTH - 2) + ["item-1", "item-2"]
+    expected, _ = served_export.expected([1, 2], [1, 2])
+    answer = infer([history], "ranked", k=3, exclude=[f"item-{expected[0]}"])
+    assert set(answer) == {"item_ids", "is_fallback"}
+    assert answer["is_fallback"] == [[False]]
+    found = [item for item in answer["item_ids"][0] if item]
+    assert found == [f"item-{item}" for item in expected[1:4]]
 
 
 BAD = {

@@ -6,7 +6,7 @@ import pytest
 from grpc import StatusCode
 
 from serving.status import StatusError
-from serving.versions.manager import NoBasePath, VersionManager, versions_on_disk
+from serving.versions.manager import VersionManager, versions_on_disk
 from serving.versions.states import State
 
 
@@ -66,7 +66,7 @@ def test_versions_are_folders_with_numbers_as_names(tmp_path):
 
 
 def test_missing_base_path_is_an_error_and_not_an_empty_one(tmp_path):
-    with pytest.raises(NoBasePath, match="none"):
+    with pytest.raises(StatusError, match="none"):
         versions_on_disk(tmp_path / "none")
 
 
