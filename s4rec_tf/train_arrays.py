@@ -106,12 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problem := check_backend():
         print(f"train_arrays: {problem}", file=sys.stderr)
         return ExitCode.USAGE
-    with stop_requests.StopRequests() as stop:
-        try:
-            return _run(args, stop)
-        except stop_requests.Stopped:
-            print(f"train_arrays: {stop_requests.FAREWELL}", file=sys.stderr)
-            return ExitCode.STATE_SAVED
+    run = stop_requests.run_until_stopped
+    return run("train_arrays", lambda stop: _run(args, stop))
 
 
 def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:

@@ -1,4 +1,4 @@
-"""Next-item losses (S4Rec, Eq. 1) in four forms.
+"""Next-item losses (S4Rec, Eq. 1) in five forms.
 
 All return one value a position; `mean_over_targets` makes the scalar of them, in which
 positions whose target is `PAD_ID` weigh nothing.
@@ -12,6 +12,7 @@ from typing import Any
 from keras import ops
 
 from s4rec_tf import backend, spec
+from s4rec_tf.losses import pairwise
 from s4rec_tf.losses.chunked_softmax import ChunkedSoftmax
 
 Tensor = Any
@@ -179,6 +180,28 @@ def generalized_binary_cross_entropy(
     is_other = ops.not_equal(negative_ids[:, None, :], target_ids[:, :, None])
     negative = ops.sum(negative * ops.cast(is_other, negative.dtype), axis=-1)
     return (beta * positive + negative) / (num_negatives + 1)
+
+
+def sampled_bpr(
+    states: Tensor, item_vectors: Tensor, target_ids: Tensor, negative_ids: Tensor
+) -> Tensor:
+    """Bayesian personalised ranking of the next item over one that is sampled.
+
+    Args:
+        states: h [B, T, d].
+        item_vectors: e [V, d].
+        target_ids: int32 [B, T].
+        negative_ids: int32 [B, T], or [B, 1] for all positions; `PAD_ID` for none.
+
+    Returns:
+        [B, T]; 0 where there is no negative.
+    """
+    lookup = lookup_in(item_vectors)
+    positive = score_items(states, lookup, target_ids)
+    negative = score_items(states, lookup, negative_ids)
+    is_negative = ops.not_equal(negative_ids, spec.PAD_ID)
+    is_negative = ops.broadcast_to(is_negative, ops.shape(negative))
+    return pairwise.bpr(positive, negative[..., None], is_negative[..., None])
 
 
 def _score_shared(states: Tensor, vectors_of: Lookup, item_ids: Tensor) -> Tensor:

@@ -16,14 +16,13 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from s4rec_tf import backend, spec
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers.embedding_table import EmbeddingTable
-from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
+from s4rec_tf.layers.windows import last_columns
 from s4rec_tf.losses import next_item
 from s4rec_tf.models.base import ModelSettings
-from s4rec_tf.models.users import UserRecommender
 from s4rec_tf.models.weighted_terms import Batch
+from s4rec_tf.models.windows_of_user import WindowRecommender
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
@@ -65,7 +64,7 @@ class CaserSettings(ModelSettings):
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
-class Caser(UserRecommender):
+class Caser(WindowRecommender):
     """The last L items as an image E; filters on it, and the user, score the items."""
 
     Settings: ClassVar[type[ModelSettings]] = CaserSettings
@@ -92,8 +91,7 @@ class Caser(UserRecommender):
         )
         self.fully_connected = keras.layers.Dense(dim, activation="relu")
         self.dropout = keras.layers.Dropout(chosen.dropout)
-        self.outputs_of_items = EmbeddingTable(num_items, 2 * dim, name="outputs")
-        self.bias = EmbeddingTable(num_items, 1, stddev=0.0, name="bias")
+        self.start_outputs(2 * dim)
         for table in (self.items, self.outputs_of_items, self.bias):
             table.build()
         for filters in self.horizontal:
@@ -106,8 +104,7 @@ class Caser(UserRecommender):
         chosen = self.settings
         is_sampled = chosen.loss == "bce"
         return BatchSpec(
-            chosen.max_length + chosen.num_targets - 1,
-            num_negatives=chosen.num_negatives if is_sampled else 0,
+            self.row_length, num_negatives=chosen.num_negatives if is_sampled else 0
         )
 
     def encode(self, windows: Tensor, training: bool = False) -> Tensor:
@@ -125,9 +122,8 @@ class Caser(UserRecommender):
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """[z, P_u, 1] of the T windows, [B, T, 2 d + 1]."""
-        length, count = self.settings.max_length, self.settings.num_targets
-        windows = earlier_windows(batch["item_ids"], length, count)
-        states = self.encode(ops.reshape(windows, (-1, length)), training)
+        windows, count = self.windows(batch), self.settings.num_targets
+        states = self.encode(ops.reshape(windows, (-1, self.max_length)), training)
         states = ops.reshape(states, (-1, count, self.settings.dim))
         users = self.users(batch["user_index"] + 1)[:, None]
         return _joined(states, ops.repeat(users, count, axis=1))
@@ -137,36 +133,18 @@ class Caser(UserRecommender):
         states = self.encode(last_columns(item_ids, self.max_length))
         return _joined(states, self.users_or(user_index, self.mean_user(item_ids)))
 
-    def item_vectors(self) -> Tensor:
-        """W' and b', [V, 2 d + 1]."""
-        tables = (self.outputs_of_items, self.bias)
-        return ops.concatenate([table.vectors() for table in tables], axis=1)
-
-    def loss_weights(self) -> dict[str, float]:
-        """The next-item loss alone."""
-        return {"next_item": 1.0}
-
-    def loss_terms(self, batch: Batch, encoded: Tensor) -> dict[str, Tensor]:
-        """The loss over all windows that hold an item."""
-        length, count = self.settings.max_length, self.settings.num_targets
-        windows = earlier_windows(batch["item_ids"], length, count)
-        is_there = ops.not_equal(windows[:, :, -1], spec.PAD_ID)
-        targets = ops.where(is_there, only_target(batch["target_ids"]), spec.PAD_ID)
-        items = self.item_vectors()
-        if self.settings.loss == "softmax":
-            states, targets = backend.rows_with_target(encoded, targets)
-            losses = next_item.softmax(states, items, targets)
-        else:
-            # Without calibration: plain binary cross-entropy, over n + 1.
-            losses = next_item.generalized_binary_cross_entropy(
-                encoded,
-                next_item.lookup_in(items),
-                targets,
-                batch["negative_ids"],
-                self.num_items,
-                calibration=0.0,
-            )
-        return {"next_item": next_item.mean_over_targets(losses, targets)}
+    def sampled_losses(
+        self, states: Tensor, items: Tensor, targets: Tensor, negatives: Tensor
+    ) -> Tensor:
+        """Binary cross-entropy over a target and n sampled items, over n + 1."""
+        return next_item.generalized_binary_cross_entropy(
+            states,
+            next_item.lookup_in(items),
+            targets,
+            negatives,
+            self.num_items,
+            calibration=0.0,
+        )
 
 
 def _joined(states: Tensor, users: Tensor) -> Tensor:

@@ -18,9 +18,8 @@ from keras import ops
 
 from s4rec_tf import backend
 from s4rec_tf.data.batch_spec import BatchSpec
-from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
-from s4rec_tf.losses import next_item, pairwise
+from s4rec_tf.losses import next_item
 from s4rec_tf.models.base import ModelSettings
 from s4rec_tf.models.users import UserRecommender
 from s4rec_tf.models.weighted_terms import Batch
@@ -115,9 +114,5 @@ class FPMC(UserRecommender):
             losses = next_item.softmax(states, items, targets)
         else:
             negatives = batch["negative_ids"]
-            lookup = next_item.lookup_in(items)
-            positive = next_item.score_items(states, lookup, targets)
-            negative = next_item.score_items(states, lookup, negatives)
-            is_negative = masks.is_real(negatives)[..., None]
-            losses = pairwise.bpr(positive, negative[..., None], is_negative)
+            losses = next_item.sampled_bpr(states, items, targets, negatives)
         return next_item.mean_over_targets(losses, targets)

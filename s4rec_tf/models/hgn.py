@@ -17,16 +17,15 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from s4rec_tf import backend, spec
 from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.layers import masks
 from s4rec_tf.layers.embedding_table import EmbeddingTable
 from s4rec_tf.layers.gating import FeatureGate, InstanceGate
-from s4rec_tf.layers.windows import earlier_windows, last_columns, only_target
-from s4rec_tf.losses import next_item, pairwise
+from s4rec_tf.layers.windows import last_columns
+from s4rec_tf.losses import next_item
 from s4rec_tf.models.base import ModelSettings
-from s4rec_tf.models.users import UserRecommender
 from s4rec_tf.models.weighted_terms import Batch
+from s4rec_tf.models.windows_of_user import WindowRecommender
 from s4rec_tf.search_ranges import choices, numbers
 
 Tensor = Any
@@ -62,7 +61,7 @@ class HGNSettings(ModelSettings):
 
 
 @keras.saving.register_keras_serializable(package="s4rec_tf")
-class HGN(UserRecommender):
+class HGN(WindowRecommender):
     """Gates over features and items; user, gated items and items score the next one."""
 
     Settings: ClassVar[type[ModelSettings]] = HGNSettings
@@ -76,18 +75,15 @@ class HGN(UserRecommender):
         self.items = EmbeddingTable(num_items, dim, name="items")
         self.feature_gate = FeatureGate(dim)
         self.instance_gate = InstanceGate(dim, length)
-        self.outputs_of_items = EmbeddingTable(num_items, dim, name="outputs")
-        self.bias = EmbeddingTable(num_items, 1, stddev=0.0, name="bias")
+        self.start_outputs(dim)
         parts = (self.items, self.feature_gate, self.instance_gate)
         for part in (*parts, self.outputs_of_items, self.bias):
             part.build()
 
     def batch_spec(self) -> BatchSpec:
         """Rows that hold T windows, and a sampled item if the loss wants one."""
-        return BatchSpec(
-            self.settings.max_length + self.settings.num_targets - 1,
-            negatives_by_position=self.settings.loss == "bpr",
-        )
+        is_sampled = self.settings.loss == "bpr"
+        return BatchSpec(self.row_length, negatives_by_position=is_sampled)
 
     def encode(self, windows: Tensor, users: Tensor) -> Tensor:
         """The vector whose product with q_j is the score: user, gated items, all items.
@@ -115,10 +111,9 @@ class HGN(UserRecommender):
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """The vectors of the T windows and a one, [B, T, d + 1]."""
-        length, count = self.settings.max_length, self.settings.num_targets
-        windows = earlier_windows(batch["item_ids"], length, count)
+        windows, count = self.windows(batch), self.settings.num_targets
         users = ops.repeat(self.users(batch["user_index"] + 1), count, axis=0)
-        states = self.encode(ops.reshape(windows, (-1, length)), users)
+        states = self.encode(ops.reshape(windows, (-1, self.max_length)), users)
         return _with_one(ops.reshape(states, (-1, count, self.settings.dim)))
 
     def user_vectors(self, item_ids: Tensor, user_index: Tensor = None) -> Tensor:
@@ -126,35 +121,11 @@ class HGN(UserRecommender):
         users = self.users_or(user_index, self.mean_user(item_ids))
         return _with_one(self.encode(last_columns(item_ids, self.max_length), users))
 
-    def item_vectors(self) -> Tensor:
-        """q_j and the bias, [V, d + 1]."""
-        tables = (self.outputs_of_items, self.bias)
-        return ops.concatenate([table.vectors() for table in tables], axis=1)
-
-    def loss_weights(self) -> dict[str, float]:
-        """The next-item loss alone."""
-        return {"next_item": 1.0}
-
-    def loss_terms(self, batch: Batch, encoded: Tensor) -> dict[str, Tensor]:
-        """The loss over all windows that hold an item."""
-        length, count = self.settings.max_length, self.settings.num_targets
-        windows = earlier_windows(batch["item_ids"], length, count)
-        is_there = masks.is_real(windows[:, :, -1])
-        targets = ops.where(is_there, only_target(batch["target_ids"]), spec.PAD_ID)
-        items = self.item_vectors()
-        if self.settings.loss == "softmax":
-            states, targets = backend.rows_with_target(encoded, targets)
-            losses = next_item.softmax(states, items, targets)
-        else:
-            negatives = batch["negative_ids"]
-            lookup = next_item.lookup_in(items)
-            positive = next_item.score_items(encoded, lookup, targets)
-            negative = next_item.score_items(encoded, lookup, negatives)
-            is_negative = ops.broadcast_to(
-                masks.is_real(negatives), ops.shape(negative)
-            )
-            losses = pairwise.bpr(positive, negative[..., None], is_negative[..., None])
-        return {"next_item": next_item.mean_over_targets(losses, targets)}
+    def sampled_losses(
+        self, states: Tensor, items: Tensor, targets: Tensor, negatives: Tensor
+    ) -> Tensor:
+        """BPR with one sampled item."""
+        return next_item.sampled_bpr(states, items, targets, negatives)
 
 
 def _with_one(states: Tensor) -> Tensor:

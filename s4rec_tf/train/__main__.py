@@ -56,12 +56,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
-    with stop_requests.StopRequests() as stop:
-        try:
-            return _run(args, stop)
-        except stop_requests.Stopped:
-            print(f"train: {stop_requests.FAREWELL}", file=sys.stderr)
-            return ExitCode.STATE_SAVED
+    return stop_requests.run_until_stopped("train", lambda stop: _run(args, stop))
 
 
 def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+from s4rec_tf.exit_codes import ExitCode
 
 FAREWELL = "stopped by a signal; rerun the command, it resumes where it was"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -73,3 +76,21 @@ class StopRequests:
             yield
         finally:
             self._waits = before
+
+
+def run_until_stopped(command: str, run: Callable[[StopRequests], int]) -> int:
+    """Runs a command that a signal may end.
+
+    Args:
+        command: its name, for the last line.
+        run: the command; returns its exit code.
+
+    Returns:
+        the exit code, `STATE_SAVED` if a signal has ended the command.
+    """
+    with StopRequests() as stop:
+        try:
+            return run(stop)
+        except Stopped:
+            print(f"{command}: {FAREWELL}", file=sys.stderr)
+            return ExitCode.STATE_SAVED

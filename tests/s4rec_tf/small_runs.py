@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import small_datasets
+from s4rec_tf import spec
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.train import resumption
 from s4rec_tf.train.tensorflow import trainer
@@ -19,6 +21,13 @@ def shaken_s4rec(num_items, max_length, **settings):
     for weight in model.trainable_weights:
         weight.assign(weight + generator.normal(0, 0.3, weight.shape))
     return model
+
+
+def chain_dataset(folder, num_items, **chain):
+    """A dataset of 80 users whose next item mostly follows from the last one."""
+    sequences = small_datasets.markov_sequences(80, num_items, seed=3, **chain)
+    root = small_datasets.write_dataset(folder / "dataset", sequences, num_items)
+    return spec.DatasetDir(root)
 
 
 def as_numpy(tensor):

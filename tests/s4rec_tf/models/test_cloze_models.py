@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import small_datasets
 from s4rec_tf import spec
 from s4rec_tf.losses.contrastive import info_nce
 from s4rec_tf.models import bert4rec
@@ -19,7 +18,12 @@ from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.tensorflow.refit import refit
 from tests.s4rec_tf import reference
 from tests.s4rec_tf.models.test_contrast_models import batch
-from tests.s4rec_tf.small_runs import arrays, as_numpy, train_with_a_break
+from tests.s4rec_tf.small_runs import (
+    arrays,
+    as_numpy,
+    chain_dataset,
+    train_with_a_break,
+)
 
 NUM_ITEMS = 20
 SMALL = {"max_length": 6, "dim": 8, "dropout": 0.0, "num_layers": 1}
@@ -129,9 +133,7 @@ STAGED += ["schedule=cosine", "learning_rate=0.01", "patience=1"]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return chain_dataset(tmp_path_factory.mktemp("data"), NUM_ITEMS)
 
 
 @pytest.fixture(scope="module")

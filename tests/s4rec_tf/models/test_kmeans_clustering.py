@@ -6,8 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import small_datasets
-from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.models.s4rec import S4Rec
 from s4rec_tf.ranking import encoding
@@ -15,7 +13,7 @@ from s4rec_tf.runs import config
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.tensorflow import trainer
 from tests.s4rec_tf import reference
-from tests.s4rec_tf.small_runs import arrays, train_with_a_break
+from tests.s4rec_tf.small_runs import arrays, chain_dataset, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_intents=4"]
@@ -24,9 +22,7 @@ SMALL += ["clustering=kmeans", "dropout=0.1", "num_layers=1"]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return chain_dataset(tmp_path_factory.mktemp("data"), NUM_ITEMS)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train import __main__ as command
 from s4rec_tf.train import health
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
-from tests.s4rec_tf.small_runs import arrays
+from tests.s4rec_tf.small_runs import arrays, chain_dataset
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_layers=1", "seed=5"]
@@ -26,9 +26,7 @@ SMALL = ["epochs=3", "dim=8", "max_length=6", "num_layers=1", "seed=5"]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return chain_dataset(tmp_path_factory.mktemp("data"), NUM_ITEMS)
 
 
 def train(dataset, run_dir, *settings):

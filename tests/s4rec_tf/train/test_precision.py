@@ -4,13 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import small_datasets
-from s4rec_tf import spec
 from s4rec_tf.data import records
 from s4rec_tf.runs import config, restore
 from s4rec_tf.train import setup
 from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.tensorflow.refit import refit
+from tests.s4rec_tf.small_runs import chain_dataset
 
 NUM_ITEMS = 20
 SMALL = ["dim=16", "num_layers=1", "max_length=6", "seed=5", "dropout=0.0"]
@@ -19,9 +18,7 @@ HISTORY = np.asarray([[0, 0, 3, 1, 4, 7]], np.int32)
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, noise=0.05, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return chain_dataset(tmp_path_factory.mktemp("data"), NUM_ITEMS, noise=0.05)
 
 
 def resolved(precision, *settings):

@@ -19,7 +19,7 @@ from s4rec_tf.train import setup
 from s4rec_tf.train.tensorflow import trainer
 from s4rec_tf.train.tensorflow.refit import refit
 from tests import forked
-from tests.s4rec_tf.small_runs import arrays, train_with_a_break
+from tests.s4rec_tf.small_runs import arrays, chain_dataset, train_with_a_break
 
 NUM_ITEMS = 20
 SMALL = ["epochs=3", "dim=8", "max_length=6", "num_layers=1", "num_intents=4"]
@@ -30,9 +30,7 @@ SMALLEST = ["epochs=3", "dim=8", "max_length=6", "num_layers=1", "seed=5"]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "dataset"
-    sequences = small_datasets.markov_sequences(80, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return chain_dataset(tmp_path_factory.mktemp("data"), NUM_ITEMS)
 
 
 @pytest.fixture(scope="module")
