@@ -174,7 +174,7 @@ def test_softmax_at_all_positions(positions):
 
 
 # Of different shapes, since a compiled function is traced once a shape.
-@pytest.mark.parametrize(("num_items", "at_once"), [(12, 1000), (13, 5)])
+@pytest.mark.parametrize(("num_items", "at_once"), [(12, 1000), (13, 5), (14, 7)])
 def test_softmax_of_bounded_scores_and_its_gradients(num_items, at_once, monkeypatch):
     monkeypatch.setattr(chunked_softmax, "ITEMS_AT_ONCE", at_once)
     generator = np.random.default_rng(8)
