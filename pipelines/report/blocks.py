@@ -16,7 +16,7 @@ from pipelines.experiments.queue_files import (
 )
 from pipelines.report import budgets as report_budgets
 from pipelines.report import groups as report_groups
-from pipelines.report import sections
+from pipelines.report import length_sections, sections, settings_sections
 from s4rec_tf.report_page.blocks import Heading, Paragraph
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
@@ -77,6 +77,7 @@ def _dataset_blocks(
     is_beauty = dataset == "beauty"
     given = report_budgets.BUDGETS.read_text("utf-8")
     budgets = yaml.safe_load(given) if is_beauty else []
+    released = published["head_tail"] if is_beauty else []
     blocks = [
         Heading(2, NAMES[dataset]),
         *sections.runs_table(groups),
@@ -85,21 +86,21 @@ def _dataset_blocks(
         Heading(3, "Differences between models"),
         *sections.differences_table(groups, ledger_path, budgets),
         Heading(3, "Head and tail users"),
-        sections.head_tail_figure(groups, published["head_tail"] if is_beauty else []),
+        length_sections.head_tail_figure(groups, released),
         Heading(3, "Users by the length of their history"),
         *sections.lengths_table(groups),
         Heading(3, "Length in the clusters"),
-        sections.head_rate_figure(groups, published["head_tail"] if is_beauty else []),
+        length_sections.head_rate_figure(groups, released),
     ]
     if is_beauty:
         blocks += [
             Heading(3, "Who was given what"),
             *report_budgets.budgets_table(groups, budgets),
             Heading(3, "Sequence embeddings in the plane"),
-            *sections.embedding_maps(groups, ledger_path),
+            *length_sections.embedding_maps(groups, ledger_path),
             Heading(3, "Ablations (Table 3)"),
-            sections.ablations(groups, published["ablations"]),
+            settings_sections.ablations(groups, published["ablations"]),
             Heading(3, "Number of prototypes and weights of the terms"),
-            *sections.sweeps(groups, published["num_intents"]),
+            *settings_sections.sweeps(groups, published["num_intents"]),
         ]
     return blocks

@@ -1,4 +1,4 @@
-"""The report's sections: our runs, published figures, tests, ablations, sweeps.
+"""The report's tables: our runs, published figures, differences, missing runs.
 
 Everything of ours comes from the ledger and the ranks beside it; what others published
 comes from `published.yaml`.
@@ -6,26 +6,16 @@ comes from `published.yaml`.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.experiments.queue_files import MAIN
 from pipelines.report.budgets import passes_of
+from pipelines.report.cells import HEAD_TAIL, METRICS, Published, published_number
 from pipelines.report.groups import NONE, SELECTION, Group, best, spread
 from pipelines.report.model_differences import Difference, differences
-from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
-from s4rec_tf.report_page.figures import bar_chart, box_plot, line_plot, scatter_plot
-
-METRICS = ("HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20")
-PAPER_METRICS = ("HR@5", "HR@20", "NDCG@5", "NDCG@20")
-SWEPT = ("num_intents", "alpha", "lambda_adv", "beta_1", "beta_2")
-"""Settings of the paper's sweeps; a sweep's variant is `setting=value`."""
-
-Published = Mapping[str, Any]
+from s4rec_tf.report_page.blocks import Block, Heading, Paragraph, Table
 
 
 def runs_table(groups: Sequence[Group]) -> list[Block]:
@@ -59,7 +49,7 @@ def published_beside(groups: Sequence[Group], results: Sequence[Published]) -> T
         filtered = {True: "yes", False: "no", None: "not said"}[result["filtered"]]
         source = "; ".join([result["source"], *filter(None, [result.get("note")])])
         method = f"{result['method']}{' (to beat)' if result.get('target') else ''}"
-        cells = [_number(found.get(name)) for name in METRICS]
+        cells = [published_number(found.get(name)) for name in METRICS]
         rows.append([method, *cells, filtered, source, _passed(s4rec, found)])
     for model in ("sasrec", "s4rec"):
         group = best(groups, model)
@@ -174,171 +164,6 @@ _ABOUT_DIFFERENCES = (
 )
 
 
-def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
-    """Fig. 4: head and tail users, ours beside the released checkpoints."""
-    metrics = [f"{who}/{name}" for name in ("HR@5", "NDCG@5") for who in _HEAD_TAIL]
-    series: dict[str, list[tuple[str, float]]] = {}
-    for model in ("sasrec", "s4rec"):
-        if group := best(groups, model):
-            values = [(name, group.mean(name)) for name in metrics]
-            series[f"{model}, ours"] = [(n, v) for n, v in values if v is not None]
-    if not series:
-        return Paragraph("No finished main run of sasrec or s4rec.")
-    for row in released:
-        cells = [(name, *name.split("/")) for name in metrics]
-        series[row["method"]] = [
-            (name, row[who][metric]) for name, who, metric in cells
-        ]
-    series = {name: points for name, points in series.items() if points}
-    header = ["model", *metrics]
-    rows = [[n, *(_number(v) for _, v in points)] for n, points in series.items()]
-    title = "Head and tail users, test (Fig. 4)"
-    return Figure(title, bar_chart(series), Table(header, rows))
-
-
-_HEAD_TAIL = ("head", "tail")
-
-
-def head_rate_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
-    """Fig. 3: the share of head users over 128 K-means clusters of z, and the probe."""
-    columns = ("min", "q25", "median", "q75", "max")
-    names = [f"kmeans_head_rate_{column}" for column in columns]
-    series: dict[str, list[float]] = {}
-    probes: dict[str, list[float]] = {}
-    for label, model, variant in _PROBED:
-        group = best(groups, model, variant)
-        if group is None or not group.finding(names[0]):
-            continue
-        series[label] = [statistics.fmean(group.finding(name)) for name in names]
-        probes[label] = group.finding("probe_auc")
-    if not series:
-        return Paragraph("No probed run.")
-    for row in released:
-        series[row["method"]] = row["head_rate"]
-        probes[row["method"]] = [row["probe_auc"]] if "probe_auc" in row else []
-    header = ["model", "AUC of the head-tail probe", *columns]
-    rows = [
-        [name, spread(probes[name], 3), *(f"{value:.3f}" for value in five)]
-        for name, five in series.items()
-    ]
-    title = "Share of head users in 128 clusters, test (Fig. 3)"
-    return Figure(title, box_plot(series), Table(header, rows))
-
-
-_PROBED = (
-    ("SASRec", "sasrec", MAIN),
-    ("S4Rec w/o GR", "s4rec", "without_gr"),
-    ("S4Rec", "s4rec", MAIN),
-)
-
-
-def embedding_maps(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
-    """Fig. 1: z in the plane by t-SNE, and how alike neighbours are in length."""
-    blocks: list[Block] = []
-    header = ["model", "users", "share of head users", "near head users"]
-    for label, model, variant in _PROBED:
-        group = best(groups, model, variant)
-        found = group.embedding_map(ledger_path) if group else None
-        if found is None:
-            continue
-        places, is_head = found
-        series = {
-            name: [(float(x), float(y)) for x, y in places[who]]
-            for name, who in (("tail users", ~is_head), ("head users", is_head))
-        }
-        title = f"{label}: sequence embeddings of some test users (Fig. 1)"
-        row = [label, str(len(places)), f"{np.mean(is_head):.3f}"]
-        near = Table(header, [[*row, f"{_head_share_near_heads(places, is_head):.3f}"]])
-        blocks.append(Figure(title, scatter_plot(series), near))
-    if not blocks:
-        return [Paragraph("No run with a map.")]
-    text = (
-        f'"Near head users" is the share of head users among the {_NEIGHBOURS} '
-        "nearest places of a head user; the nearer to the share of all, the less the "
-        "embeddings' layout tells of length."
-    )
-    return [Paragraph(text), *blocks]
-
-
-_NEIGHBOURS = 10
-
-
-def _head_share_near_heads(places: np.ndarray, is_head: np.ndarray) -> float:
-    from scipy.spatial import KDTree
-
-    _, nearest = KDTree(places).query(places[is_head], k=_NEIGHBOURS + 1)
-    return float(np.mean(is_head[nearest[:, 1:]]))
-
-
-def ablations(groups: Sequence[Group], published: Sequence[Published]) -> Table:
-    """Table 3: as published, and ours on the strong recipe and in the faithful one."""
-    header = ["row", "whose", "seeds", *PAPER_METRICS, "tail/NDCG@20"]
-    rows = []
-    for line in published:
-        printed = [_number(line["metrics"][name]) for name in PAPER_METRICS]
-        rows.append([line["row"], "published", NONE, *printed, NONE])
-        variants = {line["variant"]: "ours"}
-        if line["variant"] == MAIN:
-            variants |= {"faithful": "ours, the paper's setting", _SHORT: _IN_SHORT}
-        else:
-            variants[f"{_SHORT}_{line['variant']}"] = _IN_SHORT
-        for variant, whose in variants.items():
-            group = best(groups, line["model"], variant)
-            rows.append([line["row"], whose, *_ablation_cells(group)])
-    return Table(header, rows)
-
-
-_SHORT, _IN_SHORT = "short", "ours, 8 epochs"
-"""Prefix of the variants of the queue `ablations_beauty_short`."""
-
-
-def _ablation_cells(group: Group | None) -> list[str]:
-    metrics = (*PAPER_METRICS, "tail/NDCG@20")
-    if group is None:
-        return ["no finished run", *[NONE] * len(metrics)]
-    cells = [spread(group.values(name)) for name in metrics]
-    return [str(len(group.entries)), *cells]
-
-
-def sweeps(groups: Sequence[Group], published: Mapping[float, float]) -> list[Block]:
-    """Fig. 5 and the weights' figure: HR@5 and NDCG@20 over one setting at a time."""
-    blocks: list[Block] = []
-    for setting in SWEPT:
-        names = (f"{setting}=", f"{_SHORT}_{setting}=")
-        swept = [g for g in groups if g.variant.startswith(names)]
-        swept.sort(key=lambda group: group.settings[setting])
-        if not swept:
-            continue
-        series: dict[str, list[tuple[str, float]]] = {}
-        labels = ("HR@5, ours", f"HR@5, {_IN_SHORT}")
-        for name, label in zip(names, labels, strict=True):
-            chosen = [g for g in swept if g.variant.startswith(name)]
-            points = _points(chosen, setting, lambda group: group.mean("HR@5"))
-            series |= {label: points} if points else {}
-        if setting == "num_intents":
-            series["HR@5, published"] = [(f"{k:g}", v) for k, v in published.items()]
-        header = [setting, "epochs", "seeds", *METRICS, "tail/NDCG@20"]
-        rows = [
-            [
-                *(f"{g.settings[setting]:g}", spread(g.numbers("epochs"), 0)),
-                str(len(g.entries)),
-                *(spread(g.values(name)) for name in header[3:]),
-            ]
-            for g in swept
-        ]
-        title = f"HR@5 over {setting}, test"
-        plot = line_plot(setting, series)
-        blocks.append(Figure(title, plot, Table(header, rows)))
-    return blocks or [Paragraph("No finished run of a sweep.")]
-
-
-def _points(
-    groups: Sequence[Group], setting: str, value: Callable[[Group], float | None]
-) -> list[tuple[str, float]]:
-    found = [(f"{group.settings[setting]:g}", value(group)) for group in groups]
-    return [(place, number) for place, number in found if number is not None]
-
-
 def missing_runs(
     queues: Mapping[str, Sequence[Mapping[str, Any]]], lines: Sequence[Any]
 ) -> list[Block]:
@@ -368,11 +193,7 @@ def _is_run(line: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 def _gaps(group: Group) -> list[float]:
     pairs = [
-        [entry["test"].get(f"{who}/{SELECTION}") for who in _HEAD_TAIL]
+        [entry["test"].get(f"{who}/{SELECTION}") for who in HEAD_TAIL]
         for entry in group.entries
     ]
     return [head - tail for head, tail in pairs if None not in (head, tail)]
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}"
