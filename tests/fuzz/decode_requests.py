@@ -86,9 +86,9 @@ class Decoder(servable.Servable):
     def __init__(self) -> None:
         self.version, self._model_name, self._max_rows = 3, "demo", 1024
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
-        self.paddings = {}
+        self.paddings, self._batchers = {}, {}
 
-    def _run(self, name, outputs, inputs):
+    def _alone(self, name, outputs, inputs):
         first = inputs[min(inputs)]
         rows = min(3, len(first) if first.ndim else 1)
         types = {STRING: object, FLOAT: np.float32, BOOL: bool}
