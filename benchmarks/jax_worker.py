@@ -16,6 +16,7 @@ from benchmarks.flags import add_model
 from benchmarks.stopwatch import time_runs
 from s4rec_tf import spec
 from s4rec_tf.data import array_file
+from s4rec_tf.data.samples import Samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs import config as configuration
 from s4rec_tf.train.jax import trainer
@@ -43,7 +44,7 @@ class Training:
     ) -> None:
         self.config, self.sequences, self.clock = config, sequences, clock
         self.trainer = trainer.JaxTrainer(config, info, sequences)
-        if self.trainer.samples is None:
+        if not isinstance(self.trainer.samples, Samples):
             raise ValueError(f"{config.model} is not trained by gradient")
         self.task = Task(
             config, self.trainer.samples, info.num_items, self.trainer.batch_size

@@ -50,13 +50,16 @@ def train_split(rows: list[list[int]], head_above: int) -> Sequences:
     )
 
 
-def write_dataset(root: Path, sequences: list[list[int]], num_items: int) -> Path:
+def write_dataset(
+    root: Path, sequences: list[list[int]], num_items: int, num_shards: int = 1
+) -> Path:
     """Writes a finished dataset folder; item n's raw id is `item-n`, user m's `user-m`.
 
     Args:
         root: the folder; must not exist.
         sequences: full sequences of item ids, one a user, oldest first.
         num_items: size of the vocabulary.
+        num_shards: of every split; users go to them by turns.
     """
     dataset = spec.DatasetDir(root)
     users = [f"user-{number:05d}" for number in range(len(sequences))]
@@ -73,11 +76,9 @@ def write_dataset(root: Path, sequences: list[list[int]], num_items: int) -> Pat
         examples["test"].append(_example(*common, items[:-1], items[-1]))
     for split, records in examples.items():
         (root / split).mkdir(parents=True)
-        options = tf.io.TFRecordOptions(compression_type="GZIP")
-        path = root / split / "part-00000-of-00001.tfrecord.gz"
-        with tf.io.TFRecordWriter(str(path), options) as writer:
-            for record in records:
-                writer.write(record)
+        for number in range(num_shards):
+            name = f"part-{number:05d}-of-{num_shards:05d}.tfrecord.gz"
+            _write_shard(root / split / name, records[number::num_shards])
     names = "".join(f"item-{item}\n" for item in range(1, num_items + 1))
     dataset.item_vocab.write_text(names)
     counts = np.bincount(np.concatenate(sequences), minlength=num_items + 1)[1:]
@@ -101,6 +102,13 @@ def write_dataset(root: Path, sequences: list[list[int]], num_items: int) -> Pat
     manifest = {"format_version": spec.FORMAT_VERSION, "counts": {}, "files": files}
     dataset.manifest.write_text(json.dumps(manifest))
     return root
+
+
+def _write_shard(path: Path, records: list[bytes]) -> None:
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for record in records:
+            writer.write(record)
 
 
 def _example(

@@ -19,6 +19,7 @@ from benchmarks.flags import add_model
 from benchmarks.stopwatch import Stopwatch, best_seconds
 from s4rec_tf import spec
 from s4rec_tf.data import records, stream
+from s4rec_tf.data.samples import Samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs import config as configuration
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
@@ -48,7 +49,7 @@ class Training:
         info = shapes.info_of(sequences, num_items)
         self.config, self.sequences = config, sequences
         self.trainer = TensorFlowTrainer(config, info, sequences)
-        if self.trainer.samples is None:
+        if not isinstance(self.trainer.samples, Samples):
             raise ValueError(f"{config.model} is not trained by gradient")
         self.samples = self.trainer.samples
         self.task = Task(config, self.samples, num_items, self.trainer.batch_size)

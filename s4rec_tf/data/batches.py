@@ -24,6 +24,32 @@ Arrays = dict[str, np.ndarray]
 Batch = dict[str, Tensor]
 
 
+ARRAYS = {
+    "values": np.int32,
+    "starts": np.int64,
+    "ends": np.int64,
+    "user_ends": np.int64,
+    "users": np.int32,
+    "is_head": np.bool_,
+}
+"""The types of `sample_arrays`, but of correlated items."""
+
+POPULARITY_SCALE = 2**31 - 1
+
+
+def popularity(item_counts: np.ndarray) -> np.ndarray:
+    """The share of actions on each item and those before it, int32 [V].
+
+    Args:
+        item_counts: training actions on each item [V].
+
+    Returns:
+        rising to `POPULARITY_SCALE`, which stands for 1.
+    """
+    sums = np.cumsum(item_counts)
+    return np.asarray(sums / sums[-1] * POPULARITY_SCALE, np.int32)
+
+
 def sample_arrays(
     sequences: Sequences, samples: Samples, contents: BatchSpec
 ) -> Arrays:
@@ -77,7 +103,8 @@ class BatchMaker:
         """Makes a batch, as `SequenceRecommender` describes it.
 
         Args:
-            data: `sample_arrays` as tensors of the backend.
+            data: `sample_arrays` as tensors of the backend; with `popularity` of all
+                items, int32 [V], if the samples are not all.
             rows: indices of samples, whole numbers [B].
             key: of all that is random in the batch, as in `backend.random`.
         """
@@ -150,6 +177,10 @@ class BatchMaker:
     ) -> Tensor:
         if sampling == "uniform":
             return random.integers(key, shape, 1, self.num_items + 1)
+        if "popularity" in data:
+            drawn = ops.reshape(random.integers(key, shape, 0, POPULARITY_SCALE), (-1,))
+            found = ops.searchsorted(data["popularity"], drawn, side="right")
+            return ops.reshape(found + 1, shape)
         values = data["values"]
         actions = random.integers(key, shape, 0, values.shape[0])
         return ops.take(values, actions, axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,40 +56,57 @@ def read_split(dataset: spec.DatasetDir, split: str) -> Sequences:
         the sequences of N users.
 
     Raises:
-        spec.DatasetError: naming the shard, and the record from 0, if the folder is
-            unfinished, a shard is damaged, an item id is outside the vocabulary, or the
-            number of examples is not the manifest's.
+        spec.DatasetError: as `read_pieces`, or if the number of examples is not the
+            manifest's.
     """
-    info = dataset.info()
+    pieces = read_pieces(dataset, split, dataset.shards(split))
+    sequences = Sequences.joined([piece for _, piece in pieces])
+    expected = dataset.info().split_examples[split]
+    _check_count(dataset.root / split, len(sequences), expected)
+    return sequences.take(np.argsort(sequences.user_ids, kind="stable"))
+
+
+def read_pieces(
+    dataset: spec.DatasetDir, split: str, paths: Iterable[Path]
+) -> Iterator[tuple[Path, Sequences]]:
+    """Reads shards piece by piece, so that no shard need fit into memory.
+
+    Args:
+        dataset: a finished dataset folder.
+        split: train, valid or test.
+        paths: shards of the split.
+
+    Yields:
+        the shard, and the sequences of its next users, in the order of the file.
+
+    Raises:
+        spec.DatasetError: naming the shard, and the record from 0, if the folder is
+            unfinished, a shard is damaged or holds another number of examples than the
+            manifest has, or an item id is outside the vocabulary.
+    """
+    num_items = dataset.info().num_items
     files = dataset.read_manifest()["files"]
-    parse = tf.function(_parse_examples(split), reduce_retracing=True)
-    batches: list[Batch] = []
-    for path in dataset.shards(split):
+    for path in paths:
         entry = files.get(f"{split}/{path.name}")
         if entry is None:
             raise spec.DatasetError(f"{path} is not in {dataset.manifest}")
-        shard = _read_shard(path, split, parse, info.num_items)
-        _check_count(path, sum(map(_num_rows, shard)), entry.get("examples"))
-        batches += shard
-    sequences = _join(batches)
-    _check_count(dataset.root / split, len(sequences), info.split_examples[split])
-    return sequences
+        number = 0
+        for batch in _read_shard(path, split, num_items):
+            number += _num_rows(batch)
+            yield path, _sequences(batch)
+        _check_count(path, number, entry.get("examples"))
 
 
-def _read_shard(
-    path: Path, split: str, parse: Callable[[tf.Tensor], Batch], num_items: int
-) -> list[Batch]:
-    batches: list[Batch] = []
+def _read_shard(path: Path, split: str, num_items: int) -> Iterator[Batch]:
     number = 0
     try:
-        for batch in _parsed(path, parse, _EXAMPLES_A_PARSE):
+        for batch in _parsed(path, _parse_examples(split), _EXAMPLES_A_PARSE):
             _check_item_ids(batch, num_items, path, number, split)
-            batches.append(batch)
+            yield batch
             number += _num_rows(batch)
     except _UNREADABLE as error:
         readable = _what_can_be_read(path, split)
         raise spec.DatasetError(f"{path} is damaged: {readable}") from error
-    return batches
 
 
 def _parsed(
@@ -132,26 +149,14 @@ def _parse_examples(split: str) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     return parse
 
 
-def _join(batches: list[dict[str, np.ndarray]]) -> Sequences:
-    def column(name: str, dtype: type) -> np.ndarray:
-        parts = [batch[name] for batch in batches]
-        return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
-
-    user_ids = column(spec.USER_ID, object)
-    lengths = column("lengths", np.int64)
-    order = np.argsort(user_ids, kind="stable")
-    starts = np.cumsum(lengths) - lengths
-    ordered_lengths = lengths[order]
-    offsets = np.concatenate([[0], np.cumsum(ordered_lengths)])
-    moves = np.repeat(starts[order] - offsets[:-1], ordered_lengths)
-    values = column("values", np.int32)
+def _sequences(batch: Batch) -> Sequences:
     return Sequences(
-        user_ids=user_ids[order],
-        values=values[np.arange(len(values)) + moves],
-        offsets=offsets,
-        target_ids=column(spec.TARGET_ID, np.int32)[order],
-        is_head=column(spec.IS_HEAD, np.int64)[order] == 1,
-        sequence_lengths=column(spec.SEQUENCE_LENGTH, np.int32)[order],
+        user_ids=batch[spec.USER_ID],
+        values=batch["values"].astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(batch["lengths"])]),
+        target_ids=batch[spec.TARGET_ID].astype(np.int32),
+        is_head=batch[spec.IS_HEAD] == 1,
+        sequence_lengths=batch[spec.SEQUENCE_LENGTH].astype(np.int32),
     )
 
 

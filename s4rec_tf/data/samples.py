@@ -40,6 +40,8 @@ class Samples:
 
 
 SampleKind = Literal["auto", "prefix", "sequence", "window"]
+AUTO_KINDS: tuple[SampleKind, ...] = ("prefix", "window")
+"""What "auto" chooses from."""
 
 
 def training_samples(
@@ -62,14 +64,8 @@ def training_samples(
     """
     lengths = sequences.lengths
     if not np.any(lengths > 1):
-        raise ValueError(
-            "training needs a user with at least 2 actions in the train split. "
-            f"Received: {len(lengths)} users, the longest with "
-            f"{lengths.max(initial=0)}"
-        )
-    are_long = lengths.mean() > MOST_PREFIXES
-    if kind == "auto":
-        kind = "window" if are_long else "prefix"
+        raise no_samples(lengths)
+    kind = resolved_kind(kind, lengths.mean())
     num_targets = max_length
     if kind == "sequence":
         users = np.flatnonzero(lengths > 1)
@@ -83,6 +79,31 @@ def training_samples(
         ends, num_targets = np.flatnonzero(~is_first), 1
     starts = sequences.offsets[users]
     return Samples(starts, ends, users.astype(np.int32), num_targets)
+
+
+def no_samples(lengths: np.ndarray) -> ValueError:
+    """The error of a split whose users, of these lengths, give no sample."""
+    return ValueError(
+        "training needs a user with at least 2 actions in the train split. "
+        f"Received: {len(lengths)} users, the longest with {lengths.max(initial=0)}"
+    )
+
+
+def resolved_kind(kind: SampleKind, mean_length: float) -> SampleKind:
+    """The kind itself; of "auto", the one for users of this length."""
+    if kind != "auto":
+        return kind
+    return "window" if mean_length > MOST_PREFIXES else "prefix"
+
+
+def samples_a_user(
+    lengths: np.ndarray, kind: SampleKind, max_length: int
+) -> np.ndarray:
+    """The samples that `training_samples` cuts from users of these lengths, int [N]."""
+    targets = np.maximum(lengths - 1, 0)
+    if kind == "sequence":
+        return np.minimum(targets, 1)
+    return targets if kind == "prefix" else -(-targets // max_length)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,14 @@ from s4rec_tf import spec
 
 IntArray = np.ndarray[Any, np.dtype[np.int32]]
 
+_COLUMNS: dict[str, type] = {
+    "user_ids": object,
+    "values": np.int32,
+    "target_ids": np.int32,
+    "is_head": np.bool_,
+    "sequence_lengths": np.int32,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Sequences:
@@ -44,11 +52,21 @@ class Sequences:
         """All items of one user, oldest first."""
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    @classmethod
+    def joined(cls, parts: list[Sequences]) -> Sequences:
+        """The users of all parts, one part after the other; none if there is none."""
+        columns = {
+            name: np.concatenate([np.zeros(0, kind), *(vars(p)[name] for p in parts)])
+            for name, kind in _COLUMNS.items()
+        }
+        lengths = np.concatenate([[0], *(part.lengths for part in parts)])
+        return cls(offsets=np.cumsum(lengths, dtype=np.int64), **columns)
+
     def take(self, rows: np.ndarray) -> Sequences:
-        """The sequences of some users.
+        """The sequences of some users, in the order asked for.
 
         Args:
-            rows: their indices, ascending, int [M].
+            rows: their indices, int [M].
         """
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])

@@ -6,6 +6,8 @@ resumed run sees what an uninterrupted one does, and so do two replicas.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,10 @@ import tensorflow as tf
 
 from s4rec_tf.data.augment import AugmentationSettings
 from s4rec_tf.data.batch_spec import BatchSpec
-from s4rec_tf.data.batches import BatchMaker, sample_arrays
+from s4rec_tf.data.batches import ARRAYS, BatchMaker, popularity, sample_arrays
 from s4rec_tf.data.samples import Samples, UserStream
 from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.data.streamed import Share, StreamedSamples
 
 _STEPS_AN_EPOCH = 1 << 24
 
@@ -85,6 +88,97 @@ def training_batches(
         make, num_parallel_calls=2, deterministic=True
     )
     return batches.prefetch(4)
+
+
+def streamed_batches(
+    samples: StreamedSamples,
+    contents: BatchSpec,
+    augmentation: AugmentationSettings,
+    num_items: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Endless batches as of `training_batches`, from a split that stays on disk.
+
+    Args:
+        samples: of the split.
+        contents: of a batch.
+        augmentation: how views are made.
+        num_items: V.
+        batch_size: B, the global batch.
+        seed: of everything random.
+        first_epoch: where to begin; an epoch is read from its beginning in any case.
+        first_step: where to begin in that epoch.
+        context: of a worker, whose replicas' parts of the batches are its own samples;
+            None for whole batches.
+
+    Raises:
+        ValueError: if a batch holds what takes the whole split.
+    """
+    check_streamed(contents)
+    context = context or tf.distribute.InputContext()
+    replicas, workers = context.num_replicas_in_sync, context.num_input_pipelines
+    share = Share(context.input_pipeline_id, workers)
+    size, steps = batch_size // replicas, len(samples) // batch_size
+    maker = BatchMaker(contents, samples.num_targets, augmentation, num_items)
+    constants = {"popularity": tf.constant(popularity(samples.item_counts))}
+
+    def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+        for epoch in itertools.count(first_epoch):
+            numbers = _numbers(epoch, steps, share, replicas)
+            done = first_step * replicas // workers if epoch == first_epoch else 0
+            for data, rows in samples.epoch(epoch, seed, contents, size, share):
+                rows, own = rows[: len(numbers)], numbers[: len(rows)]
+                yield data, rows[done:], own[done:]
+                numbers, done = numbers[len(rows) :], max(done - len(rows), 0)
+
+    def batches_of(data: _Batch, rows: tf.Tensor, numbers: tf.Tensor) -> Any:
+        of_rows = tf.data.Dataset.from_tensor_slices((rows, numbers))
+        return tf.data.Dataset.zip(
+            (tf.data.Dataset.from_tensors(data).repeat(), of_rows)
+        )
+
+    def make(data: _Batch, chosen: tuple[tf.Tensor, tf.Tensor]) -> _Batch:
+        rows, number = chosen
+        return maker.make(data | constants, rows, tf.stack([np.int64(seed), number]))
+
+    buffers = tf.data.Dataset.from_generator(
+        generate,
+        output_signature=(
+            {name: tf.TensorSpec([None], kind) for name, kind in ARRAYS.items()},
+            tf.TensorSpec([None, size], tf.int64),
+            tf.TensorSpec([None], tf.int64),
+        ),
+    )
+    batches = buffers.prefetch(1).flat_map(batches_of)
+    return batches.map(make, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _numbers(epoch: int, steps: int, share: Share, replicas: int) -> np.ndarray:
+    """Numbers of an epoch's batches, those of a worker's replicas, in order."""
+    first, last = share.of(replicas)
+    of_steps = (epoch * _STEPS_AN_EPOCH + np.arange(steps)) * replicas
+    return (of_steps[:, None] + np.arange(first, last)).ravel()
+
+
+def check_streamed(contents: BatchSpec) -> None:
+    """Checks that batches can be made of a part of the split.
+
+    Raises:
+        ValueError: naming the setting to be changed.
+    """
+    for name, value, way_out in (
+        ("num_correlated", contents.num_correlated, "another model than coserec"),
+        ("auxiliary_rows", contents.users and "users", "auxiliary_rows=samples"),
+    ):
+        if value:
+            raise ValueError(
+                f"`{name}` must not need the whole train split with --data streaming. "
+                f"Received: {value}. Choose {way_out}, or --data memory"
+            )
 
 
 def _tensors(sequences: Sequences, samples: Samples, contents: BatchSpec) -> _Batch:

@@ -64,6 +64,8 @@ class TrainSettings:
             softmax in SASRec and its kin. bfloat16 is for GPUs, and processors with
             instructions for it (amx_bf16); weights, other losses and whatever is
             evaluated or exported stay float32.
+        data: memory reads the dataset at once; streaming reads its shards anew every
+            epoch; auto streams datasets of a hundred million actions or more.
     """
 
     seed: int = 42
@@ -79,6 +81,7 @@ class TrainSettings:
     ema_decay: float = 0.0
     optimizer: Literal["adam", "lazy_adam", "sgd"] = "adam"
     precision: Literal["float32", "bfloat16"] = "float32"
+    data: Literal["auto", "memory", "streaming"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "accumulation_steps"):

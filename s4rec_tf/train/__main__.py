@@ -47,10 +47,20 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="start from the best weights of this run; items that the dataset has more "
         "than that run's get new rows",
     )
+    add(
+        "--data",
+        choices=("auto", "memory", "streaming"),
+        help="memory: read the dataset at once; streaming: read its shards anew every "
+        "epoch, for datasets larger than memory; auto (default): by its size. The same "
+        "as --set data=...",
+    )
     add("--quiet", action="store_true", help="print the outcome alone")
     add("--json", action="store_true", help="print the outcome as one JSON object")
     add_run_flags(parser)
-    return parse_run_flags(parser, argv)
+    args = parse_run_flags(parser, argv)
+    if args.data:
+        args.set.append(f"data={args.data}")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,12 +7,12 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from s4rec_tf import spec
-from s4rec_tf.data.samples import Samples, global_batch_size, training_samples
+from s4rec_tf.data.samples import Samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.ranking import encoding
@@ -23,10 +23,13 @@ from s4rec_tf.train import health, resumption
 from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
 from s4rec_tf.train.optimizers import averaged_weights
 from s4rec_tf.train.resumption import Progress
-from s4rec_tf.train.setup import build_for_training
+from s4rec_tf.train.setup import batch_size_of, build_for_training, samples_of
 from s4rec_tf.train.stages import begin_stages
 from s4rec_tf.train.stop_requests import Stopped
 from s4rec_tf.train.validation import EpochEnd, Ranker
+
+if TYPE_CHECKING:
+    from s4rec_tf.data.streamed import StreamedSamples
 
 Logs = dict[str, float]
 
@@ -39,7 +42,8 @@ class Trainer(abc.ABC):
     Args:
         config: of the run.
         info: facts of the dataset.
-        sequences: the train split.
+        sequences: the train split; some of its users, if it is streamed.
+        streamed: samples of a split that stays on disk; None for one in memory.
     """
 
     num_replicas = 1
@@ -50,21 +54,22 @@ class Trainer(abc.ABC):
     """Whether this process is the one that validates and writes files."""
 
     def __init__(
-        self, config: ExperimentConfig, info: spec.DatasetInfo, sequences: Sequences
+        self,
+        config: ExperimentConfig,
+        info: spec.DatasetInfo,
+        sequences: Sequences,
+        streamed: StreamedSamples | None = None,
     ) -> None:
         self.config, self.sequences = config, sequences
-        self.num_items = info.num_items
+        self.num_items, replicas = info.num_items, self.num_replicas
         with self.scope():
-            model = build_for_training(config, info, sequences, self.num_replicas)
+            model = build_for_training(config, info, sequences, replicas, streamed)
         self.model: SequenceRecommender = model
-        self.samples: Samples | None = None
+        self.samples: Samples | StreamedSamples | None = None
         self.batch_size = self.steps = 0
         if model.trainable_variables:
-            kind = config.data.samples
-            self.samples = training_samples(sequences, kind, model.max_length)
-            self.batch_size = global_batch_size(
-                config.train.batch_size, len(self.samples), self.num_replicas
-            )
+            self.samples = streamed or samples_of(config, sequences)
+            self.batch_size = batch_size_of(config, self.samples, replicas)
             self.steps = len(self.samples) // self.batch_size
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ from s4rec_tf.data.batch_spec import BatchSpec
 from s4rec_tf.data.batches import BatchMaker, sample_arrays
 from s4rec_tf.data.samples import Samples, UserStream
 from s4rec_tf.data.sequences import Sequences
-from s4rec_tf.runs.config import ExperimentConfig
+from s4rec_tf.runs.config import ConfigError, ExperimentConfig
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train.jax.device_ranks import DeviceRanks
 from s4rec_tf.train.keeping import Keeping, StepEnds
@@ -59,8 +59,14 @@ def train(
     Raises:
         Stopped: if a signal that `keeping` waits for has asked for an end.
         RunError: if the folder holds another run or another process trains in it.
+        ConfigError: if a stream is asked for.
         ValueError: if the dataset gives no training sample.
     """
+    if config.train.data == "streaming":
+        raise ConfigError(
+            "`data` must be memory or auto on JAX, which trains from arrays. "
+            "Received: streaming. Train by `python -m s4rec_tf.train`"
+        )
     run = RunDir(run_dir)
 
     def train_rest() -> Progress:
@@ -109,7 +115,7 @@ class JaxTrainer(Trainer):
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
         """Puts the data on the device; the steps are compiled anew."""
-        assert self.samples is not None
+        assert isinstance(self.samples, Samples)
         contents, views = self.model.batch_spec(), self.config.data
         self.num_samples = len(self.samples)
         self.maker = BatchMaker(

@@ -16,6 +16,7 @@ import tensorflow as tf
 from s4rec_tf import spec
 from s4rec_tf.data import records, stream
 from s4rec_tf.data.sequences import Sequences
+from s4rec_tf.data.streamed import StreamedSamples
 from s4rec_tf.models.base import SequenceRecommender
 from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.config import ConfigError, ExperimentConfig
@@ -23,8 +24,7 @@ from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train import health
 from s4rec_tf.train.keeping import Keeping, StepEnds, Sums
 from s4rec_tf.train.resumption import Progress
-from s4rec_tf.train.setup import training_sequences
-from s4rec_tf.train.tensorflow import strategies
+from s4rec_tf.train.tensorflow import strategies, training_data
 from s4rec_tf.train.trainer import Logs, Trainer, train_once, train_run
 from s4rec_tf.train.warm_start import source_digest, start_from
 
@@ -40,6 +40,7 @@ class TensorFlowTrainer(Trainer):
         info: facts of the dataset.
         sequences: the train split.
         strategy: over which devices; one device if None.
+        streamed: see `Trainer`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TensorFlowTrainer(Trainer):
         info: spec.DatasetInfo,
         sequences: Sequences,
         strategy: tf.distribute.Strategy | None = None,
+        streamed: StreamedSamples | None = None,
     ) -> None:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.num_replicas = self.strategy.num_replicas_in_sync
@@ -61,7 +63,7 @@ class TensorFlowTrainer(Trainer):
                 f"larger batch instead. Received: {config.train.accumulation_steps}, "
                 f"{self.num_replicas} devices"
             )
-        super().__init__(config, info, sequences)
+        super().__init__(config, info, sequences, streamed)
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """The strategy's scope."""
@@ -72,20 +74,28 @@ class TensorFlowTrainer(Trainer):
         """The number of replicas."""
         return f"{self.num_replicas} replica(s)"
 
-    def batches(self, first_epoch: int, first_step: int = 0) -> tf.data.Dataset:
-        """Endless global batches from a step of an epoch on."""
+    def batches(
+        self,
+        first_epoch: int,
+        first_step: int = 0,
+        context: tf.distribute.InputContext | None = None,
+    ) -> tf.data.Dataset:
+        """Endless global batches from a step of an epoch on.
+
+        Args:
+            first_epoch: counted from 0, like the step.
+            first_step: where to begin in it.
+            context: of a worker that reads its part of a streamed split alone.
+        """
         assert self.samples is not None
-        dataset = stream.training_batches(
-            self.sequences,
-            self.samples,
-            self.model.batch_spec(),
-            self.config.data,
-            self.num_items,
-            self.batch_size,
-            self.config.train.seed,
-            first_epoch,
-            first_step,
+        of_epochs = (
+            *(self.model.batch_spec(), self.config.data, self.num_items),
+            *(self.batch_size, self.config.train.seed, first_epoch, first_step),
         )
+        if isinstance(self.samples, StreamedSamples):
+            dataset = stream.streamed_batches(self.samples, *of_epochs, context)
+        else:
+            dataset = stream.training_batches(self.sequences, self.samples, *of_epochs)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
@@ -94,11 +104,20 @@ class TensorFlowTrainer(Trainer):
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
         """Opens the batches from a step of an epoch on; traces the step anew."""
-        batches = self.batches(epoch, first_step)
-        self._iterator = iter(self.strategy.experimental_distribute_dataset(batches))
+        self._iterator = iter(self._distributed(epoch, first_step))
         self._compiled_step = tf.function(self._global_step)
         if limit := self.config.train.clip_norm:
             self.model.optimizer.global_clipnorm = limit / self.num_replicas
+
+    def _distributed(self, epoch: int, first_step: int) -> Any:
+        """The replicas' batches: parts of global ones, or of their worker's own."""
+        many_workers = self.strategy.extended._in_multi_worker_mode()
+        if many_workers and isinstance(self.samples, StreamedSamples):
+            return self.strategy.distribute_datasets_from_function(
+                lambda context: self.batches(epoch, first_step, context)
+            )
+        batches = self.batches(epoch, first_step)
+        return self.strategy.experimental_distribute_dataset(batches)
 
     def step(self) -> tf.Tensor:
         """Trains on the next batch; returns its loss."""
@@ -234,15 +253,14 @@ def train(
             print(f"starting from {warm_start}")
 
     def train_rest() -> Progress:
-        info = dataset.info()
-        split = records.read_split(dataset, "train")
-        sequences = training_sequences(config, split, info.num_items)
-        trainer = TensorFlowTrainer(config, info, sequences, strategy)
-        valid = records.read_split(dataset, "valid")
+        data = training_data.read(config, dataset)
+        trainer = TensorFlowTrainer(
+            config, dataset.info(), data.train, strategy, data.streamed
+        )
         log_epoch = None
         if trainer.is_chief and trainer.samples is not None:
             log_epoch = Board(run.tensorboard, trainer.model).log
-        return train_run(trainer, run, valid, initialize, log_epoch, keeping)
+        return train_run(trainer, run, data.valid, initialize, log_epoch, keeping)
 
     if not strategies.is_chief(strategy):
         # The chief of a finished run trains no more, so nobody else may wait for it.

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 
 from s4rec_tf import atomic_files
-from s4rec_tf.data import records
 from s4rec_tf.runs import checkpoints, config
 from s4rec_tf.runs.run_dir import RunDir
 from s4rec_tf.train import keeping, resumption
 from s4rec_tf.train import trainer as training
-from s4rec_tf.train.setup import training_sequences
+from s4rec_tf.train.tensorflow import training_data
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 from tests.s4rec_tf.small_runs import arrays
 
@@ -74,11 +73,11 @@ class Lives:
 
     def __init__(self, model, dataset, settings):
         self.resolved = config.resolve(model, None, settings)
-        self.dataset, info = dataset, dataset.info()
-        train = records.read_split(dataset, "train")
-        sequences = training_sequences(self.resolved, train, info.num_items)
-        self.trainer = KeptTrainer(self.resolved, info, sequences)
-        self.valid = records.read_split(dataset, "valid")
+        self.dataset, data = dataset, training_data.read(self.resolved, dataset)
+        self.trainer = KeptTrainer(
+            self.resolved, dataset.info(), data.train, streamed=data.streamed
+        )
+        self.valid = data.valid
         self.variables = resumption.training_variables(self.trainer.model)
         self.first_values = [np.array(variable) for variable in self.variables]
 

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
+from s4rec_tf.data.streamed import StreamedSamples
 from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.models.sasrec import SASRec
 from s4rec_tf.runs import checkpoints, config
@@ -30,8 +31,9 @@ NUM_ITEMS = 20
 TINY = ["epochs=2", "dim=8", "max_length=6", "num_layers=1", "seed=5", "batch_size=16"]
 """Of 9 steps an epoch."""
 MODELS = {
-    "sasrec": TINY,
-    "s4rec": [*TINY, "num_intents=4"],
+    "sasrec": ["sasrec", *TINY],
+    "s4rec": ["s4rec", *TINY, "num_intents=4"],
+    "streamed": ["sasrec", *TINY, "data=streaming"],
 }
 
 
@@ -39,11 +41,11 @@ MODELS = {
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "dataset"
     sequences = small_datasets.markov_sequences(40, NUM_ITEMS, seed=3)
-    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS))
+    return spec.DatasetDir(small_datasets.write_dataset(root, sequences, NUM_ITEMS, 3))
 
 
 def whole_run(model, dataset, folder):
-    lives = Lives(model, dataset, MODELS[model])
+    lives = Lives(MODELS[model][0], dataset, MODELS[model][1:])
     return lives, folder / model, lives.live(folder / model)
 
 
@@ -55,6 +57,13 @@ def sasrec(dataset, tmp_path_factory):
 @pytest.fixture(scope="module")
 def s4rec(dataset, tmp_path_factory):
     return whole_run("s4rec", dataset, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def streamed(dataset, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamedSamples, "buffered_actions", 50)
+        yield whole_run("streamed", dataset, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -240,7 +249,9 @@ def test_flags_that_cannot_be(flag, message, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "runs"), [("sasrec", 20), ("s4rec", 10)])
+@pytest.mark.parametrize(
+    ("model", "runs"), [("sasrec", 15), ("s4rec", 10), ("streamed", 5)]
+)
 def test_180_random_kills_in_one_process(model, runs, request, tmp_path):
     lives, whole, most = request.getfixturevalue(model)
     killed, number = 0, 0

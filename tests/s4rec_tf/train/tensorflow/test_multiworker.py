@@ -24,14 +24,21 @@ def free_ports(number):
     return ports
 
 
-def train(dataset, run_dir, ports):
+def train(dataset, run_dir, ports, data="memory"):
     workers = [f"127.0.0.1:{port}" for port in ports]
     processes = []
     for index in range(len(ports)):
         task = {"type": "worker", "index": index}
         cluster = json.dumps({"cluster": {"worker": workers}, "task": task})
         flags = [f"--dataset={dataset.root}", f"--run_dir={run_dir}", "--model=s4rec"]
-        flags += ["--strategy=multiworker", "--set", "epochs=2", "dim=16", "dropout=0"]
+        flags += [
+            "--strategy=multiworker",
+            f"--data={data}",
+            "--set",
+            "epochs=2",
+            "dim=16",
+            "dropout=0",
+        ]
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "s4rec_tf.train", *flags],
@@ -56,3 +63,14 @@ def test_two_workers_train_what_one_does(tmp_path):
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), 1e-3)
     # Workers of a finished run do not wait for each other.
     assert train(dataset, tmp_path / "two", free_ports(2)) == [0, 0]
+
+
+@pytest.mark.slow
+def test_two_workers_stream_their_own_samples(tmp_path):
+    sequences = small_datasets.markov_sequences(200, 30, seed=6)
+    root = small_datasets.write_dataset(tmp_path / "dataset", sequences, 30, 3)
+    run = tmp_path / "run"
+    codes = train(spec.DatasetDir(root), run, free_ports(2), data="streaming")
+    assert codes == [0, 0]
+    first, second = losses(run)
+    assert second < first
