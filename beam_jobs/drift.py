@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_jobs.dataset.findings import Findings
 from beam_jobs.dataset.popularity import read_popularity
+from beam_jobs.dataset.validation_result import ValidationResult
 from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.spec import DatasetDir
 
 
-def compare(current: DatasetDir, previous: DatasetDir) -> Findings:
+def compare(current: DatasetDir, previous: DatasetDir) -> ValidationResult:
     """The drift from one dataset to another.
 
     Raises:

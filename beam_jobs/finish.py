@@ -8,11 +8,11 @@ from typing import Any
 
 from beam_jobs.balance import check_examples
 from beam_jobs.dataset import history
-from beam_jobs.dataset.findings import Findings, Statistics
 from beam_jobs.dataset.popularity import read_popularity
 from beam_jobs.dataset.previous import ORDER_IS_TIME
 from beam_jobs.dataset.publish import json_bytes, write_manifest
 from beam_jobs.dataset.statistics_page import render_page
+from beam_jobs.dataset.validation_result import Statistics, ValidationResult
 from beam_jobs.job_counts import JobCounts
 from beam_jobs.job_report import JobReport
 from beam_jobs.layout import STATISTICS
@@ -155,7 +155,7 @@ class Finisher:
         info: DatasetInfo,
         statistics: Statistics,
         previous: Statistics | None,
-        findings: Findings,
+        findings: ValidationResult,
     ) -> None:
         days = histogram(self.found.counts, "days")
         entry = history.Entry(

@@ -23,7 +23,7 @@ from beam_jobs.dataset.previous import (
     check_lightly,
     open_previous,
 )
-from beam_jobs.dataset.publish import Workplace, keep_bad_records, publish
+from beam_jobs.dataset.publish import StagingDir, keep_bad_records, publish
 from beam_jobs.finish import Finisher, JobError
 from beam_jobs.inputs import Inputs, look_at_inputs
 from beam_jobs.job_counts import JobCounts, remarks
@@ -95,7 +95,7 @@ class Job:
     """
 
     options: JobOptions
-    place: Workplace
+    place: StagingDir
     run_pipeline: RunPipeline
     report: Callable[[str], None]
 

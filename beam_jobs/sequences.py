@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from beam_jobs.logs.interactions import Interaction
-from beam_jobs.splits import TIME_DIGITS, Cuts, tagged_time
+from beam_jobs.splits import TIME_DIGITS, SplitPoints, tagged_time
 
 
 class UserSequence(NamedTuple):
@@ -22,7 +22,7 @@ class UserSequence(NamedTuple):
 
     user: bytes
     items: list[bytes]
-    cuts: Cuts | None = None
+    cuts: SplitPoints | None = None
 
 
 def to_action_line(interaction: Interaction) -> bytes:
@@ -51,7 +51,7 @@ def parse_sequence_line(line: bytes) -> UserSequence:
     """The reverse of `to_sequence_line`; a line end is dropped."""
     user, items, *cuts = line.rstrip(b"\n").split(b"\t")
     return UserSequence(
-        user, items.split(b" "), Cuts(*map(int, cuts)) if cuts else None
+        user, items.split(b" "), SplitPoints(*map(int, cuts)) if cuts else None
     )
 
 

@@ -21,7 +21,7 @@ TIME_DIGITS = 14
 """Digits of the largest time behind the number of its split."""
 
 
-class Cuts(NamedTuple):
+class SplitPoints(NamedTuple):
     """Where a sequence is divided.
 
     Attributes:
@@ -62,7 +62,7 @@ class SplitRule(NamedTuple):
     valid_from_ms: int | None = None
     test_from_ms: int | None = None
 
-    def cuts(self, times: Iterable[int]) -> Cuts | None:
+    def cuts(self, times: Iterable[int]) -> SplitPoints | None:
         """Where a user's actions are divided; None leaves the last two out.
 
         Args:
@@ -74,7 +74,7 @@ class SplitRule(NamedTuple):
         if self.kind == GLOBAL_TIME:
             bounds = list(self._moments)
         known = list(times)
-        return Cuts(*(sum(time < bound for time in known) for bound in bounds))
+        return SplitPoints(*(sum(time < bound for time in known) for bound in bounds))
 
     @property
     def _moments(self) -> tuple[int, int]:
@@ -104,15 +104,15 @@ def untagged_time(time: int) -> int:
 
 
 def split_examples(
-    item_ids: Sequence[int], cuts: Cuts | None
+    item_ids: Sequence[int], cuts: SplitPoints | None
 ) -> Iterator[SplitExample]:
     """The examples of a user, one a split at most.
 
     The target of validation and test is the first action there; without a training
     action a user has no example at all.
 
-    Example: [1, 2, 3, 4] with Cuts(1, 3) -> train [1]; valid [1] -> 2; test [1, 2, 3]
-    -> 4.
+    Example: [1, 2, 3, 4] with SplitPoints(1, 3) -> train [1]; valid [1] -> 2;
+    test [1, 2, 3] -> 4.
 
     Args:
         item_ids: of all actions, oldest first.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from beam_jobs.dataset.findings import Measurement
+from beam_jobs.dataset.validation_result import Measurement
 
 
 def describe(

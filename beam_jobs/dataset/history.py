@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from beam_jobs.dataset.findings import Measurement
+from beam_jobs.dataset.validation_result import Measurement
 
 HISTORY = "history.json"
 """Name of the file, in the folder of the statistics."""
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
     distances: list[Measurement]
 
 
-class Usual(NamedTuple):
+class Baseline(NamedTuple):
     """The usual number of rows of a log, and its source."""
 
     rows: float
@@ -111,7 +111,7 @@ def newest_day(history: Sequence[Entry], rows_per_day: Mapping[int, int]) -> str
     return max(filter(None, known), default=None)
 
 
-def usual_rows(history: Sequence[Entry], is_increment: bool) -> Usual | None:
+def usual_rows(history: Sequence[Entry], is_increment: bool) -> Baseline | None:
     """The rows that a log's are compared with; None if nothing is known.
 
     Logs of increments are compared with each other, and so are logs of whole datasets.
@@ -121,14 +121,16 @@ def usual_rows(history: Sequence[Entry], is_increment: bool) -> Usual | None:
     if alike:
         many = f"the median of the last {len(alike)} logs"
         source = many if len(alike) > 1 else "the log before"
-        return Usual(statistics.median(alike), source)
+        return Baseline(statistics.median(alike), source)
     days = [e.rows_per_day for e in history if e.rows_per_day]
     if is_increment and days:
-        return Usual(days[-1], f"a day of the log before, of its newest {_USUAL_DAYS}")
+        return Baseline(
+            days[-1], f"a day of the log before, of its newest {_USUAL_DAYS}"
+        )
     return None
 
 
-def check_rows(rows: int, usual: Usual | None, min_share: float) -> None:
+def check_rows(rows: int, usual: Baseline | None, min_share: float) -> None:
     """Refuses a log with too few rows.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from beam_jobs.dataset.findings import Findings, Measurement
+from beam_jobs.dataset.validation_result import Measurement, ValidationResult
 from s4rec_tf.spec import DatasetDir
 
 FEATURE = "item popularity"
@@ -45,7 +45,7 @@ def compare_popularity(
     previous: Mapping[str, int],
     threshold: float,
     compared: str,
-) -> Findings:
+) -> ValidationResult:
     """The distance between two datasets' items.
 
     Args:
@@ -59,11 +59,11 @@ def compare_popularity(
         compared, FEATURE, "jensen shannon divergence", distance, threshold
     )
     if distance <= threshold:
-        return Findings([], [measured])
+        return ValidationResult([], [measured])
     known = len(previous.keys() & current.keys())
     anomaly = (
         f"{compared}: {FEATURE}: The Jensen-Shannon divergence by raw item id is "
         f"{distance:.4f}, above the threshold {threshold:g}; {known:,} of "
         f"{len(previous):,} items before are among the {len(current):,} now."
     )
-    return Findings([anomaly], [measured])
+    return ValidationResult([anomaly], [measured])

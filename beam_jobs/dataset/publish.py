@@ -42,7 +42,7 @@ class OutputError(ValueError):
     """An output folder that cannot be written, or must not be."""
 
 
-class Workplace(NamedTuple):
+class StagingDir(NamedTuple):
     """Where a dataset is being built.
 
     Attributes:
@@ -57,7 +57,7 @@ class Workplace(NamedTuple):
 
 
 @contextlib.contextmanager
-def building(output: Path) -> Iterator[Workplace]:
+def building(output: Path) -> Iterator[StagingDir]:
     """Locks an output folder and opens a place beside it to build its content.
 
     When the block ends, by an error or not, what is left of that place is removed.
@@ -79,13 +79,13 @@ def building(output: Path) -> Iterator[Workplace]:
             (place / _MARKER).touch()
             for name in ("dataset", "work"):
                 (place / name).mkdir()
-            yield Workplace(place / "dataset", place / "work", output)
+            yield StagingDir(place / "dataset", place / "work", output)
         finally:
             shutil.rmtree(place)
 
 
 @contextlib.contextmanager
-def _building_remotely(output: Path, there: RemotePath) -> Iterator[Workplace]:
+def _building_remotely(output: Path, there: RemotePath) -> Iterator[StagingDir]:
     """The dataset is built in its own place, and is one as soon as it has a manifest.
 
     An object store renames nothing, and locks nothing: one writer is the caller's care.
@@ -101,7 +101,7 @@ def _building_remotely(output: Path, there: RemotePath) -> Iterator[Workplace]:
         remove_tree(place.work)
 
 
-def place_itself(output: Path) -> Workplace:
+def place_itself(output: Path) -> StagingDir:
     """A place whose dataset is built in the output folder itself, which is emptied.
 
     What is left of a job that failed is no dataset, since it has no manifest.
@@ -112,7 +112,7 @@ def place_itself(output: Path) -> Workplace:
     check_output(output)
     remove_tree(output)
     work = output.with_name(f"{output.name}.tmp-{uuid.uuid4().hex}")
-    return Workplace(output, work, output)
+    return StagingDir(output, work, output)
 
 
 def _make_parent(output: Path) -> None:
@@ -217,7 +217,7 @@ def write_manifest(
     write_whole(str(root), spec.MANIFEST_NAME, json_bytes(manifest))
 
 
-def publish(place: Workplace) -> None:
+def publish(place: StagingDir) -> None:
     """Makes the finished folder durable, then lets it appear under its name."""
     if place.dataset == place.output:
         return
@@ -230,7 +230,7 @@ def publish(place: Workplace) -> None:
     _sync(place.output.parent)
 
 
-def keep_bad_records(place: Workplace) -> Path:
+def keep_bad_records(place: StagingDir) -> Path:
     """Moves the bad records of a job that fails beside the output, where they stay."""
     kept = place.output.with_name(f"{place.output.name}.{BAD_RECORDS}")
     if remote(kept):
@@ -243,7 +243,7 @@ def keep_bad_records(place: Workplace) -> Path:
     return kept
 
 
-def _copy_bad_records(place: Workplace, kept: Path) -> Path:
+def _copy_bad_records(place: StagingDir, kept: Path) -> Path:
     for path in (place.dataset / BAD_RECORDS).iterdir():
         with new_file(kept / path.name) as copy:
             copy.write(path.read_bytes())

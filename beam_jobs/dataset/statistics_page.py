@@ -11,9 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from beam_jobs.dataset.findings import Findings, Measurement, Statistics
 from beam_jobs.dataset.history import Entry
 from beam_jobs.dataset.history_page import history_blocks
+from beam_jobs.dataset.validation_result import (
+    Measurement,
+    Statistics,
+    ValidationResult,
+)
 from s4rec_tf import spec
 from s4rec_tf.report_page.blocks import Block, Figure, Heading, Paragraph, Table
 from s4rec_tf.report_page.figures import histogram
@@ -29,7 +33,7 @@ def render_page(
     info: spec.DatasetInfo,
     statistics: Statistics,
     previous: Statistics | None,
-    findings: Findings,
+    findings: ValidationResult,
     entries: Sequence[Entry] = (),
 ) -> str:
     """The page's HTML.
@@ -65,7 +69,7 @@ def _facts(info: spec.DatasetInfo) -> Table:
     return Table(("of the dataset", "number"), rows)
 
 
-def _findings(findings: Findings) -> Iterator[Block]:
+def _findings(findings: ValidationResult) -> Iterator[Block]:
     yield Heading(2, "Validation")
     for line in findings.anomalies:
         yield Paragraph(line, "warning")

@@ -14,8 +14,12 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from beam_jobs.dataset.anomaly_texts import describe, measurements
-from beam_jobs.dataset.findings import Findings, Statistics, join_findings
 from beam_jobs.dataset.popularity import compare_popularity
+from beam_jobs.dataset.validation_result import (
+    Statistics,
+    ValidationResult,
+    join_results,
+)
 from beam_jobs.layout import STATISTICS
 from beam_jobs.storage.digests import WrittenFile, write_whole
 from s4rec_tf import spec
@@ -131,18 +135,20 @@ def _compare(
     split: str,
     compared: str,
     **others: statistics_pb2.DatasetFeatureStatisticsList,
-) -> Findings:
+) -> ValidationResult:
     anomalies = tfdv.validate_statistics(
         statistics, schema, environment=split, **others
     )
-    return Findings(
+    return ValidationResult(
         # The rule that a distance breaks is its threshold, which the text names.
         [f"{compared}: {line}" for line in describe(anomalies, schema_pb2.Schema())],
         list(measurements(anomalies, compared)),
     )
 
 
-def compare_splits(statistics: Statistics, schema: schema_pb2.Schema) -> Findings:
+def compare_splits(
+    statistics: Statistics, schema: schema_pb2.Schema
+) -> ValidationResult:
     """The skew between the splits that hold the same users."""
     findings = []
     for split, other in _SAME_USERS:
@@ -156,7 +162,7 @@ def compare_splits(statistics: Statistics, schema: schema_pb2.Schema) -> Finding
                 serving_statistics=statistics[other],
             )
             findings.append(found)
-    return join_findings(findings)
+    return join_results(findings)
 
 
 def compare_with_previous(
@@ -164,7 +170,7 @@ def compare_with_previous(
     schema: schema_pb2.Schema,
     previous: Statistics,
     popularities: Popularities | None = None,
-) -> Findings:
+) -> ValidationResult:
     """The drift since the previous dataset, of all users and of all their actions.
 
     Args:
@@ -196,7 +202,7 @@ def compare_with_previous(
             previous_statistics=previous[split],
         )
         findings.append(found)
-    return join_findings(findings)
+    return join_results(findings)
 
 
 def validate(
@@ -206,7 +212,7 @@ def validate(
     previous: Statistics | None,
     popularities: Popularities | None = None,
     allow_drift: bool = False,
-) -> Findings:
+) -> ValidationResult:
     """All anomalies of a dataset.
 
     Args:
@@ -224,17 +230,17 @@ def validate(
             statistics[split], schema, split, info.split_examples[split]
         )
     ]
-    findings = [Findings(anomalies, [])]
+    findings = [ValidationResult(anomalies, [])]
     if not anomalies:
         findings.append(compare_splits(statistics, schema))
     if not anomalies and previous is not None:
         drift = compare_with_previous(statistics, schema, previous, popularities)
-        findings.append(drift.let_through() if allow_drift else drift.with_way_out())
-    return join_findings(findings)
+        findings.append(drift.let_through() if allow_drift else drift.with_hint())
+    return join_results(findings)
 
 
 def write_findings(
-    root: Path, schema: schema_pb2.Schema, findings: Findings
+    root: Path, schema: schema_pb2.Schema, findings: ValidationResult
 ) -> list[WrittenFile]:
     """Writes `schema.pbtxt` and `anomalies.pbtxt`, which holds what was let through.
 

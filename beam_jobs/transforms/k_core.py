@@ -22,7 +22,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_jobs.defaults import CORE_ROUNDS
 from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
-from beam_jobs.splits import Cuts
+from beam_jobs.splits import SplitPoints
 from beam_jobs.transforms import coders as _registers_coders  # noqa: F401
 from beam_jobs.transforms.counting import (
     COUNTS,
@@ -322,7 +322,7 @@ def filter_sequence(
     items = list(itertools.compress(sequence.items, is_kept))
     if len(items) < k:
         return None
-    cuts = sequence.cuts and Cuts(*(sum(is_kept[:cut]) for cut in sequence.cuts))
+    cuts = sequence.cuts and SplitPoints(*(sum(is_kept[:cut]) for cut in sequence.cuts))
     return UserSequence(sequence.user, items, cuts)
 
 

@@ -3,11 +3,10 @@
 import pytest
 from page_reading import plots
 
-from beam_jobs.dataset.findings import Measurement
 from beam_jobs.dataset.history import (
+    Baseline,
     Entry,
     RowsError,
-    Usual,
     check_rows,
     history_bytes,
     newest_day,
@@ -16,6 +15,7 @@ from beam_jobs.dataset.history import (
     usual_rows,
 )
 from beam_jobs.dataset.history_page import history_blocks
+from beam_jobs.dataset.validation_result import Measurement
 from s4rec_tf.report_page.page import as_html
 
 
@@ -58,7 +58,7 @@ def test_the_newest_day_is_that_of_log_or_history():
 
 
 def test_few_rows_are_refused():
-    usual = Usual(1000, "the median of the last 7 logs")
+    usual = Baseline(1000, "the median of the last 7 logs")
     check_rows(200, usual, 0.2)
     check_rows(0, usual, 0.2)  # only an erasure: no log at all
     check_rows(1, usual, 0)

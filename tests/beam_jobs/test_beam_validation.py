@@ -11,8 +11,8 @@ from page_reading import needs_nothing_else, plots, without_plotly
 
 from beam_jobs import prepare_dataset
 from beam_jobs.dataset import validation
-from beam_jobs.dataset.findings import Findings, Measurement
 from beam_jobs.dataset.statistics_page import render_page
+from beam_jobs.dataset.validation_result import Measurement, ValidationResult
 from beam_jobs.sequences import UserSequence
 from beam_jobs.sinks.encoding import read_records, serialize_example, write_records
 from beam_jobs.splits import split_examples
@@ -212,7 +212,7 @@ def test_small_samples_are_not_compared(sound):
             shift_histogram(statistics, split, "item_ids")
 
     findings = validation.compare_with_previous(changed(sound, few), SCHEMA, sound)
-    assert findings == Findings([], [])
+    assert findings == ValidationResult([], [])
 
 
 SOUND = {"user_id": b"u", "item_ids": [1], "is_head": 0, "sequence_length": 5}
@@ -311,7 +311,7 @@ def test_the_previous_dataset_must_be_finished(tmp_path, capsys):
 
 def test_the_page_stands_alone(sound):
     measured = [Measurement("test with <valid>", "item_ids", "l infty", 0.02, 0.1)]
-    page = render_page(INFO, sound, sound, Findings([], measured))
+    page = render_page(INFO, sound, sound, ValidationResult([], measured))
     assert page.startswith("<!doctype html>")
     for text in ("1,200", "test with &lt;valid&gt;", ">target_id</h2>", "previous"):
         assert text in page

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from literal_rows import outputs_of
 
 from beam_jobs.sequences import UserSequence, parse_sequence_line, to_sequence_line
-from beam_jobs.splits import Cuts
+from beam_jobs.splits import SplitPoints
 from beam_jobs.transforms import KCore, k_core
 from beam_jobs.transforms.k_core import (
     ItemRule,
@@ -130,9 +130,9 @@ def test_the_fewer_items_are_named():
 
 
 def test_cuts_move_with_what_the_core_drops():
-    sequence = UserSequence(b"u", [b"x", b"a", b"b", b"x", b"c"], Cuts(2, 4))
+    sequence = UserSequence(b"u", [b"x", b"a", b"b", b"x", b"c"], SplitPoints(2, 4))
     filtered = filter_sequence(sequence, ItemRule({b"x"}, keeps=False), 2)
-    assert filtered == UserSequence(b"u", [b"a", b"b", b"c"], Cuts(1, 2))
+    assert filtered == UserSequence(b"u", [b"a", b"b", b"c"], SplitPoints(1, 2))
     assert parse_sequence_line(to_sequence_line(sequence) + b"\n") == sequence
 
 

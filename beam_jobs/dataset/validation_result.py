@@ -29,7 +29,7 @@ class Measurement(NamedTuple):
     threshold: float
 
 
-class Findings(NamedTuple):
+class ValidationResult(NamedTuple):
     """Validation results.
 
     Attributes:
@@ -42,11 +42,11 @@ class Findings(NamedTuple):
     measurements: list[Measurement]
     allowed: tuple[str, ...] = ()
 
-    def let_through(self) -> Findings:
+    def let_through(self) -> ValidationResult:
         """The same with every anomaly allowed."""
-        return Findings([], self.measurements, (*self.allowed, *self.anomalies))
+        return ValidationResult([], self.measurements, (*self.allowed, *self.anomalies))
 
-    def with_way_out(self) -> Findings:
+    def with_hint(self) -> ValidationResult:
         """The same, the last anomaly followed by how to let drift through."""
         *first, last = self.anomalies or [""]
         if not last:
@@ -55,9 +55,9 @@ class Findings(NamedTuple):
         return self._replace(anomalies=[*first, told])
 
 
-def join_findings(findings: list[Findings]) -> Findings:
+def join_results(findings: list[ValidationResult]) -> ValidationResult:
     """All anomalies and measurements."""
-    return Findings(
+    return ValidationResult(
         [line for found in findings for line in found.anomalies],
         [distance for found in findings for distance in found.measurements],
         tuple(line for found in findings for line in found.allowed),
