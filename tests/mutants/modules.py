@@ -19,7 +19,10 @@ TESTS: dict[str, tuple[str, ...]] = {
             "adversarial": (f"{_MODELS}/test_s4rec_options.py",),
             "chunked_softmax": (),
             "clustering": (f"{_MODELS}/test_s4rec_options.py",),
-            "contrastive": (f"{_MODELS}/test_contrast_models.py",),
+            "contrastive": (
+                f"{_LOSSES}/test_info_nce.py",
+                f"{_MODELS}/test_contrast_models.py",
+            ),
             "distillation": (f"{_MODELS}/test_s4rec_options.py",),
             "imitation": (f"{_MODELS}/test_ssi.py",),
             "next_item": (f"{_MODELS}/test_cosine_scores.py", f"{_MODELS}/test_hgn.py"),

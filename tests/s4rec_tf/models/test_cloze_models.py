@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from s4rec_tf import spec
-from s4rec_tf.losses.contrastive import info_nce
 from s4rec_tf.models import bert4rec
 from s4rec_tf.models.registry import MODELS
 from s4rec_tf.models.weighted_terms import MAIN_STAGE
@@ -93,19 +92,6 @@ def test_bert4rec_reads_in_both_directions_and_asks_by_a_gap():
     np.testing.assert_array_equal(
         as_numpy(model.user_vectors(full)), as_numpy(model.user_vectors(cut))
     )
-
-
-def test_matching_agrees_with_its_definition():
-    generator = np.random.default_rng(4)
-    anchors, matches = generator.normal(size=(2, 5, 3)).astype(np.float32)
-    users = np.array([0, 0, 1, 2, 3])
-    a, m, losses = reference.unit(anchors), reference.unit(matches), []
-    for u in range(5):
-        others = [n for n in range(5) if users[n] != users[u]]
-        powers = [np.exp(a[u] @ m[n] / 0.2) for n in (u, *others)]
-        losses.append(-np.log(powers[0] / np.sum(powers)))
-    found = info_nce(anchors, matches, [users], 0.2)
-    assert float(found) == pytest.approx(np.mean(losses), abs=1e-5)
 
 
 def test_s3rec_reads_both_ways_in_pre_training_alone():
