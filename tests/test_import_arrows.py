@@ -78,8 +78,10 @@ MAY_IMPORT = {
     "pipelines.experiments": {"pipelines.processes", *S4REC_TF},
     "pipelines.report": {"pipelines.experiments", *S4REC_TF},
     "pipelines.local_server": {"pipelines.processes"},
+    "pipelines.fork_server": {"pipelines.processes"},
     "pipelines.demo": {
-        *("pipelines.processes", "pipelines.report", "pipelines.local_server")
+        *("pipelines.processes", "pipelines.report", "pipelines.local_server"),
+        "pipelines.fork_server",
     },
     "pipelines.run_day": {
         *("pipelines.processes", "pipelines.local_server", "pipelines.report"),
@@ -93,6 +95,7 @@ MAY_IMPORT = {
             "pipelines.run_day",
             "pipelines.run_day.settings",
             "pipelines.processes",
+            "pipelines.fork_server",
             "pipelines.experiments",
             "pipelines.report",
         ),

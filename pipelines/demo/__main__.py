@@ -18,8 +18,8 @@ from pathlib import Path
 from pipelines.demo.chain import Chain, StageError
 from pipelines.demo.commands import DemoCommands
 from pipelines.demo.folders import Folders
-from pipelines.demo.fork_server import ForkServer
 from pipelines.demo.tables import metrics_table, recommendations
+from pipelines.fork_server import ForkServer
 from pipelines.processes import exit_on_signals
 from s4rec_tf.exit_codes import ExitCode
 

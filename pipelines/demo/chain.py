@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.demo.fork_server import ForkServer
+from pipelines.fork_server import ForkServer
 
 
 class StageError(Exception):

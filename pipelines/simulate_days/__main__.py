@@ -40,10 +40,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
+    from pipelines.fork_server import ForkServer
     from pipelines.processes import exit_on_signals
     from pipelines.run_day.folders import Base
     from pipelines.run_day.lock import locked
-    from pipelines.run_day.runner import run_module
     from pipelines.simulate_days import days, page
     from pipelines.synthetic_days import DaysSettings, write_days
 
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs = write_days(args.output / "logs", DaysSettings(**sizes))
     base = Base((args.output / "base").resolve(), "simulated")
     try:
-        with locked(base.root):
-            simulation = days.Simulation(base, tuple(args.train), run_module)
+        with locked(base.root), ForkServer() as server:
+            simulation = days.Simulation(base, tuple(args.train), server.run_logged)
             rows = simulation.run([log.resolve() for log in logs])
     except (ValueError, OSError) as error:
         print(f"simulate_days: {error}", file=sys.stderr)

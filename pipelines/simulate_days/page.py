@@ -77,7 +77,8 @@ def _about(args: Mapping[str, Any]) -> str:
         f"{' '.join(args['train'])}; {datetime.now(UTC).date().isoformat()}, "
         f"{machine('tensorflow')}, code {code_version()}. Targets are the last actions "
         "of users who acted on the day; no model was trained on them. The first day, a "
-        "history of 30 days, is not drawn."
+        "history of 30 days, is not drawn. Commands ran in copies of one process that "
+        "has TensorFlow loaded; each takes some seconds more as `run_day` starts it."
     )
 
 

@@ -3,7 +3,7 @@ import textwrap
 import pytest
 
 from pipelines.demo.chain import Chain, Stage, StageError
-from pipelines.demo.fork_server import ForkServer
+from pipelines.fork_server import ForkServer
 
 OUTPUT = 'line one\nline two\n{"for": "programs"}\n'
 

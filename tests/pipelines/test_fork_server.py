@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo.fork_server import ForkServer
+from pipelines.fork_server import ForkServer
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = """
@@ -54,6 +54,14 @@ def test_the_exit_code_is_the_one_of_a_shell(server, arguments, expected):
     assert lines_of(server, *arguments)[0] == expected
 
 
+def test_both_outputs_go_to_the_log(server, tmp_path):
+    log = tmp_path / "log"
+    assert server.run_logged("forked_command", ["fail"], log) == 1
+    assert log.read_text().endswith("ValueError: a reason\n")
+    assert server.run_logged("forked_command", ["imported"], log) == 0
+    assert log.read_text() == "False ['imported'] __main__\n"
+
+
 def test_a_copy_ends_with_the_call(server):
     found = []
 
@@ -72,7 +80,7 @@ def test_what_is_imported_once_is_there_in_every_copy(tmp_path):
     (tmp_path / "marker.py").touch()
     (tmp_path / "forked_command.py").write_text(textwrap.dedent(COMMANDS))
     program = """
-from pipelines.demo.fork_server import ForkServer
+from pipelines.fork_server import ForkServer
 if __name__ == "__main__":
     ForkServer(imported=("marker",)).run("forked_command", ["imported"])
 """

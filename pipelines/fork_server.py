@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import connection, context, forkserver
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from pipelines.processes import QUIET
 from s4rec_tf.exit_codes import of_signal
@@ -79,8 +80,22 @@ class ForkServer:
             process.join()
         finally:
             _stop(process)
-        code = process.exitcode or 0
-        return code if code >= 0 else of_signal(-code)
+        return _exit_code(process)
+
+    def run_logged(self, module: str, arguments: Sequence[str], log: Path) -> int:
+        """As `run`, both outputs into a file."""
+        with log.open("wb") as sink:
+            output = connection.Connection(os.dup(sink.fileno()), readable=False)
+        process = self._context.Process(
+            target=_become, args=(module, list(arguments), output, (1, 2))
+        )
+        process.start()
+        output.close()
+        try:
+            process.join()
+        finally:
+            _stop(process)
+        return _exit_code(process)
 
     @staticmethod
     def _outputs(is_read: bool) -> tuple[int | None, connection.Connection]:
@@ -92,9 +107,20 @@ class ForkServer:
         return reader, connection.Connection(writer, readable=False)
 
 
-def _become(module: str, arguments: list[str], output: connection.Connection) -> None:
+def _exit_code(process: BaseProcess) -> int:
+    code = process.exitcode or 0
+    return code if code >= 0 else of_signal(-code)
+
+
+def _become(
+    module: str,
+    arguments: list[str],
+    output: connection.Connection,
+    descriptors: Sequence[int] = (1,),
+) -> None:
     """Is the command from here on; called in the copy."""
-    os.dup2(output.fileno(), 1)
+    for descriptor in descriptors:
+        os.dup2(output.fileno(), descriptor)
     output.close()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
