@@ -137,7 +137,10 @@ setup(
             *("report/*.yaml", "experiments/queues/*.yaml", "*.sh"),
             *("orchestration/*.txt", "orchestration/Dockerfile*"),
         ],
-        "serving": ["*.config", "*.txt", "*.md", "deploy/*", "triton/*.pbtxt"],
+        "serving": [
+            *("*.config", "*.txt", "*.md", "deploy/*"),
+            *("triton/*.pbtxt", "frontends/try_page.*"),
+        ],
     },
     install_requires=[],
     extras_require={

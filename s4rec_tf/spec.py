@@ -51,6 +51,10 @@ MANIFEST_NAME = "MANIFEST.json"
 MAX_VERSION = 2**63 - 1
 """Highest number of a served version."""
 
+SERVED_ITEMS = "assets/item_vocab.txt"
+SERVED_TITLES = "assets.extra/item_titles.txt"
+"""Files of an exported version: line n is item n's raw id, its title or nothing."""
+
 SERVING_HISTORY = "history"
 """Name of the serving input: raw item ids, string [B, L], left-padded with ""."""
 

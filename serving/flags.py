@@ -45,6 +45,7 @@ tensorflow_session_parallelism int 0 both of them
 ssl_config_file path - TLS of the gRPC port
 use_alts_credentials bool false ALTS of the gRPC port, on Google Cloud
 token_file path - tokens, one a line, of which a request must bring one (Bearer)
+ui bool false a page at /ui/ to try the models in a browser
 enable_reload_config_requests bool false let HandleReloadConfigRequest replace models
 """
 NO_EFFECT = {

@@ -137,9 +137,11 @@ def _asker(target: str, model: str) -> Ask:
 
 
 def _plain(array: Any) -> Any:
+    import numpy as np
+
     if array.dtype != object:
         return array
-    return [[item.decode() for item in row] for row in array.tolist()]
+    return np.vectorize(bytes.decode, otypes=[object])(array).tolist()
 
 
 if __name__ == "__main__":

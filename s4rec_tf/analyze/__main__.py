@@ -100,9 +100,9 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
 def _titles(args: argparse.Namespace) -> dict[str, str]:
     if not args.titles:
         return {}
-    from s4rec_tf.analyze import projector
+    from s4rec_tf.data import titles
 
-    return projector.read_titles(args.titles)
+    return titles.read_titles(args.titles)
 
 
 def _write_projector(

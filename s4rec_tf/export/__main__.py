@@ -58,6 +58,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of the item vectors in the index: bfloat16 (streaming) and int8 "
         "(streaming, scann) take a half and a quarter; default float32",
     )
+    add(
+        "--titles",
+        type=Path,
+        metavar="FILE",
+        help="titles of items, which the server's page shows: an item id, a tab and a "
+        "title a line",
+    )
     add("--version", type=int, metavar="N", help="its number; default: the next")
     add("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
@@ -124,9 +131,13 @@ def export(args: argparse.Namespace) -> Path:
         ExportError: if the run cannot be used or its model cannot be served.
         RetrievalError: if the index cannot be built.
         DatasetError: if the dataset cannot be used.
+        ValueError: if the titles cannot be read.
     """
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
+    from s4rec_tf.data.titles import read_titles
+
+    titles = read_titles(args.titles) if args.titles else None
     model, chosen, card = _load(args, dataset)
     from s4rec_tf.export import popularity, write
 
@@ -141,6 +152,7 @@ def export(args: argparse.Namespace) -> Path:
         without_validation=chosen if args.refit else None,
         index=args.index,
         version=args.version,
+        titles=titles,
     )
 
 
@@ -149,12 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         version = export(args)
-    except (
-        protocol.ExportError,
-        kinds.RetrievalError,
-        spec.DatasetError,
-        OSError,
-    ) as error:
+    except (ValueError, kinds.RetrievalError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)
         return ExitCode.FAILED
     result = {"path": str(version), "version": int(version.name)}

@@ -21,10 +21,11 @@ Inputs are raw item ids, oldest first; {length} a row, left-padded with "".
 | `explain` | `history`, `item` [B] | what each item of the history adds to the score |
 | `serving_examples` | `examples` [B]: tf.Example with bytes `history` of any length | \
 as `serving_default` |
-{user_signature}
+{more_signatures}
 Outputs: `item_ids` and `scores` [B, {max_k}], `user_embedding` [B, {width}],
 `is_fallback` [B]; `probabilities` [B, {max_k}] where k is given; `item_embedding` of
-similar items; `influences` [B, {length}] and `score` [B] of `explain`.
+similar items; `influences` [B, {length}] and `score` [B] of `explain`; `shares` and
+the number of each intent, [B, n], of `intents`.
 
 - Unknown items and "" are skipped; the last {length} that are known count.
 - `is_fallback` is true where no item is known. The answer is then the popular items,
@@ -46,6 +47,9 @@ _USER_SIGNATURE = """\
 | `recommend_for_user` | `user_id` [B] and the inputs of `recommend` | as `recommend`, \
 by the vector of a user it was trained on |
 """
+_INTENTS = """\
+| `intents` | `history` | the intents of the largest shares, and items each one likes |
+"""
 _NO_USERS = "- It has no user embeddings; two equal histories get equal answers."
 _USERS = """\
 - It has a vector of every user that it was trained on, which changes with no action
@@ -63,6 +67,7 @@ def render(
     max_k: int,
     width: int,
     cold_start_policy: str | None,
+    has_intents: bool,
     card: dict[str, Any],
 ) -> str:
     """The card as Markdown.
@@ -77,6 +82,7 @@ def render(
         width: d.
         cold_start_policy: how users without a vector are served, in words; None if the
             model has no vectors of users.
+        has_intents: whether it has the signature `intents`.
         card: further facts by heading; a dictionary becomes a table.
     """
     parts = [f"# {name}, version {version}\n"]
@@ -90,17 +96,17 @@ def render(
         "fingerprint": fingerprint,
     }
     parts.append(f"## Data\n\n{_render_content(facts)}\n")
-    users, user_signature = _NO_USERS, ""
+    users, more_signatures = _NO_USERS, _INTENTS * has_intents
     if cold_start_policy is not None:
         users = _USERS.format(cold_start_policy=cold_start_policy)
-        user_signature = _USER_SIGNATURE
+        more_signatures += _USER_SIGNATURE
     parts.append(
         _USE.format(
             length=length,
             max_k=max_k,
             width=width,
             users=users,
-            user_signature=user_signature,
+            more_signatures=more_signatures,
         )
     )
     return "\n".join(parts)

@@ -9,6 +9,7 @@ width, V items, d the vectors' width, max_k the width of every answer.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from s4rec_tf.retrieval.kinds import DEFAULT, IndexKind
 
 Answer = dict[str, tf.Tensor]
 
+ITEMS_OF_INTENT = 5
+"""Items that show what an intent likes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Users:
@@ -36,6 +40,23 @@ class Users:
 
     vectors: tf.Tensor
     is_fallback: tf.Tensor
+
+
+class Intents(tf.Module):
+    """Intents of a model: their shares in a history, and what each one likes.
+
+    Attributes:
+        shares: float [B, K] of histories int32 [B, L].
+        item_ids: int32 [K, W], items of the best scores for each intent alone.
+    """
+
+    def __init__(
+        self, shares: Callable[[tf.Tensor], tf.Tensor], item_ids: tf.Tensor
+    ) -> None:
+        """Keeps the items as a variable of the graph."""
+        super().__init__(name="intents")
+        self.shares = shares
+        self.item_ids = tf.Variable(item_ids, trainable=False, name="intent_items")
 
 
 class ServableRecommender(tf.Module):
@@ -112,6 +133,10 @@ class ServableRecommender(tf.Module):
         self.calibration = tf.Variable([0.0, 0.0], trainable=False, name="calibration")
         self._track_popularity(popularity, rows)
         self._track_tables(item_vocab, len(popularity))
+        self.intents: Any = None
+        if model.has_intents:
+            shares = with_constants(model.intent_shares, small)
+            self.intents = Intents(shares, self._liked_by(model.intent_vectors()))
         self.row_of_user: Any = None
         if user_ids is not None:
             self._track_users(user_ids, model.index_of_users(user_ids))
@@ -148,6 +173,10 @@ class ServableRecommender(tf.Module):
             ),
             "",
         )
+
+    def _liked_by(self, vectors: tf.Tensor) -> tf.Tensor:
+        width = min(ITEMS_OF_INTENT, self.num_items)
+        return self._index.top(tf.cast(vectors, tf.float32), width)[1]
 
     def _track_users(self, user_ids: np.ndarray, rows: np.ndarray) -> None:
         known = rows >= 0

@@ -13,6 +13,7 @@ RECOMMEND_FOR_USER = "recommend_for_user"
 RECOMMEND_AMONG = "recommend_among"
 SIMILAR_ITEMS = "similar_items"
 EXPLAIN = "explain"
+INTENTS = "intents"
 SERVING_EXAMPLES = "serving_examples"
 
 META_FOLDER = ".meta"
@@ -41,12 +42,14 @@ class Recommender(Protocol):
         has_user_embeddings: whether it has vectors of users.
         cold_start_policy: how other users are served then, in words.
         is_dot_product: whether a score is the dot product of the vectors.
+        has_intents: whether it assigns users to intents.
     """
 
     max_length: int
     has_user_embeddings: bool
     cold_start_policy: str
     is_dot_product: bool
+    has_intents: bool
 
     @property
     def variables(self) -> list[Any]:
@@ -65,6 +68,12 @@ class Recommender(Protocol):
 
     def item_vectors(self) -> Any:
         """float32 [V, d]; row i is the vector of item id i + 1."""
+
+    def intent_shares(self, item_ids: Any) -> Any:
+        """Shares [B, K] of the intents of histories int32 [B, L]; if `has_intents`."""
+
+    def intent_vectors(self) -> Any:
+        """User vectors [K, d] of users of one intent alone; if `has_intents`."""
 
     def pair_scores(self, user_vectors: Any, item_vectors: Any) -> Any:
         """Scores [N, n] of [N, 1, d] and [1, n, e]; used unless `is_dot_product`."""

@@ -52,6 +52,7 @@ def sample_requests(
     length: int,
     max_k: int,
     user_ids: np.ndarray | None = None,
+    has_intents: bool = False,
 ) -> list[Request]:
     """Two requests a signature: one row, and one row per sample history.
 
@@ -60,6 +61,7 @@ def sample_requests(
         length: L.
         max_k: width of an answer.
         user_ids: raw ids of the users with an embedding, bytes [N]; or None.
+        has_intents: whether the model has intents.
     """
     requests: list[Request] = []
     users = _sample_users(user_ids)
@@ -85,6 +87,8 @@ def sample_requests(
             (protocol.EXPLAIN, {**history, **item}),
             (protocol.SERVING_EXAMPLES, {"examples": histories}),
         ]
+        if has_intents:
+            requests.append((protocol.INTENTS, history))
         if users:
             who = {spec.USER_ID: (users * rows)[:rows]}
             inputs = {**who, spec.SERVING_HISTORY: histories, **extra}
@@ -160,4 +164,4 @@ def write_golden(version: Path, path: Path, requests: list[Request]) -> None:
 def _to_lists(tensor: tf.Tensor) -> Any:
     if tensor.dtype != tf.string:
         return tensor.numpy().tolist()
-    return [[item.decode() for item in row] for row in tensor.numpy().tolist()]
+    return np.vectorize(bytes.decode, otypes=[object])(tensor.numpy()).tolist()

@@ -16,6 +16,8 @@ from s4rec_tf.export.module import Answer, ServableRecommender, Users
 from s4rec_tf.retrieval import exclusions
 from s4rec_tf.retrieval.tables import gather
 
+MAX_INTENTS = 10
+"""Intents of an answer."""
 MAX_EXPLAINED_ROWS = 64
 """Rows of an `explain` request; each costs L + 1 encodings."""
 
@@ -32,16 +34,17 @@ class Signatures:
     | `similar_items` | `item` string [B], `k`, `exclude` |
     | `explain` | `history`, `item` |
     | `serving_examples` | `examples` string [B] |
+    | `intents` | `history` |
     | `recommend_for_user` | `user_id` string [B], `history`, `k`, `exclude` |
 
-    The last exists if the model has user embeddings.
+    The last two exist if the model has intents and user embeddings.
 
     Outputs: `item_ids` string [B, max_k], `scores` float32 [B, max_k], `is_fallback`
     bool [B]; True means that no item of the request is known and the answer is the
     popular items, scored by their training counts. Entries that are no item are "" with
     the score `NO_SCORE`. `user_embedding` float32 [B, d] (zeros where is_fallback), of
     similar items `item_embedding`; where k is given, `probabilities` float32
-    [B, max_k]. For those of `explain` see there.
+    [B, max_k]. For those of `explain` and `intents` see there.
     """
 
     def __init__(self, servable: ServableRecommender) -> None:
@@ -72,6 +75,8 @@ class Signatures:
             protocol.EXPLAIN: (self.explain, [history, item]),
             protocol.SERVING_EXAMPLES: (self.serving_examples, [examples]),
         }
+        if self._servable.intents is not None:
+            questions[protocol.INTENTS] = (self.intents, [history])
         if self._servable.row_of_user is not None:
             user_id = tf.TensorSpec([None], tf.string, name=spec.USER_ID)
             questions[protocol.RECOMMEND_FOR_USER] = (
@@ -208,6 +213,30 @@ class Signatures:
                 "score": tf.where(is_fallback, 0.0, score),
                 "is_fallback": is_fallback,
             }
+
+    def intents(self, history: tf.Tensor) -> Answer:
+        """The intents of the largest shares in a history, and what each one likes.
+
+        Returns:
+            `intents` int32 [B, n]: numbers from 0, that of the largest share first;
+            `shares` float32 [B, n], of all K intents 1; `item_ids` string [B, n, W]:
+            the best items of a user of that intent alone, whatever the history.
+            `is_fallback` bool [B]: no item is known; shares are 0, items "".
+        """
+        servable = self._servable
+        item_ids = compact_left_padded(servable.to_ids(history), servable.max_length)
+        is_known = tf.reduce_any(item_ids != spec.PAD_ID, axis=1)
+        shares = tf.cast(servable.intents.shares(item_ids), tf.float32)
+        shares = tf.where(is_known[:, tf.newaxis], shares, 0.0)
+        count = min(MAX_INTENTS, servable.intents.item_ids.shape[0])
+        shares, intents = tf.math.top_k(shares, k=count)
+        liked = servable.to_items(tf.gather(servable.intents.item_ids, intents))
+        return {
+            "intents": intents,
+            "shares": shares,
+            "item_ids": tf.where(is_known[:, tf.newaxis, tf.newaxis], liked, ""),
+            "is_fallback": ~is_known,
+        }
 
     def serving_examples(self, examples: tf.Tensor) -> Answer:
         """The answer of `serving_default` to serialized tf.Examples of any length."""

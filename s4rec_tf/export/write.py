@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def write_version(
     without_validation: protocol.Recommender | None = None,
     index: IndexKind = DEFAULT,
     version: int | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Path:
     """Exports the model as a new version.
 
@@ -49,6 +51,7 @@ def write_version(
             for the scores' calibration; `model` itself by default.
         index: how items are searched and stored.
         version: its number; None for the next.
+        titles: of items, by raw id, for pages that people read.
 
     Returns:
         BASE/NAME/N.
@@ -72,13 +75,19 @@ def write_version(
     servable.calibration.assign(line)
     name = export_dir.resolve().name
     requests = samples.sample_requests(
-        vocabulary, servable.max_length, servable.max_k, user_ids
+        vocabulary,
+        servable.max_length,
+        servable.max_k,
+        user_ids,
+        model.has_intents,
     )
     with publish.new_version(export_dir, version) as staging:
         signatures = Signatures(servable).traced()
         tf.saved_model.save(servable, str(staging.model), signatures=signatures)
         _check_operations(staging.model)
         samples.write_warmup(staging.model, name, requests)
+        if titles:
+            _write_titles(staging.model / spec.SERVED_TITLES, vocabulary, titles)
         samples.write_golden(
             staging.model, staging.meta / samples.GOLDEN_FILE, requests
         )
@@ -97,6 +106,7 @@ def write_version(
             cold_start_policy=model.cold_start_policy
             if model.has_user_embeddings
             else None,
+            has_intents=model.has_intents,
             card={**card, "Index": dataclasses.asdict(index)},
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")
@@ -143,6 +153,11 @@ def _check_tables(servable: module.ServableRecommender, vocabulary: list[str]) -
             raise protocol.ExportError(
                 f"line {number} of the vocabulary cannot be served. Received: {item!r}"
             )
+
+
+def _write_titles(path: Path, vocabulary: list[str], titles: Mapping[str, str]) -> None:
+    lines = [" ".join(titles.get(item, "").split()) + "\n" for item in vocabulary]
+    path.write_text("".join(lines), "utf-8")
 
 
 def _write_manifest(

@@ -61,6 +61,8 @@ class SequenceRecommender(WeightedTerms):
     """The service of users without an embedding, in words, for the model card."""
     is_dot_product: ClassVar[bool] = True
     """Whether a score is a dot product of vectors; else `pair_scores` computes it."""
+    has_intents: ClassVar[bool] = False
+    """Whether it assigns users to intents, by `intent_shares`."""
 
     @classmethod
     def of_sizes(
@@ -178,6 +180,14 @@ class SequenceRecommender(WeightedTerms):
     def sequence_embeddings(self, item_ids: Tensor) -> Tensor:
         """Sequence embeddings z for clusters and probe: int32 [B, L] -> [B, d]."""
         return self.user_vectors(item_ids)
+
+    def intent_shares(self, item_ids: Tensor) -> Tensor:
+        """Shares of K intents in histories: int32 [B, L], left-padded -> [B, K]."""
+        raise NotImplementedError
+
+    def intent_vectors(self) -> Tensor:
+        """User vectors [K, d] of users of one intent alone."""
+        raise NotImplementedError
 
     def clusters(self, embeddings: np.ndarray) -> np.ndarray | None:
         """Index of each embedding's cluster, int [N]; None if the model has none."""

@@ -72,6 +72,7 @@ class S4Rec(TeachingSASRec):
     """SASRec, helped by intents, contrast, self-distillation and an adversary."""
 
     Settings: ClassVar[type[ModelSettings]] = S4RecSettings
+    has_intents: ClassVar[bool] = True
 
     def __init__(self, settings: Any, num_items: int, **kwargs: Any) -> None:
         super().__init__(settings, num_items, **kwargs)
@@ -302,6 +303,15 @@ class S4Rec(TeachingSASRec):
         """The nearest prototype of each embedding."""
         similarities = self.prototypes(ops.convert_to_tensor(embeddings))
         return np.asarray(ops.convert_to_numpy(self.prototypes.nearest(similarities)))
+
+    def intent_shares(self, item_ids: Tensor) -> Tensor:
+        """Eq. 3: p [B, K] of histories int32 [B, L]."""
+        z = ops.cast(self.sequence_embeddings(item_ids), "float32")
+        return ops.exp(self.prototypes.log_assignment(self.prototypes(z)))
+
+    def intent_vectors(self) -> Tensor:
+        """The prototypes [K, d] in the form that ranks the items."""
+        return self._to_score(self.prototypes.vectors())
 
     def diagnostics(
         self, embeddings: np.ndarray, is_head: np.ndarray

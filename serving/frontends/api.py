@@ -47,6 +47,10 @@ class ModelApi:
         known = model_name if self._models.find(model_name) else ""
         return metrics.request(known, api, entrypoint)
 
+    def names(self) -> list[str]:
+        """The names of the models."""
+        return list(self._models.serving_versions())
+
     def servable(self, spec: model_pb2.ModelSpec) -> Servable:
         """The version that a request names."""
         if not spec.name:

@@ -11,7 +11,7 @@ from aiohttp import web
 from grpc import StatusCode
 
 from serving import config_files, limits, metrics
-from serving.frontends import addresses
+from serving.frontends import addresses, try_page
 from serving.frontends.admission import Admission
 from serving.frontends.api import ModelApi
 from serving.frontends.http_connection import Connection, HttpError, error_response
@@ -93,12 +93,18 @@ class HttpPort:
         method = "GET" if request.method == "HEAD" else request.method
         if method == "OPTIONS" and self._args.rest_api_enable_cors_support:
             return web.Response()
+        if self._args.ui and method == "GET" and (page := try_page.file(path)):
+            return page
         self._admission.authorize(request.headers.getall("Authorization", []))
         if method == "GET":
             # The body of a GET is read, and means nothing.
             await self._read(request)
             if path == self._metrics_path:
                 return web.Response(text=metrics.page())
+            if self._args.ui and path.startswith(try_page.ROOT):
+                return try_page.text(
+                    await self._admission.run(try_page.data, self._api, path)
+                )
             target = Target(method, path)
             return _document(await self._admission.run(self._rest.get, target))
         return await self._post(request, Target(method, path))

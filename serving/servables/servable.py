@@ -41,7 +41,7 @@ class Servable:
         is_warmed_up: bool = True,
         max_rows: int = limits.DEFAULT_MAX_BATCH_ROWS,
     ) -> None:
-        self.version = int(path.name)
+        self.path, self.version = path, int(path.name)
         self._model_name, self._max_rows = model_name, max_rows
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads[0],

@@ -1,8 +1,5 @@
 """Pages in a real browser: drawn without a network, at three widths, in the dark."""
 
-import os
-import shutil
-
 import pytest
 
 from s4rec_tf.report_page import figures
@@ -36,20 +33,6 @@ def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(as_html("A page", blocks), "utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert program, "install with: apt install chromium, or name one by CHROMIUM"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox"]
-        )
-        yield found
-        found.close()
 
 
 def opened(browser, address, width=1440, scheme="light"):

@@ -11,7 +11,7 @@ from tensorboard.plugins import projector as plugin
 from benchmarks import small_datasets
 from s4rec_tf import spec
 from s4rec_tf.analyze import __main__ as command
-from s4rec_tf.analyze import projector
+from s4rec_tf.data import titles
 from s4rec_tf.runs import config, restore
 from s4rec_tf.train.tensorflow import trainer
 
@@ -62,7 +62,7 @@ def test_titles_need_a_tab_and_the_projector(tmp_path, capsys):
     path = tmp_path / "titles.tsv"
     path.write_text("a\tA\nb\n")
     with pytest.raises(ValueError, match=r"line 2, must hold an item id, a tab"):
-        projector.read_titles(path)
+        titles.read_titles(path)
     with pytest.raises(SystemExit) as stopped:
         command.parse_args(["--dataset=d", "--run_dir=r", f"--titles={path}"])
     assert stopped.value.code == 2

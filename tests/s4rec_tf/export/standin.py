@@ -22,6 +22,7 @@ class MeanRecommender(keras.Model):
     has_user_embeddings = False
     cold_start_policy = ""
     is_dot_product = True
+    has_intents = False
 
     def __init__(self, item_table: np.ndarray, max_length: int = MAX_LENGTH) -> None:
         super().__init__()
