@@ -95,6 +95,7 @@ TEST = [
     "check-jsonschema>=0.33,<1",  # the schema of compose files
     "promql-parser>=0.5,<1",  # the queries of dashboard and alerts
     "cryptography>=42,<60",  # certificates to test TLS with
+    "h2>=4,<5",  # frames of HTTP/2, to break off a call in the middle
     "pot>=0.9,<1",  # an independent optimal-transport solver to hold Sinkhorn to
 ]
 DEV = [

@@ -96,5 +96,8 @@ def _load_operations(path: Path, manifest: Manifest) -> None:
         # Importing it registers them.
         from scann.scann_ops.py import scann_ops as scann_ops
     except ImportError as error:
-        text = f"{path}: the version needs the package scann, which is not installed"
-        raise StatusError(StatusCode.FAILED_PRECONDITION, text) from error
+        raise StatusError(
+            StatusCode.FAILED_PRECONDITION,
+            f"{path}: the version needs the operations of the package scann, which is "
+            "not installed",
+        ) from error
