@@ -22,6 +22,7 @@ _LATENCY_BOUNDS = [float(f"{10 * 1.8**power:g}") for power in range(33)]
 _SIZE_BOUNDS = [float(2**power) for power in range(15)]
 _REGISTRY = CollectorRegistry()
 _SERVING = ":tensorflow:serving"
+_ANSWERS, _VERSION = ":s4rec:answers", ("model_name", "version")
 
 
 def _counter(name: str, *labels: str) -> Counter:
@@ -52,6 +53,16 @@ LOAD_ATTEMPTS = _counter(
 REJECTED = _counter(
     ":s4rec:serving:rejected_version_count", "model_name", "version", "reason"
 )
+
+# What is asked and answered, of exports with a list of their items; see `Watch`.
+ROWS = _counter(f"{_ANSWERS}:row_count", *_VERSION, "user", "answer")
+HISTORY_LENGTH = _histogram(
+    f"{_ANSWERS}:history_length",
+    *_VERSION,
+    bounds=[0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200],
+)
+HISTORY_ITEMS = _counter(f"{_ANSWERS}:history_item_count", *_VERSION, "item")
+BEST_SCORES = _counter(f"{_ANSWERS}:best_score_count", *_VERSION, "tenth")
 
 # The library names counters as OpenMetrics does, and dates them.
 prometheus_client.disable_created_metrics()

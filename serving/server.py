@@ -139,6 +139,7 @@ def _new_manager(args: argparse.Namespace) -> Callable[[str, Path], VersionManag
             ),
             tags=args.saved_model_tags.split(","),
             is_warmed_up=args.enable_model_warmup,
+            is_watched=args.monitoring_config_file is not None,
             max_rows=args.max_batch_size,
         )
         return VersionManager(

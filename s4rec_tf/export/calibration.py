@@ -1,11 +1,14 @@
-"""Calibration: the probability that an item with a given score is the next one.
+"""Calibration: what scores mean, by the answers to validation users.
 
-Platt's method ("Probabilistic Outputs for Support Vector Machines", 1999): the logit of
-the probability is a line of the score, fitted to the answers that validation users
-would have got. Probabilities rise with the score, so they order nothing anew.
+The probability that an item with a given score is the next one is by Platt's method
+("Probabilistic Outputs for Support Vector Machines", 1999): the logit of the
+probability is a line of the score, fitted to the answers that validation users would
+have got. Probabilities rise with the score, so they order nothing anew.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,17 +25,32 @@ MAX_USERS = 4096
 _BATCH = 256
 
 
-def calibrate(servable: ServableRecommender, sequences: Sequences) -> tuple[float, ...]:
-    """Slope and intercept of a servable's scores, by users of the validation split.
+class Calibration(NamedTuple):
+    """What scores mean.
+
+    Attributes:
+        line: slope and intercept of a score's logit.
+        deciles: the nine bounds between tenths of the users' best scores; none without
+            users.
+    """
+
+    line: tuple[float, float]
+    deciles: list[float]
+
+
+def calibrate(servable: ServableRecommender, sequences: Sequences) -> Calibration:
+    """Calibrates a servable's scores by users of the validation split.
 
     Args:
         servable: of a model that has not seen the targets.
         sequences: the split; without users every item has the same probability.
     """
-    scores, hits = _answers(servable, sequences)
+    scores, hits, best = _answers(servable, sequences)
     if not len(scores):
-        return 0.0, float(special.logit(1.0 / (servable.num_items + 1)))
-    return fit(scores, hits)
+        line = (0.0, float(special.logit(1.0 / (servable.num_items + 1))))
+        return Calibration(line, [])
+    deciles = np.quantile(best, np.arange(1, 10) / 10)
+    return Calibration(fit(scores, hits), [float(bound) for bound in deciles])
 
 
 def fit(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
@@ -66,10 +84,11 @@ def fit(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
 
 def _answers(
     servable: ServableRecommender, sequences: Sequences
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [N] of all answered items, and whether each was the user's target."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores [N] of all answered items, whether each was the target; users' best."""
     users = np.random.default_rng(0).permutation(len(sequences))[:MAX_USERS]
     scores, hits = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
+    best = [np.zeros(0, np.float32)]
     for start in range(0, len(users), _BATCH):
         rows = users[start : start + _BATCH]
         width = max(1, int(sequences.lengths[rows].max()))
@@ -81,4 +100,5 @@ def _answers(
         is_hit = items == sequences.target_ids[rows][:, None]
         scores.append(values[is_item])
         hits.append(is_hit[is_item])
-    return np.concatenate(scores), np.concatenate(hits)
+        best.append(values[is_item[:, 0], 0])
+    return np.concatenate(scores), np.concatenate(hits), np.concatenate(best)

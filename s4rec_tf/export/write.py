@@ -71,8 +71,12 @@ def write_version(
     unseeing = servable
     if without_validation is not None:
         unseeing = module.ServableRecommender(without_validation, *shared)
-    line = calibration.calibrate(unseeing, records.read_split(dataset, "valid"))
-    servable.calibration.assign(line)
+    valid = records.read_split(dataset, "valid")
+    calibrated = calibration.calibrate(unseeing, valid)
+    servable.calibration.assign(calibrated.line)
+    deciles = calibrated.deciles
+    if unseeing is not servable:
+        deciles = calibration.calibrate(servable, valid).deciles
     name = export_dir.resolve().name
     requests = samples.sample_requests(
         vocabulary,
@@ -107,10 +111,17 @@ def write_version(
             if model.has_user_embeddings
             else None,
             has_intents=model.has_intents,
-            card={**card, "Index": dataclasses.asdict(index)},
+            card={
+                **card,
+                "Index": dataclasses.asdict(index),
+                "Best scores of validation users, by tenths": {
+                    f"{10 * n} % are below": bound
+                    for n, bound in enumerate(deciles, start=1)
+                },
+            },
         )
         (staging.meta / CARD_FILE).write_text(text, "utf-8")
-        _write_manifest(staging, name, dataset, index)
+        _write_manifest(staging, name, dataset, index, deciles)
     return staging.version_dir
 
 
@@ -161,7 +172,11 @@ def _write_titles(path: Path, vocabulary: list[str], titles: Mapping[str, str]) 
 
 
 def _write_manifest(
-    staging: publish.Staging, name: str, dataset: spec.DatasetDir, index: IndexKind
+    staging: publish.Staging,
+    name: str,
+    dataset: spec.DatasetDir,
+    index: IndexKind,
+    deciles: list[float],
 ) -> None:
     manifest = {
         "format_version": protocol.FORMAT_VERSION,
@@ -171,6 +186,8 @@ def _write_manifest(
         "dataset_fingerprint": dataset.fingerprint(),
         "index": dataclasses.asdict(index),
         "padding": protocol.PADDING,
+        "best_score_deciles": deciles,
+        "k_core": dataset.info().k_core,
         "custom_ops": [name for name in kinds.CUSTOM_OPS if name == index.name],
         "files": _digests(staging.model),
         "meta_files": _digests(staging.meta),

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving import limits, metrics
 from serving.config_files import BatchingParameters
-from serving.servables import tensors, version_files
+from serving.servables import tensors, version_files, watch
 from serving.servables.batching import Batcher, batchers_of
 from serving.servables.graphs import Graph
 from serving.servables.padding import paddings_of
@@ -39,10 +39,12 @@ class Servable:
         threads: tuple[int, int] = (0, 0),
         tags: Sequence[str] = (tf.saved_model.SERVING,),
         is_warmed_up: bool = True,
+        is_watched: bool = False,
         max_rows: int = limits.DEFAULT_MAX_BATCH_ROWS,
     ) -> None:
         self.path, self.version = path, int(path.name)
         self._model_name, self._max_rows = model_name, max_rows
+        self._watch: watch.Watch | None = None
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads[0],
             inter_op_parallelism_threads=threads[1],
@@ -61,6 +63,8 @@ class Servable:
                 )
             if is_warmed_up:
                 self._warm_up(path)
+            if is_watched:
+                self._watch = watch.watch_of(path, manifest or {}, model_name)
         except Exception as error:
             raise _load_error(path, error) from error
 
@@ -116,7 +120,10 @@ class Servable:
         except UnicodeDecodeError as error:
             # TensorFlow quoted bytes of the request in its message.
             raise invalid("the input cannot be parsed") from error
-        return {alias: tensors.as_array(values[alias]) for alias in outputs}
+        found = {alias: tensors.as_array(values[alias]) for alias in outputs}
+        if self._watch and watch.is_watched(self.signatures[name]):
+            self._watch.observe(inputs, values)
+        return found
 
     def _alone(
         self, name: str, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]

@@ -11,6 +11,8 @@ import promql_parser
 import pytest
 import yaml
 
+from serving import metrics
+
 SERVING = Path(__file__).parents[2] / "serving"
 DEPLOY = SERVING / "deploy"
 OBJECTS = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")))
@@ -113,12 +115,26 @@ METRICS = {
     ":tensorflow:serving:batching_session:processed_batch_size_sum",
     ":tensorflow:serving:batching_session:processed_batch_size_count",
 }
+RECORDED = {
+    rule["record"]
+    for group in ALERTS["groups"]
+    for rule in group["rules"]
+    if "record" in rule
+}
+
+
+def own_metrics():
+    """The embedded server's further names, as a scrape of them shows."""
+    lines = re.findall(r"^# TYPE (:s4rec:\S+) (\w+)", metrics.page(), re.MULTILINE)
+    parts = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",)}
+    return {name + part for name, kind in lines for part in parts[kind]}
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_query_is_promql_over_metrics_that_there_are(query):
     promql_parser.parse(query)
-    assert set(re.findall(r":tensorflow[\w:]+", query)) <= METRICS
+    names = set(re.findall(r"(?<![\w:]):(?:tensorflow|s4rec)[\w:]+", query))
+    assert names <= METRICS | RECORDED | own_metrics()
 
 
 def test_dashboard_has_the_data_source_that_is_provided():
@@ -128,4 +144,14 @@ def test_dashboard_has_the_data_source_that_is_provided():
         source["uid"]
     }
     numbers = [panel["id"] for panel in DASHBOARD["panels"]]
-    assert len(set(numbers)) == len(numbers) == 8
+    assert len(set(numbers)) == len(numbers) == 14
+
+
+def test_no_two_panels_lie_over_each_other():
+    places = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in DASHBOARD["panels"]
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(set(places)) == len(places)

@@ -46,17 +46,21 @@ def test_mean_probability_is_the_share_of_hits(exported):
         standin.MAX_K,
         np.ones(standin.NUM_ITEMS, bool),
     )
-    slope, intercept = calibration.calibrate(servable, split)
-    scores, hits = [], []
+    (slope, intercept), deciles = calibration.calibrate(servable, split)
+    scores, hits, best = [], [], []
     for row in range(len(split)):
         history = split.items(row).tolist()
         items, values = exported.expected(history, history)
         scores += values
+        best.append(values[0])
         hits += [item == split.target_ids[row] for item in items]
     share = np.mean(hits)
     mean = np.mean(1 / (1 + np.exp(-(slope * np.asarray(scores) + intercept))))
     assert 0 < share < 1 and slope >= 0
     assert mean == pytest.approx(share, abs=3 / len(hits))
+    tenths = np.digitize(best, deciles)
+    counts = np.bincount(tenths, minlength=10)
+    assert len(deciles) == 9 and abs(counts - len(best) / 10).max() <= 1
 
 
 def test_answers_carry_the_probabilities(exported):
@@ -74,7 +78,7 @@ def test_answers_carry_the_probabilities(exported):
         standin.MAX_K,
         np.ones(standin.NUM_ITEMS, bool),
     )
-    slope, intercept = calibration.calibrate(servable, split)
+    slope, intercept = calibration.calibrate(servable, split).line
     values = answer["probabilities"].numpy()
     scores = answer["scores"].numpy()
     expected = 1 / (1 + np.exp(-(slope * scores[0, :7] + intercept)))
