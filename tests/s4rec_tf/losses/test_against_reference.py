@@ -291,6 +291,17 @@ def test_generalized_binary_cross_entropy(positions, calibration):
     assert mean(losses, targets) == pytest.approx(expected, rel=TOLERANCE)
 
 
+def test_a_target_is_no_negative_of_itself():
+    states, items = np.ones((1, 2, 3)), np.diag([1.0, 2.0, 3.0])
+    targets, negatives = np.array([[1, 2]]), np.array([[2, 3]])
+    losses = next_item.generalized_binary_cross_entropy(
+        states, next_item.lookup_in(items), targets, negatives, 3, calibration=0.0
+    )
+    log = lambda score: np.log1p(np.exp(score))  # noqa: E731
+    expected = [log(-1.0) + log(2.0) + log(3.0), log(-2.0) + log(3.0)]
+    np.testing.assert_allclose(losses[0], np.array(expected) / 3, rtol=1e-6)
+
+
 def test_sampled_softmax_corrects_for_the_sampling(positions):
     states, items, targets = (positions[k] for k in ("states", "items", "targets"))
     share = np.random.default_rng(1).dirichlet(np.ones(NUM_ITEMS))
