@@ -109,6 +109,12 @@ def test_a_list_is_shorter_where_everything_is_seen():
     np.testing.assert_array_equal(ranked.top_ids, [[4, 0, 0, 0]])
 
 
+def test_items_without_a_score_are_never_listed():
+    vectors = vectors_of([[0.5, NAN, 0.7, -0.1]])
+    ranked = full_ranking.full_ranks(*vectors, sequences_of([[1]], [3]), top_k=4)
+    np.testing.assert_array_equal(ranked.top_ids, [[3, 4, 0, 0]])
+
+
 def test_vectors_must_fit_the_users_and_the_items():
     sequences = sequences_of([[1, 2]], targets=[3])
     users, items = vectors_of([[1, 2, 3]])
