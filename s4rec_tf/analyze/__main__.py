@@ -27,7 +27,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "the last line is one JSON object, also written to "
         "RUN_DIR/evaluation/analysis.json with the head rate of every cluster; beside "
         "it embedding_map.npz, some users' embeddings laid out in the plane by t-SNE, "
-        "and run.html, the run's curves, metrics and embeddings on one page.",
+        "examples.json, what some users are answered and each intent likes, and "
+        "run.html, all of the run on one page.",
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
@@ -50,13 +51,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--titles",
         type=Path,
         metavar="FILE",
-        help="titles for the projector: an item id, a tab and a title a line",
+        help="titles of items, for the page and the projector: an item id, a tab and a "
+        "title a line",
     )
     add("--json", action="store_true", help="print the JSON object alone")
-    args = parser.parse_args(argv)
-    if args.titles and not args.projector:
-        parser.error("--titles needs --projector")
-    return args
+    return parser.parse_args(argv)
 
 
 def analyze(args: argparse.Namespace) -> dict[str, float]:
@@ -69,7 +68,7 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
     dataset.verify()
     if not args.run_dir.is_dir():
         raise ValueError(f"run folder {args.run_dir} does not exist")
-    from s4rec_tf.analyze import analysis, run_page
+    from s4rec_tf.analyze import analysis, examples, run_page
     from s4rec_tf.analyze.embedding_map import embedding_map
     from s4rec_tf.data import records
     from s4rec_tf.ranking import encoding
@@ -88,8 +87,11 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
         train = records.read_split(dataset, "train")
         findings |= gradient_findings(model, run.read_config(), train)
     analysis.write_analysis(args.run_dir, args.split, findings, spreads)
-    analysis.write_map(
-        args.run_dir, embedding_map(embeddings, users.is_head, args.seed)
+    placed = embedding_map(embeddings, users.is_head, args.seed)
+    analysis.write_map(args.run_dir, placed, model.clusters(embeddings))
+    vocabulary = dataset.vocabulary()
+    examples.write_examples(
+        args.run_dir, examples.examples(model, users, vocabulary, titles, args.seed)
     )
     run_page.write_page(args.run_dir)
     if args.projector:
@@ -116,9 +118,8 @@ def _write_projector(
     from s4rec_tf.analyze import projector
 
     vectors = keras.ops.convert_to_numpy(model.item_vectors())
-    raw_ids = dataset.item_vocab.read_text("utf-8").split("\n")[:-1]
     folder = run.tensorboard / "items"
-    projector.write_projector(folder, vectors, raw_ids, titles)
+    projector.write_projector(folder, vectors, dataset.vocabulary(), titles)
     print(f"tensorboard --logdir {run.tensorboard}", file=sys.stderr)
 
 

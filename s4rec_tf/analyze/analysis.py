@@ -117,7 +117,18 @@ def write_analysis(
     write_json(folder / "analysis.json", content)
 
 
-def write_map(run_dir: Path, found: EmbeddingMap) -> None:
-    """Writes `evaluation/embedding_map.npz` of a run folder, the map's two arrays."""
+def write_map(
+    run_dir: Path, found: EmbeddingMap, intents: np.ndarray | None = None
+) -> None:
+    """Writes `evaluation/embedding_map.npz` of a run folder.
+
+    Args:
+        run_dir: the folder.
+        found: `places` and `is_head` of the file.
+        intents: number of each user's intent, int [N], `intents` of the file.
+    """
+    stored = {"places": found.places, "is_head": found.is_head}
+    if intents is not None:
+        stored["intents"] = intents[found.rows]
     with replaced(run_dir / "evaluation" / MAP_NAME) as stream:
-        np.savez_compressed(stream, places=found.places, is_head=found.is_head)
+        np.savez_compressed(stream, **stored)

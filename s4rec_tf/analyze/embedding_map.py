@@ -19,10 +19,12 @@ class EmbeddingMap(NamedTuple):
     Attributes:
         places: float32 [n, 2].
         is_head: True for head users, bool [n].
+        rows: indices of the users, int [n].
     """
 
     places: np.ndarray
     is_head: np.ndarray
+    rows: np.ndarray
 
 
 def embedding_map(
@@ -41,11 +43,12 @@ def embedding_map(
     count = min(MAX_USERS, len(embeddings))
     chosen = np.sort(generator.permutation(len(embeddings))[:count])
     if count < 3:
-        return EmbeddingMap(np.zeros((count, 2), np.float32), is_head[chosen])
+        nowhere = np.zeros((count, 2), np.float32)
+        return EmbeddingMap(nowhere, is_head[chosen], chosen)
     layout = TSNE(
         perplexity=min(_PERPLEXITY, (count - 1) / 3),
         init="random",
         random_state=seed,
     )
     places = layout.fit_transform(np.asarray(embeddings[chosen], np.float32))
-    return EmbeddingMap(places.astype(np.float32), is_head[chosen])
+    return EmbeddingMap(places.astype(np.float32), is_head[chosen], chosen)

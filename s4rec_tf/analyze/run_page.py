@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from s4rec_tf.analyze.analysis import MAP_NAME
+from s4rec_tf.analyze.example_blocks import intent_blocks, user_blocks
+from s4rec_tf.analyze.examples import read_examples
 from s4rec_tf.atomic_files import write_bytes
 from s4rec_tf.ranking import metrics
 from s4rec_tf.report_page import figures
@@ -18,6 +20,7 @@ from s4rec_tf.report_page.page import as_html
 
 PAGE_NAME = "run.html"
 CUTOFF = 20
+COLOURED_INTENTS = 5
 _Z_95 = 1.96
 """Standard errors to each side of a mean that hold it in 95 % of samples."""
 
@@ -128,6 +131,9 @@ def _analysis(run_dir: Path) -> Iterator[Block]:
     for name, counts in found["clusters"].items():
         yield _clusters(name, counts["users"], counts["heads"])
     yield from _map(run_dir)
+    named = read_examples(run_dir)
+    yield from intent_blocks(named["intents"], found["clusters"].get("prototypes", {}))
+    yield from user_blocks(named["users"])
 
 
 def _clusters(name: str, users: list[int], heads: list[int]) -> Figure:
@@ -151,16 +157,30 @@ def _map(run_dir: Path) -> Iterator[Block]:
         return
     with np.load(path) as stored:
         places, is_head = stored["places"], stored["is_head"]
+        intents = stored.get("intents")
+    halves = {"tail users": ~is_head, "head users": is_head}
+    yield _plane("Some users in the plane, by t-SNE", places, halves)
+    if intents is not None:
+        title = f"The same users, by the {COLOURED_INTENTS} most frequent intents"
+        yield _plane(title, places, _by_intent(intents))
+
+
+def _by_intent(intents: np.ndarray) -> dict[str, np.ndarray]:
+    """Members, bool [n], of the most frequent intents and of all others."""
+    numbers, counts = np.unique(intents, return_counts=True)
+    frequent = numbers[np.argsort(-counts, kind="stable")][:COLOURED_INTENTS]
+    groups = {f"intent {number}": intents == number for number in frequent}
+    return {"other intents": ~np.isin(intents, frequent), **groups}
+
+
+def _plane(title: str, places: np.ndarray, groups: dict[str, np.ndarray]) -> Figure:
     series = {
         name: [(float(x), float(y)) for x, y in places[members]]
-        for name, members in (("tail users", ~is_head), ("head users", is_head))
+        for name, members in groups.items()
     }
     rows = [[name, str(len(points))] for name, points in series.items()]
-    yield Figure(
-        "Some users in the plane, by t-SNE",
-        figures.scatter_plot(series),
-        Table(["users", "number"], rows),
-    )
+    plot = figures.scatter_plot(series)
+    return Figure(title, plot, Table(["users", "number"], rows))
 
 
 def _settings(run_dir: Path) -> Iterator[Block]:

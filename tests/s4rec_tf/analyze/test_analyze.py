@@ -17,6 +17,7 @@ from s4rec_tf.runs import config, restore
 from s4rec_tf.train.tensorflow import trainer
 
 NUM_ITEMS = 20
+IDS = range(1, NUM_ITEMS + 1)
 SMALL = ["epochs=1", "dim=8", "max_length=6", "batch_size=64", "num_layers=1"]
 
 
@@ -71,6 +72,32 @@ def test_findings_are_those_of_the_split(dataset, run_dirs, capsys):
     auc = probe.area_under_curve(logits, users.is_head)
     assert printed["probe_auc"] == pytest.approx(auc)
     assert printed["majority_accuracy"] == pytest.approx(0.8)
+
+
+def test_examples_are_answered_as_the_model_ranks(dataset, run_dirs, tmp_path, capsys):
+    titles = tmp_path / "titles.tsv"
+    titles.write_text("item-7\tSeven\n")
+    flags = (f"--titles={titles}", "--seed=5")
+    assert analyze_command.main(command(dataset, run_dirs / "s4rec", *flags)) == 0
+    text = (run_dirs / "s4rec/evaluation/examples.json").read_text()
+    found, names = json.loads(text), ["Seven" if n == 7 else f"item-{n}" for n in IDS]
+    assert "item-7" not in text and "user-" not in text
+    assert [user["is_head"] for user in found["users"]] == [True] * 3 + [False] * 3
+    model, _ = restore.restore_best(run_dirs / "s4rec", dataset)
+    items = np.asarray(model.item_vectors(), np.float64)
+    for user in found["users"]:
+        history = [names.index(name) + 1 for name in user["history"]]
+        assert len(history) == min(user["length"], 10)
+        row = np.zeros((1, 6), np.int32)
+        recent = history[-6:]
+        row[0, 6 - len(recent) :] = recent
+        scores = (np.asarray(model.user_vectors(row), np.float64) @ items.T)[0]
+        order = [n for n in np.argsort(-scores) + 1 if n not in history]
+        if user["length"] <= 10:
+            assert user["answers"] == [names[n - 1] for n in order[:5]]
+    mu = np.asarray(model.prototypes.mu, np.float64)
+    best = np.argsort(-(mu @ items.T), axis=1)[:, :5]
+    assert found["intents"] == [[names[n] for n in row] for row in best]
 
 
 def test_a_model_without_prototypes_is_comparable(dataset, run_dirs, capsys):

@@ -59,14 +59,46 @@ def test_clusters_and_map(run_dir):
     found = {"split": "test", "findings": {"probe_auc": 0.7}, "clusters": clusters}
     (run_dir / "evaluation/analysis.json").write_text(json.dumps(found))
     places, is_head = np.zeros((3, 2), np.float32), np.array([True, False, False])
-    stored = {"places": places, "is_head": is_head}
+    intents = np.array([2, 2, 0])
+    stored = {"places": places, "is_head": is_head, "intents": intents}
     np.savez(run_dir / "evaluation/embedding_map.npz", **stored)
     drawn = plots(page_of(run_dir))
     (bars,) = drawn["Share of head users by cluster, prototypes: 2 of 3 in use"]["data"]
     assert (bars["x"], bars["y"]) == (["2", "0"], [0.5, 0.25])
     tail, head = drawn["Some users in the plane, by t-SNE"]["data"]
     assert (len(tail["x"]), len(head["x"])) == (2, 1)
+    coloured = drawn["The same users, by the 5 most frequent intents"]["data"]
+    assert {trace["name"]: len(trace["x"]) for trace in coloured} == {
+        "other intents": 0,
+        "intent 2": 2,
+        "intent 0": 1,
+    }
     assert all(go.Figure(figure).data for figure in drawn.values())
+
+
+USER = {
+    "is_head": False,
+    "length": 6,
+    "history": ["soap <3", "brush"],
+    "next": "comb",
+    "rank": 1204,
+    "answers": ["oil", "comb"],
+}
+
+
+def test_intents_and_users_are_shown_by_names(run_dir):
+    clusters = {"prototypes": {"users": [4, 0, 10], "heads": [1, 0, 5]}}
+    found = {"split": "test", "findings": {"probe_auc": 0.7}, "clusters": clusters}
+    (run_dir / "evaluation/analysis.json").write_text(json.dumps(found))
+    named = {"users": [USER], "intents": [["soap <3"], ["never"], ["oil", "comb"]]}
+    (run_dir / "evaluation/examples.json").write_text(json.dumps(named))
+    text = " ".join(Page(page_of(run_dir)).text.split())
+    assert "2 of 3 prototypes are the nearest of some user" in text
+    # The intent of more users first; one that nobody has is left out.
+    assert "2 10 0.500 oil; comb 0 4 0.250 soap <3" in text and "never" not in text
+    assert "A tail user with 6 items" in text
+    assert "The last of them: soap <3; brush. Then came comb, ranked 1,204." in text
+    assert "rank answer came next 1 oil 2 comb yes" in text
 
 
 def test_run_without_epochs_or_evaluation_has_its_settings(run_dir):
