@@ -17,7 +17,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import held_load, kserve, load_tool, requests, served, serving_page
+from benchmarks import (
+    batch_sizes,
+    held_load,
+    kserve,
+    load_tool,
+    requests,
+    served,
+    serving_page,
+)
 from benchmarks.child import Child, ChildError
 from benchmarks.held_load import Offered
 from benchmarks.load_tool import Load
@@ -135,7 +143,9 @@ class Benchmark:
         )
         in_process = self._in_process()
         found = self._beside_each_other()
-        overload = self._overload(found["servers"]["server"]["most_per_second"])
+        server = found["servers"]["server"]
+        sizes = self._batch_sizes(server["held"] or server["rows"][0])
+        overload = self._overload(server["most_per_second"])
         settings = {
             name: getattr(self.args, name)
             for name in (
@@ -148,8 +158,11 @@ class Benchmark:
             )
         }
         return {
-            **serving_page.headline(found["servers"], found["compared"], in_process),
+            **serving_page.headline(
+                found["servers"], found["compared"], in_process, sizes
+            ),
             **found,
+            "batch_sizes": sizes,
             "overload": overload,
             "in_process": in_process,
             "flags": self.flags,
@@ -268,6 +281,18 @@ class Benchmark:
             name: dataclasses.asdict(held_load.median(found))
             for name, found in rows.items()
         }
+
+    def _batch_sizes(self, held: Mapping[str, Any]) -> dict[int, int]:
+        """Sizes of batches at the held load, by an export that answers them."""
+        base = self.folder / "counting" / requests.NAME
+        log = self.folder / "counting_log"
+        with served.embedded(base, self.flags, log) as ours:
+            target = self._target("counting", ours)
+            return batch_sizes.seen(
+                ours.target,
+                self.folder / "predict",
+                lambda: target.offer(held["offered_per_second"]),
+            )
 
     def _overload(self, most: float) -> dict[str, Any]:
         """Half of what the server can answer, then twice that, of a bounded server."""

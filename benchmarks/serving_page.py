@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.batch_sizes import in_process_cpu_ms
 from benchmarks.reporting import markdown_table
 
 COLUMNS = (
@@ -19,6 +20,7 @@ def headline(
     servers: dict[str, Any],
     compared: dict[str, Any],
     in_process: list[dict[str, Any]],
+    batch_sizes: dict[int, int],
 ) -> dict[str, Any]:
     """Headline figures: the rate that is held, and how it compares.
 
@@ -26,10 +28,13 @@ def headline(
         servers: `most_per_second`, `held` and `rows` by name.
         compared: server and echo at one rate.
         in_process: processor time of a row by the size of batches.
+        batch_sizes: number of requests by the size of their batches at the held load.
     """
     held = servers["server"]["held"]
     triton = servers.get("triton", {}).get("held")
     first, second = compared["server"]["p99_ms"], compared["echo_loop"]["p99_ms"]
+    by_size = {str(entry["batch"]): entry["cpu_ms"] for entry in in_process}
+    at_seen = in_process_cpu_ms(batch_sizes, in_process)
     return {
         "requests_per_second": _of(held, "answered_per_second"),
         "p50_ms": _of(held, "p50_ms"),
@@ -40,8 +45,8 @@ def headline(
         ),
         "p99_vs_echo": _ratio(first, second),
         "cpu_vs_in_process": {
-            str(entry["batch"]): _ratio(_of(held, "cpu_ms"), entry["cpu_ms"])
-            for entry in in_process
+            name: _ratio(_of(held, "cpu_ms"), cpu_ms)
+            for name, cpu_ms in {**by_size, "seen": at_seen}.items()
         },
     }
 
@@ -90,15 +95,17 @@ def page(report: dict[str, Any]) -> str:
         + "\n\n"
         + f"Beside Triton's held rate: {report['vs_triton']}. p99 over the echo's at "
         f"half the held rate: {report['p99_vs_echo']}. Processor time of a request "
-        "over that of a row in process, by the size of batches: "
+        "over that of a row in process, by the size of batches, and at those seen: "
         + ", ".join(
             f"{batch}: {ratio}" for batch, ratio in report["cpu_vs_in_process"].items()
         )
+        + ".\n\nBatches seen at the held load, sampled requests by size: "
+        + ", ".join(f"{size}: {n}" for size, n in report["batch_sizes"].items())
         + ".\n\n"
         + markdown_table(all_rows(report), COLUMNS)
-        + f"\n\nWith `--max_concurrent_requests` of 64 and offered twice the "
-        f"{overload['most_per_second']} a second that it can answer, the server shed "
-        f"{overload['pressed']['shed']:,} calls. Memory in MiB "
+        + "\n\n`bounded` has `--max_concurrent_requests=64` and is offered half, then "
+        f"twice of the {overload['most_per_second']} a second that it can answer. "
+        "Memory in MiB "
         f"before and after the loads: {report['memory_mib']}; before and after the "
         f"overload: {overload['memory_mib']}.\n"
     )

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from benchmarks import (
+    batch_sizes,
     held_load,
     item_space,
     kserve,
@@ -285,7 +286,7 @@ def test_headline_compares_what_is_held():
     }
     compared = {"server": {"p99_ms": 12.0}, "echo_loop": {"p99_ms": 5.0}}
     in_process = [{"batch": 1, "cpu_ms": 2.0}, {"batch": 8, "cpu_ms": 1.0}]
-    found = serving_page.headline(servers, compared, in_process)
+    found = serving_page.headline(servers, compared, in_process, {1: 3, 8: 1})
     assert found == {
         "requests_per_second": 709.0,
         "p50_ms": 1.0,
@@ -293,11 +294,18 @@ def test_headline_compares_what_is_held():
         "failed": 0,
         "vs_triton": 1.17,
         "p99_vs_echo": 2.4,
-        "cpu_vs_in_process": {"1": 1.25, "8": 2.5},
+        "cpu_vs_in_process": {"1": 1.25, "8": 2.5, "seen": 1.429},
     }
     servers["server"]["held"] = None
-    found = serving_page.headline(servers, compared, in_process)
+    found = serving_page.headline(servers, compared, in_process, {1: 1})
     assert (found["requests_per_second"], found["vs_triton"]) == (None, None)
+
+
+def test_processor_time_in_process_is_weighted_by_the_sizes_seen():
+    in_process = [{"batch": 1, "cpu_ms": 2.0}, {"batch": 4, "cpu_ms": 0.5}]
+    # 2.0, twice 1.0 and 0.5.
+    found = batch_sizes.in_process_cpu_ms({1: 1, 3: 2, 4: 1}, in_process)
+    assert found == pytest.approx((2.0 + 2 * 1.0 + 0.5) / 4)
 
 
 def test_processor_time_of_a_family():
