@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -174,18 +175,24 @@ class Benchmark:
     def _in_process(self) -> list[dict[str, Any]]:
         module = [sys.executable, "-m", "benchmarks.in_process_worker"]
         with Child([*module, str(self.export_dir / "1")]) as worker:
-            found = []
-            for batch in IN_PROCESS_BATCHES:
-                say(f"in process, batches of {batch}")
-                found.append(
-                    worker.ask(
-                        "measure",
-                        num_items=self.args.items,
-                        batch=batch,
-                        seconds=self.args.seconds / len(IN_PROCESS_BATCHES),
-                    )
-                )
-            return found
+            passes = [
+                [self._measured(worker, batch) for batch in IN_PROCESS_BATCHES]
+                for _ in range(self.args.passes)
+            ]
+        return [
+            {key: statistics.median_low(row[key] for row in rows) for key in rows[0]}
+            for rows in zip(*passes, strict=True)
+        ]
+
+    def _measured(self, worker: Child, batch: int) -> dict[str, float]:
+        say(f"in process, batches of {batch}")
+        found: dict[str, float] = worker.ask(
+            "measure",
+            num_items=self.args.items,
+            batch=batch,
+            seconds=self.args.seconds / len(IN_PROCESS_BATCHES),
+        )
+        return found
 
     def _beside_each_other(self) -> dict[str, Any]:
         """All servers by turns; then two at half the rate that the server holds."""

@@ -47,6 +47,7 @@ use_alts_credentials bool false ALTS of the gRPC port, on Google Cloud
 token_file path - tokens, one a line, of which a request must bring one (Bearer)
 ui bool false a page at /ui/ to try the models in a browser
 enable_reload_config_requests bool false let HandleReloadConfigRequest replace models
+reload_root paths - base paths of a reload lie below it (repeatable), or where those are
 """
 NO_EFFECT = {
     "enable_per_model_batching_parameters": "all models share the batching parameters",
@@ -98,7 +99,8 @@ def channel_arguments(text: str) -> list[tuple[str, int | str]]:
 
 
 _TYPES: dict[str, Callable[[str], Any]] = {
-    **{"str": str, "int": int, "float": float, "path": Path, "bool": _boolean},
+    **{"str": str, "int": int, "float": float, "path": Path, "paths": Path},
+    "bool": _boolean,
     "port": _number(int, 0, 2**16 - 1),
     "count": _number(int, 1),
     "retries": _number(int, -1),
@@ -122,17 +124,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         given = None if default == "-" else default
         # TF Serving takes --name, --name=true and --name=false.
         more: Any = {"nargs": "?", "const": True} if kind == "bool" else {}
+        more |= {"action": "append"} if kind == "paths" else {}
         text = f"{text}; default {default}" if given else text
         more |= {"type": _TYPES[kind], "default": given, "metavar": kind, "help": text}
         parser.add_argument(f"--{name}", **more)
-    parser.add_argument(
-        "--reload_root",
-        type=Path,
-        action="append",
-        default=[],
-        help="folder below which base paths of a reload must lie, may be repeated; by "
-        "default the folders that hold the base paths at the start",
-    )
     version = f"s4rec-tf {importlib.metadata.version('s4rec-tf')}"
     parser.add_argument("--version", action="version", version=version)
     for name in NO_EFFECT:
@@ -159,6 +154,6 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     args.unavailable_labels = "new" if getattr(args, unavailable) else "available"
     if args.force_allow_any_version_labels_for_unavailable_models:
         args.unavailable_labels = "any"
-    if args.tensorflow_session_parallelism:
-        args.tensorflow_intra_op_parallelism = args.tensorflow_session_parallelism
-        args.tensorflow_inter_op_parallelism = args.tensorflow_session_parallelism
+    if both := args.tensorflow_session_parallelism:
+        args.tensorflow_intra_op_parallelism = both
+        args.tensorflow_inter_op_parallelism = both

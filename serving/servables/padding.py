@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,9 +51,3 @@ class Padding:
         part = [slice(n) if is_right else slice(most - n, most) for n, most in pairs]
         wide[(slice(None), *part)] = array
         return wide
-
-
-def paddings_of(manifest: Mapping[str, Any]) -> Mapping[str, Padding]:
-    """The paddings that a version's manifest states, by input."""
-    stated = manifest.get("padding", {})
-    return {name: Padding(**entry) for name, entry in stated.items()}

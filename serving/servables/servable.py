@@ -18,7 +18,7 @@ from serving.config_files import BatchingParameters
 from serving.servables import tensors, version_files, watch
 from serving.servables.batching import Batcher, batchers_of
 from serving.servables.graphs import Graph
-from serving.servables.padding import paddings_of
+from serving.servables.padding import Padding
 from serving.status import StatusError, code_of, invalid
 
 _TRACEBACK = re.compile(r"^Graph execution error:.*\nNode: [^\n]*\n", re.DOTALL)
@@ -52,7 +52,8 @@ class Servable:
         try:
             manifest = version_files.manifest_of(path)
             version_files.verify(path, manifest)
-            self.paddings = paddings_of(manifest or {})
+            stated = (manifest or {}).get("padding", {})
+            self.paddings = {name: Padding(**entry) for name, entry in stated.items()}
             self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
             self._graph = Graph(self._session, path, tags)
             self.signatures = self._graph.signatures

@@ -86,7 +86,9 @@ class Decoder(servable.Servable):
     def __init__(self) -> None:
         self.version, self._model_name, self._max_rows = 3, "demo", 1024
         self.signatures = {name: signature_of(i) for name, i in INPUTS.items()}
-        self.paddings, self._batchers = {}, {}
+        self.paddings, self._batchers, self._watch = {}, {}, None
+        # Where no list of items lies.
+        self.path = Path(os.devnull)
 
     def _alone(self, name, outputs, inputs):
         first = inputs[min(inputs)]
@@ -110,6 +112,9 @@ class OneModel:
 
     def find(self, name):
         return self._versions if name == "demo" else None
+
+    def serving_versions(self):
+        return {"demo": 3}
 
 
 class Versions:
@@ -212,6 +217,7 @@ HTTP = http_port.HttpPort(
     Everyone(),
     argparse.Namespace(
         monitoring_config_file=None,
+        ui=True,
         rest_api_enable_cors_support=True,
         rest_api_timeout_in_ms=30_000,
     ),
@@ -340,6 +346,7 @@ def http_requests(body: str) -> list[bytes]:
     length = "Content-Length: {}\r\n"
     chunks = f"Transfer-Encoding: chunked\r\n\r\n{len(plain):x}\r\n{body}\r\n0\r\n\r\n"
     get = "GET /v1/models/demo HTTP/1.1\r\nHost: a\r\n\r\n"
+    page = get.replace("/v1/models/demo", "/ui/items/v1/models/demo")
     return [
         f"{head}{length.format(len(plain))}\r\n{body}{get}".encode(),
         f"{head}{length.format(len(packed))}Content-Encoding: gzip\r\n\r\n".encode()
@@ -347,6 +354,7 @@ def http_requests(body: str) -> list[bytes]:
         f"{head}{chunks}".encode(),
         f"{head}Expect: 100-continue\r\n{length.format(len(plain))}\r\n{body}".encode(),
         get.replace("GET", "HEAD").encode(),
+        page.encode(),
     ]
 
 

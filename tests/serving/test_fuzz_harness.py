@@ -32,7 +32,7 @@ def test_every_seed_is_a_good_request(harness):
         sent = harness.answer(seed)
         assert set(re.findall(rb"HTTP/1.1 (\d+)", sent)) <= {b"100", b"200"}
         over_http += sent.count(b"HTTP/1.1 200")
-    assert over_http == 6
+    assert over_http == 7
 
 
 def test_faults_of_the_server_end_a_run(harness, monkeypatch):
