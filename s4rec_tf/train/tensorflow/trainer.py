@@ -168,8 +168,10 @@ class TensorFlowTrainer(Trainer):
                         replica.assign(value)
 
     def _parts(self, variable: Any) -> float | list[float]:
-        own = self._replicas(variable)
-        return [float(part) for part in own] if own else float(variable)
+        if own := self._replicas(variable):
+            return [float(part) for part in own]
+        # Over several workers a message, which all of them send.
+        return float(tf.convert_to_tensor(variable.value))
 
     def _replicas(self, variable: Any) -> Sequence[Any]:
         """A sum on each replica; nothing if there is one, or other workers."""

@@ -2,16 +2,22 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import small_datasets
 from s4rec_tf import spec
+from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.runs import checkpoints
 from s4rec_tf.runs.run_dir import RunDir
+from tests.s4rec_tf.small_runs import arrays
 
 ROOT = Path(__file__).parents[4]
 
@@ -24,28 +30,30 @@ def free_ports(number):
     return ports
 
 
-def train(dataset, run_dir, ports, data="memory"):
+def started(dataset, run_dir, ports, *flags):
     workers = [f"127.0.0.1:{port}" for port in ports]
     processes = []
     for index in range(len(ports)):
         task = {"type": "worker", "index": index}
         cluster = json.dumps({"cluster": {"worker": workers}, "task": task})
-        flags = [f"--dataset={dataset.root}", f"--run_dir={run_dir}", "--model=s4rec"]
-        flags += [
-            "--strategy=multiworker",
-            f"--data={data}",
-            "--set",
-            "epochs=2",
-            "dim=16",
-            "dropout=0",
-        ]
+        own = [f"--dataset={dataset.root}", f"--run_dir={run_dir}", *flags]
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "s4rec_tf.train", *flags],
+                [sys.executable, "-m", "s4rec_tf.train", *own],
                 env={**os.environ, "TF_CONFIG": cluster, "PYTHONPATH": str(ROOT)},
             )
         )
+    return processes
+
+
+def codes_of(processes):
     return [process.wait(timeout=300) for process in processes]
+
+
+def train(dataset, run_dir, ports, data="memory"):
+    flags = ["--model=s4rec", "--strategy=multiworker", f"--data={data}"]
+    flags += ["--set", "epochs=2", "dim=16", "dropout=0"]
+    return codes_of(started(dataset, run_dir, ports, *flags))
 
 
 def losses(run_dir):
@@ -74,3 +82,39 @@ def test_two_workers_stream_their_own_samples(tmp_path):
     assert codes == [0, 0]
     first, second = losses(run)
     assert second < first
+
+
+SHORT = ["--model=sasrec", "--strategy=multiworker", "--checkpoint_steps=20"]
+SHORT += ["--set", "epochs=2", "dim=8", "num_layers=1", "max_length=6", "batch_size=8"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    sequences = small_datasets.markov_sequences(400, 30, seed=6)
+    root = small_datasets.write_dataset(folder / "dataset", sequences, 30)
+    dataset, run = spec.DatasetDir(root), RunDir(folder / "run")
+    assert codes_of(started(dataset, run.root, free_ports(2), *SHORT)) == [0, 0]
+    return dataset, run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_second_worker_is_ended_within_an_epoch_and_all_go_on(number, whole, tmp_path):
+    dataset, uninterrupted = whole
+    run = RunDir(tmp_path)
+    processes = started(dataset, tmp_path, free_ports(2), *SHORT)
+    while not run.last.exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    processes[1].send_signal(number)
+    codes = codes_of(processes)
+    if number == signal.SIGTERM:
+        assert codes == [ExitCode.STATE_SAVED] * 2
+    else:
+        assert codes[1] == -signal.SIGKILL and codes[0] != 0
+    assert checkpoints.read_state(run.last)["within_epoch"]["step"] > 0
+    assert codes_of(started(dataset, tmp_path, free_ports(2), *SHORT)) == [0, 0]
+    ours, theirs = arrays(run.last), arrays(uninterrupted.last)
+    for name in theirs.keys() - {"state", "sha256"}:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
