@@ -22,6 +22,7 @@ from s4rec_tf.data import records, stream
 from s4rec_tf.data.samples import Samples
 from s4rec_tf.data.sequences import Sequences
 from s4rec_tf.runs import config as configuration
+from s4rec_tf.train.tensorflow.strategies import make_strategy
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 
 _CEILING_SIZE = 2048
@@ -38,6 +39,7 @@ class Training:
         config: the configuration.
         sequences: the train split.
         num_items: V.
+        num_devices: logical CPUs, each with a replica.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Training:
         config: configuration.ExperimentConfig,
         sequences: Sequences,
         num_items: int,
+        num_devices: int = 1,
     ) -> None:
         info = shapes.info_of(sequences, num_items)
         self.config, self.sequences = config, sequences
-        self.trainer = TensorFlowTrainer(config, info, sequences)
+        strategy = _devices(num_devices) if num_devices > 1 else None
+        self.trainer = TensorFlowTrainer(config, info, sequences, strategy)
         if not isinstance(self.trainer.samples, Samples):
             raise ValueError(f"{config.model} is not trained by gradient")
         self.samples = self.trainer.samples
@@ -238,7 +242,7 @@ def _median_ms(
 def build(args: argparse.Namespace) -> Training:
     """Makes the data and the trainer that the command line names."""
     shape = shapes.SHAPES[args.shape]
-    num_items = shape.num_items
+    num_items = args.items or shape.num_items
     if args.dataset:
         dataset = spec.DatasetDir(args.dataset)
         sequences = records.read_split(dataset, "train")
@@ -251,7 +255,14 @@ def build(args: argparse.Namespace) -> Training:
     endless = f"epochs={_MANY_EPOCHS**2}"
     meant = [f"loss={shape.loss}", f"optimizer={shape.optimizer}", "score=dot"]
     config = configuration.resolve(args.model, overrides=[*meant, *args.set, endless])
-    return Training(config, sequences, num_items)
+    return Training(config, sequences, num_items, args.devices)
+
+
+def _devices(count: int) -> tf.distribute.Strategy:
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * count)
+    return make_strategy("mirrored")
 
 
 def main() -> None:
@@ -260,6 +271,8 @@ def main() -> None:
     add_model(parser)
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--devices", type=int, default=1, help="logical CPUs")
+    parser.add_argument("--items", type=int, default=0, help="instead of the shape's")
     args = parser.parse_args()
     child.serve(lambda: build(args).handlers())
 
