@@ -344,18 +344,24 @@ def test_auxiliary_weights_rise_linearly(batch):
         assert log["next_item_weighted"] == log["next_item"]
 
 
+def reversed_gradient(model, batch):
+    """Size of the adversary's gradient at the item embeddings."""
+    with tf.GradientTape() as tape:
+        terms = model.loss_terms(batch, model(batch, training=True))
+    gradient = tape.gradient(terms["adversarial"], model.item_embedding.table.value)
+    return float(tf.norm(tf.convert_to_tensor(gradient)))
+
+
 def test_the_reversal_rises_as_in_dann(batch):
     model = build(gamma_ramp_steps=10, lambda_adv=1.0)
-    table = model.item_embedding.table
-    sizes = []
-    for _ in range(6):
-        with tf.GradientTape() as tape:
-            terms = model.loss_terms(batch, model(batch, training=True))
-        gradient = tape.gradient(terms["adversarial"], table.value)
-        sizes.append(float(tf.norm(tf.convert_to_tensor(gradient))))
+    sizes = [reversed_gradient(model, batch) for _ in range(6)]
     assert sizes[0] == 0
     # t = 0.1 and 0.5: 2 / (1 + exp(-1)) - 1 = 0.46212, 2 / (1 + exp(-5)) - 1 = 0.98661.
-    assert sizes[1] / sizes[5] == pytest.approx(0.462117 / 0.986614, rel=1e-4)
+    constant = reversed_gradient(build(lambda_adv=1.0), batch)
+    assert sizes[1] / constant == pytest.approx(0.462117, rel=1e-4)
+    assert sizes[5] / constant == pytest.approx(0.986614, rel=1e-4)
+    half = reversed_gradient(build(lambda_adv=1.0, gamma=0.5), batch)
+    assert half / constant == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(
