@@ -13,7 +13,6 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from benchmarks import (
-    batch_sizes,
     held_load,
     item_space,
     kserve,
@@ -240,6 +239,22 @@ def fake(name, *load):
     return serving.Target(name, FakeLoad(*load), lambda: 0.0)
 
 
+def test_rows_in_process_are_measured_in_passes(monkeypatch, tmp_path):
+    times = iter([9.0] * 7 + [1.0] * 7 + [4.0] * 7)
+
+    class Worker(contextlib.nullcontext):
+        def ask(self, command, batch, **more):
+            return {"batch": batch, "rows_per_second": 5.0, "cpu_ms": next(times)}
+
+    worker = Worker()
+    monkeypatch.setattr(Worker, "__enter__", lambda self: worker)
+    monkeypatch.setattr(serving, "Child", lambda command: worker)
+    args = serving.parse_args(["--items", "100", "--passes", "3"])
+    found = serving.Benchmark(args, tmp_path)._in_process()
+    assert [row["batch"] for row in found] == list(serving.IN_PROCESS_BATCHES)
+    assert {row["cpu_ms"] for row in found} == {4.0}
+
+
 def test_servers_take_turns_at_rising_loads_in_every_pass(tmp_path):
     args = serving.parse_args(["--items", "100", "--passes", "2"])
     offered = []
@@ -299,13 +314,6 @@ def test_headline_compares_what_is_held():
     servers["server"]["held"] = None
     found = serving_page.headline(servers, compared, in_process, {1: 1})
     assert (found["requests_per_second"], found["vs_triton"]) == (None, None)
-
-
-def test_processor_time_in_process_is_weighted_by_the_sizes_seen():
-    in_process = [{"batch": 1, "cpu_ms": 2.0}, {"batch": 4, "cpu_ms": 0.5}]
-    # 2.0, twice 1.0 and 0.5.
-    found = batch_sizes.in_process_cpu_ms({1: 1, 3: 2, 4: 1}, in_process)
-    assert found == pytest.approx((2.0 + 2 * 1.0 + 0.5) / 4)
 
 
 def test_processor_time_of_a_family():
