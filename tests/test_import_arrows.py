@@ -158,6 +158,7 @@ COMMANDS = (
     "serving.client",
     "pipelines.compare",
     "pipelines.demo",
+    "pipelines.erasure",
     "pipelines.experiments",
     "pipelines.gpu_kit",
     "pipelines.robustness",

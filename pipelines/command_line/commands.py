@@ -49,6 +49,10 @@ COMMANDS: dict[str, Command] = {
         *("pipelines.run_day", "beam,train,serve"),
         "take new logs through all stages into service, or go back",
     ),
+    "erase": Command(
+        *("pipelines.erasure", "beam"),
+        "remove what holds some users, and search the bytes for more",
+    ),
     "demo": Command("pipelines.demo", "beam,train,serve", "run all stages in a row"),
 }
 """Every subcommand by its name, in the order of the flow."""

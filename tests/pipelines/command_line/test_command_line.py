@@ -99,7 +99,7 @@ def complete(*words):
 
 def test_bash_completes_subcommands_flags_and_choices():
     assert complete("s4rec", "ev") == ["evaluate"]
-    assert complete("s4rec", "train", "--data") == ["--dataset"]
+    assert complete("s4rec", "train", "--datas") == ["--dataset"]
     assert complete("s4rec", "evaluate", "--split", "") == ["test", "valid"]
     assert set(complete("s4rec", "serve", "--rest_api_p")) == {"--rest_api_port"}
 

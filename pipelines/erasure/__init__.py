@@ -1,0 +1,1 @@
+"""Removal of users from what was made before: datasets, runs and exports."""
