@@ -74,6 +74,8 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
     from s4rec_tf.train.tensorflow import strategies
 
     strategy = strategies.make_strategy(args.strategy)
+    # TensorFlow takes SIGTERM for itself where there are several workers.
+    stop.listen()
     from s4rec_tf import spec
     from s4rec_tf.runs import config
     from s4rec_tf.train import health, keeping

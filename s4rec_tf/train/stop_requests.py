@@ -35,8 +35,14 @@ class StopRequests:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequests:
-        self._before = {n: signal.signal(n, self._receive) for n in _SIGNALS}
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Receives the signals, again if a library has taken them meanwhile."""
+        for number in _SIGNALS:
+            signal.signal(number, self._receive)
 
     def __exit__(
         self,

@@ -144,7 +144,7 @@ class Trainer(abc.ABC):
             *(self.model, self.config.train, self.steps, first, last),
             *(self.scope, is_within),
         )
-        with ends.stop.later():
+        with contextlib.closing(self), ends.stop.later():
             for start, end in stages:
                 with ends.stop.now():
                     self.begin(start, ends.place.step)
@@ -153,6 +153,10 @@ class Trainer(abc.ABC):
                     if end_epoch(self.loss_terms(), ends.seconds()):
                         return
                     ends.end_epoch()
+
+    def close(self) -> None:
+        """Ends what `begin` began."""
+        return
 
     def _train_one(self, epoch: int, ends: StepEnds) -> None:
         ends.begin_epoch()

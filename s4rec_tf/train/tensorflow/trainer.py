@@ -104,7 +104,7 @@ class TensorFlowTrainer(Trainer):
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
         """Opens the batches from a step of an epoch on; traces the step anew."""
-        self._iterator = iter(self._distributed(epoch, first_step))
+        self._iterator: Any = iter(self._distributed(epoch, first_step))
         self._compiled_step = tf.function(self._global_step)
         if limit := self.config.train.clip_norm:
             self.model.optimizer.global_clipnorm = limit / self.num_replicas
@@ -118,6 +118,10 @@ class TensorFlowTrainer(Trainer):
             )
         batches = self.batches(epoch, first_step)
         return self.strategy.experimental_distribute_dataset(batches)
+
+    def close(self) -> None:
+        """Ends the pipeline, whose threads would wait for Python at its exit."""
+        self._iterator = None
 
     def step(self) -> tf.Tensor:
         """Trains on the next batch; returns its loss."""

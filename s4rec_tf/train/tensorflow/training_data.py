@@ -13,7 +13,7 @@ from s4rec_tf.runs.config import ConfigError, ExperimentConfig
 from s4rec_tf.train.setup import training_sequences
 
 STREAMED_FROM = 100_000_000
-"""Actions from which a dataset is streamed; in memory they take about 5 GB."""
+"""Actions from which a dataset is streamed; in memory they take about 7 GB."""
 
 
 @dataclasses.dataclass(frozen=True)

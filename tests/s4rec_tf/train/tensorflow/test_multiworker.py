@@ -47,7 +47,11 @@ def started(dataset, run_dir, ports, *flags):
 
 
 def codes_of(processes):
-    return [process.wait(timeout=300) for process in processes]
+    try:
+        return [process.wait(timeout=900) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def train(dataset, run_dir, ports, data="memory"):
@@ -84,8 +88,9 @@ def test_two_workers_stream_their_own_samples(tmp_path):
     assert second < first
 
 
-SHORT = ["--model=sasrec", "--strategy=multiworker", "--checkpoint_steps=20"]
-SHORT += ["--set", "epochs=2", "dim=8", "num_layers=1", "max_length=6", "batch_size=8"]
+SHORT = ["--model=sasrec", "--strategy=multiworker", "--checkpoint_steps=10"]
+SHORT += ["--set", "epochs=2", "dim=8", "num_layers=1", "max_length=6"]
+SHORT += ["batch_size=32"]
 
 
 @pytest.fixture(scope="module")

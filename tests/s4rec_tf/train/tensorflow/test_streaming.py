@@ -1,5 +1,7 @@
 """Runs whose dataset stays on disk: chosen by size, refused where all is needed."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,25 @@ def test_run_of_the_flag_learns_and_keeps_to_it(dataset, tmp_path, capsys):
     resolved = config.resolve("iclrec", None, sizes)
     with pytest.raises(RunError, match="data: 'streaming' there, 'auto' asked for"):
         trainer.train(resolved, dataset, tmp_path)
+
+
+def test_no_stream_is_open_after_training(dataset, tmp_path, monkeypatch):
+    """A thread that waits for Python would keep the command from ending."""
+    epoch, opened, closed = StreamedSamples.epoch, [], threading.Semaphore(0)
+
+    def noted(*arguments):
+        opened.append(1)
+        try:
+            yield from epoch(*arguments)
+        finally:
+            closed.release()
+
+    monkeypatch.setattr(StreamedSamples, "epoch", noted)
+    resolved = config.resolve("sasrec", None, [*TINY, "epochs=1", "data=streaming"])
+    trainer.train(resolved, dataset, tmp_path)
+    assert len(opened) > 1
+    for _ in opened:
+        assert closed.acquire(timeout=60)
 
 
 def test_popularity_counts_the_same(dataset, tmp_path):
