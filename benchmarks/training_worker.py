@@ -86,6 +86,7 @@ class Training:
                 "steps": stopwatch.steps,
                 "seconds": stopwatch.seconds,
                 "median_step_ms": stopwatch.median_step_ms,
+                "cpu_step_ms": stopwatch.cpu_step_ms,
             }
         )
 
