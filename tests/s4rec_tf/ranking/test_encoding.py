@@ -20,6 +20,7 @@ class Sums:
 
     def __init__(self, has_users=False):
         self.has_users = has_users
+        self.scored_shapes = []
 
     def index_of_users(self, user_ids):
         if not self.has_users:
@@ -41,6 +42,7 @@ class Sums:
         return tf.zeros((9, 2))
 
     def pair_scores(self, users, items):
+        self.scored_shapes.append((users.shape[0], items.shape[1]))  # one a tracing
         return users[:, 0, :1] * 100 + items[..., 0]
 
 
@@ -82,9 +84,11 @@ def test_influence_of_padding_is_relative_to_the_vector(has_users, length):
     assert found == pytest.approx(1 / length, rel=1e-6)
 
 
-@pytest.mark.parametrize("num_items", [1, 3, 50])
+@pytest.mark.parametrize(("num_items", "num_rows"), [(1, 7), (3, 2), (50, 1)])
 @pytest.mark.parametrize("has_own_items", [False, True])
-def test_scores_of_pairs_are_the_same_in_parts(num_items, has_own_items, monkeypatch):
+def test_scores_of_pairs_are_the_same_in_parts(
+    num_items, num_rows, has_own_items, monkeypatch
+):
     monkeypatch.setattr(encoding, "_PAIRS_AT_ONCE", 7)
     model = Sums()
     model.is_dot_product = False
@@ -93,6 +97,7 @@ def test_scores_of_pairs_are_the_same_in_parts(num_items, has_own_items, monkeyp
     items = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     found = encoding.pair_scorer(model)(users, items)
     np.testing.assert_array_equal(found, users[:, 0, :1] * 100 + items[..., 0])
+    assert model.scored_shapes == [(num_rows, num_items)]
 
 
 def test_products_need_no_scorer():
