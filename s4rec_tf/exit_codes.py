@@ -1,4 +1,4 @@
-"""Exit codes of the project's commands; `docs/exit_codes.md` has the same table."""
+"""Exit codes of the project's commands; `docs/command_line.md` has the same table."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ class ExitCode(enum.IntEnum):
     """Stopped by its input, its environment or a check; the last line names which."""
     USAGE = 2
     """The command line or a setting is wrong; nothing was read or written."""
-    DIVERGED = 3
-    """A training met NaN or Inf; its best weights until then stay."""
     STATE_SAVED = 4
     """A training stopped by SIGTERM or Ctrl-C; the same command resumes it."""
     INTERRUPTED = 130

@@ -132,7 +132,7 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
             f"train_arrays: {error}. {health.what_is_left(args.run_dir)}",
             file=sys.stderr,
         )
-        return ExitCode.DIVERGED
+        return ExitCode.FAILED
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.FAILED

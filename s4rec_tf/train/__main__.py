@@ -95,7 +95,7 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
             )
     except health.Diverged as error:
         print(f"train: {error}. {health.what_is_left(args.run_dir)}", file=sys.stderr)
-        return ExitCode.DIVERGED
+        return ExitCode.FAILED
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return ExitCode.FAILED
