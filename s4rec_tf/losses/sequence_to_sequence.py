@@ -52,6 +52,7 @@ def sequence_to_sequence(
     categories k, -ln exp(s(phi_k(future_u), phi_k(past_u))) / sum_n sum_k'
     exp(s(phi_k'(future_n), phi_k(past_u))), of which the floor(lambda B K) smallest, at
     least one, are summed; divided by B. n runs over u and the rows of other users.
+    Under data parallelism all rows are the global batch's.
 
     Args:
         past: phi of the inputs [B, K, D].
@@ -73,18 +74,18 @@ def sequence_to_sequence(
     scores = ops.where(is_other[:, None, :], scores, _LEFT_OUT)
     normalizer = ops.logsumexp(ops.concatenate([scores, own], axis=-1), axis=-1)
     losses = normalizer - ops.diagonal(own, axis1=1, axis2=2)
-    is_kept = _smallest(ops.stop_gradient(losses), keep_share)
+    known = ops.stop_gradient(losses)
+    is_kept = known <= _largest_kept(backend.gather_batch(known), keep_share)
     count = ops.cast(ops.shape(past)[0], losses.dtype)
     return ops.sum(ops.where(is_kept, losses, 0.0)) / count
 
 
-def _smallest(losses: Tensor, keep_share: float) -> Tensor:
-    """True for the share of the losses [B, K] that are smallest, at least one."""
+def _largest_kept(losses: Tensor, keep_share: float) -> Tensor:
+    """The largest of the share of the losses [B, K] that are smallest, at least one."""
     ordered = ops.sort(ops.reshape(losses, (-1,)))
     total = ops.shape(ordered)[0]
     kept = ops.cast(keep_share * ops.cast(total, "float32") + 1e-4, "int32")
-    threshold = ops.take(ordered, ops.maximum(kept, 1) - 1)
-    return losses <= threshold
+    return ops.take(ordered, ops.maximum(kept, 1) - 1)
 
 
 def mean_over_rows(losses: Tensor, target_ids: Tensor) -> Tensor:

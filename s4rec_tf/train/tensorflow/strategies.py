@@ -59,16 +59,22 @@ def _is_first_worker(resolver: Any) -> bool:
     )
 
 
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """Processes that train together, each with as many replicas."""
+    if strategy.cluster_resolver is None:
+        return 1
+    return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+
 def adder(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
     """A function that adds up a number of every worker; all must call it.
 
     Returns:
         number -> the sum, the same on every worker.
     """
-    if not strategy.extended._in_multi_worker_mode():
+    if num_workers(strategy) == 1:
         return lambda number: number
-    num_workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
-    own_replicas = strategy.num_replicas_in_sync / num_workers
+    own_replicas = len(strategy.extended.worker_devices)
 
     def add(number: float) -> float:
         share = tf.constant(number / own_replicas, tf.float64)

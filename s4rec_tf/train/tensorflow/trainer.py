@@ -55,7 +55,7 @@ class TensorFlowTrainer(Trainer):
         self.num_replicas = self.strategy.num_replicas_in_sync
         self.is_chief = strategies.is_chief(self.strategy)
         self._add = strategies.adder(self.strategy)
-        if self.strategy.extended._in_multi_worker_mode():
+        if strategies.num_workers(self.strategy) > 1:
             self.agrees_every = _STEPS_A_MESSAGE
         if self.num_replicas > 1 and config.train.accumulation_steps > 1:
             raise ConfigError(
@@ -111,7 +111,7 @@ class TensorFlowTrainer(Trainer):
 
     def _distributed(self, epoch: int, first_step: int) -> Any:
         """The replicas' batches: parts of global ones, or of their worker's own."""
-        many_workers = self.strategy.extended._in_multi_worker_mode()
+        many_workers = strategies.num_workers(self.strategy) > 1
         if many_workers and isinstance(self.samples, StreamedSamples):
             return self.strategy.distribute_datasets_from_function(
                 lambda context: self.batches(epoch, first_step, context)
@@ -179,7 +179,7 @@ class TensorFlowTrainer(Trainer):
 
     def _replicas(self, variable: Any) -> Sequence[Any]:
         """A sum on each replica; nothing if there is one, or other workers."""
-        if self.num_replicas == 1 or self.strategy.extended._in_multi_worker_mode():
+        if self.num_replicas == 1 or strategies.num_workers(self.strategy) > 1:
             return ()
         return tuple(variable.value.values)
 

@@ -1,7 +1,8 @@
-"""Trains the same global batches on one and on two CPU devices; run as a script.
+"""Trains the same global batches on one and on several CPU devices; run as a script.
 
-Arguments: the file to write what both gave to, the optimizer, the kind of samples, or
-`users` for prefixes and S4Rec's other terms on batches of users.
+Arguments: the file to write what both gave to, the model, the optimizer, the kind of
+samples, or `users` for prefixes and S4Rec's other terms on batches of users, the number
+of devices, and of steps.
 """
 
 import sys
@@ -16,10 +17,10 @@ from s4rec_tf.layers.sinkhorn import sinkhorn_targets
 from s4rec_tf.runs import config
 from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 
-NUM_ITEMS, BATCH, STEPS = 40, 32, 4
+NUM_ITEMS, BATCH = 40, 32
 
 
-def train(strategy, optimizer, kind):
+def train(strategy, model, optimizer, kind, num_steps):
     settings = {"max_length": 12, "dim": 16, "num_layers": 1, "num_intents": 6}
     settings |= {"dropout": 0.0}
     if kind == "users":
@@ -33,13 +34,14 @@ def train(strategy, optimizer, kind):
         settings["clip_norm"] = 0.01
     split = train_split(markov_sequences(120, NUM_ITEMS, seed=2), head_above=8)
     trainer = TensorFlowTrainer(
-        config.from_flat({"model": "s4rec", "seed": 7, **settings}),
+        config.from_flat({"model": model, "seed": 7, **settings}),
         shapes.info_of(split, NUM_ITEMS),
         split,
         strategy,
     )
+    trainer.refresh(0)  # ICLRec's clusters
     trainer.begin(0)
-    for _ in range(STEPS):
+    for _ in range(num_steps):
         trainer.step()
     logs = trainer.loss_terms()
     return [np.asarray(weight) for weight in trainer.model.trainable_weights], logs
@@ -64,21 +66,22 @@ def global_targets(strategy):
     return np.concatenate(strategy.experimental_local_results(results))
 
 
-def main(path, optimizer, kind):
+def main(path, model, optimizer, kind, num_devices, num_steps):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        cpu, [tf.config.LogicalDeviceConfiguration()] * int(num_devices)
     )
     one = tf.distribute.get_strategy()
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    devices = [f"CPU:{number}" for number in range(int(num_devices))]
+    many = tf.distribute.MirroredStrategy(devices)
     results = {}
-    for name, strategy in (("one", one), ("two", two)):
-        weights, logs = train(strategy, optimizer, kind)
+    for name, strategy in (("one", one), ("many", many)):
+        weights, logs = train(strategy, model, optimizer, kind, int(num_steps))
         results.update({f"{name}/weight{n}": w for n, w in enumerate(weights)})
         results.update({f"{name}/log/{term}": value for term, value in logs.items()})
     single = tf.distribute.MirroredStrategy(["CPU:0"])
     results["one/targets"] = global_targets(single)
-    results["two/targets"] = global_targets(two)
+    results["many/targets"] = global_targets(many)
     np.savez(path, **results)
 
 
