@@ -23,10 +23,12 @@ TERMS = {"s4rec": 5, "iclrec": 3, "dssrec": 2}
         pytest.param(("s4rec", "sgd", "sequence", 2, 4), marks=MINUTES),
         pytest.param(("s4rec", "sgd", "users", 2, 4), marks=MINUTES),
         *(
-            pytest.param((model, optimizer, "prefix", devices, 50), marks=MINUTES)
-            for model in ("s4rec", "iclrec", "dssrec")
-            # With lazy Adam the softmax is a sampled one.
-            for optimizer in ("sgd", "adam", "lazy_adam")
+            pytest.param((*case, "prefix", devices, 50), marks=MINUTES)
+            for case in (
+                *(("s4rec", "sgd"), ("iclrec", "sgd"), ("dssrec", "sgd")),
+                *(("s4rec", "adam"), ("iclrec", "adam"), ("dssrec", "adam")),
+                ("s4rec", "lazy_adam"),  # with a sampled softmax
+            )
             for devices in (2, 4)
         ),
     ],
@@ -42,7 +44,7 @@ def results(request, tmp_path_factory):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     with np.load(path) as stored:
-        return request.param[0], dict(stored)
+        return request.param, dict(stored)
 
 
 def test_sinkhorn_targets_are_those_of_the_global_batch(results):
@@ -51,7 +53,7 @@ def test_sinkhorn_targets_are_those_of_the_global_batch(results):
 
 
 def test_loss_terms_agree(results):
-    model, found = results
+    (model, *_), found = results
     terms = [name for name in found if name.startswith("one/log/")]
     assert len(terms) == 2 * TERMS[model] + 1  # each weighted and not, and their sum
     for name in terms:
@@ -60,9 +62,13 @@ def test_loss_terms_agree(results):
 
 
 def test_weights_agree_after_the_steps(results):
-    model, found = results
+    (model, optimizer, *_), found = results
+    # Adam makes a step of a gradient that is rounding alone, as a key's bias has it.
+    tolerance = 1e-3 if optimizer == "adam" else 1e-4
     names = [name for name in found if name.startswith("one/weight")]
     assert len(names) == 20 or model != "s4rec"
     for name in names:
         other = found[name.replace("one/", "many/", 1)]
-        np.testing.assert_allclose(other, found[name], atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            other, found[name], rtol=0, atol=tolerance, err_msg=name
+        )
