@@ -33,6 +33,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     },
     "s4rec_tf/ranking/*.py": (
         "tests/s4rec_tf/ranking",
+        "tests/s4rec_tf/ranking/jax_widths.py",
         f"{_MODELS}/test_ncf.py",
         "tests/s4rec_tf/evaluate",
     ),

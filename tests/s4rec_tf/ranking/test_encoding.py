@@ -1,8 +1,9 @@
 """Encoding of whole splits, by a stand-in whose vectors are sums that one can check."""
 
-import weakref
+import subprocess
+import sys
+from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +11,7 @@ import tensorflow as tf
 from s4rec_tf.ranking import encoding
 from tests.s4rec_tf.ranking.test_ranking import sequences_of
 
+ROOT = Path(__file__).parents[3]
 HISTORIES = [[5, 6, 7], [1], [2, 3], [4, 4, 4, 4], [9, 8]]
 
 
@@ -107,27 +109,9 @@ def test_products_need_no_scorer():
     assert encoding.pair_scorer(Sums()) is None
 
 
-class JaxSums:
-    """Sums as of `Sums`, in JAX; remembers the shapes that were traced."""
-
-    variables = ()
-
-    def __init__(self):
-        self.shapes = []
-
-    def user_vectors(self, item_ids, user_index):
-        self.shapes.append(item_ids.shape)
-        return jax.numpy.stack([item_ids.sum(axis=1), user_index], axis=1)
-
-
-def test_jax_compiles_for_few_widths(monkeypatch):
-    monkeypatch.setattr(encoding, "_NARROWEST", 2)
-    model = JaxSums()
-    encode = encoding._jax_encoder(weakref.ref(model), "user_vectors", 9)
-    for length, number in [(1, 2), (3, 1), (4, 2), (9, 1), (2, 1)]:
-        rows = np.zeros((number, 9), np.int32)
-        rows[0, -length:] = 7
-        found = encode(rows, np.array([5, 6], np.int32)[:number])
-        expected = np.array([[7 * length, 5], [0, 6]])[:number]
-        np.testing.assert_array_equal(found, expected)
-    assert model.shapes == [(2, 2), (2, 4), (2, 9)]
+def test_the_encoder_for_jax():
+    """In a process of its own: JAX's threads and the forks of other tests clash."""
+    file = Path(__file__).with_name("jax_widths.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, file], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
