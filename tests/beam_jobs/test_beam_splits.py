@@ -10,6 +10,7 @@ import pytest
 
 from beam_jobs import prepare_dataset, show
 from beam_jobs.sinks.encoding import parse_example, read_records
+from beam_jobs.splits import split_examples
 from s4rec_tf import spec
 from s4rec_tf.train.tensorflow import refit
 
@@ -155,3 +156,24 @@ def test_a_part_without_examples_is_named(tmp_path: Path, capsys: Any) -> None:
     assert prepare(tmp_path / "out", "--input", log, *flags) == 1
     assert "leaves no example for test" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([], [("train", [], None)]),
+        ([7, 8], [("train", [7, 8], None)]),
+        (
+            [7, 8, 9],
+            [("train", [7], None), ("valid", [7], 8), ("test", [7, 8], 9)],
+        ),
+        (
+            [7, 8, 9, 5],
+            [("train", [7, 8], None), ("valid", [7, 8], 9), ("test", [7, 8, 9], 5)],
+        ),
+    ],
+)
+def test_the_last_two_actions_are_held_back(
+    items: list[int], expected: list[Any]
+) -> None:
+    assert [tuple(example) for example in split_examples(items, None)] == expected
