@@ -17,7 +17,7 @@ class HolderError(ValueError):
 
 
 class Holder(NamedTuple):
-    """What is to go: its kind, its folder, and a version's folder of meta data."""
+    """A thing to remove: its kind, its folder, and a version's folder of meta data."""
 
     kind: str
     path: Path

@@ -66,7 +66,7 @@ def _forms(raw_id: bytes) -> Iterator[bytes]:
 
 
 def _parts(path: Path) -> Iterator[io.BufferedIOBase]:
-    """What a file holds as it lies, and unpacked."""
+    """The content of a file as it lies, and unpacked."""
     with path.open("rb") as plain:
         is_gzip = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)

@@ -11,7 +11,7 @@ Counts = dict[str, list[int]]
 
 
 def intent_blocks(liked: Sequence[Sequence[str]], counts: Counts) -> Iterator[Block]:
-    """What each intent in use likes, that of the most users first.
+    """The items that each intent in use likes, that of the most users first.
 
     Args:
         liked: names of the best items, by intent; empty without intents.

@@ -61,7 +61,7 @@ def write_examples(run_dir: Path, found: Examples) -> None:
 
 
 def read_examples(run_dir: Path) -> Examples:
-    """What `write_examples` wrote; nothing without a file."""
+    """The examples of `write_examples`; nothing without a file."""
     path = run_dir / "evaluation" / FILE
     if not path.exists():
         return {"users": [], "intents": []}

@@ -41,7 +41,7 @@ class Samples:
 
 SampleKind = Literal["auto", "prefix", "sequence", "window"]
 AUTO_KINDS: tuple[SampleKind, ...] = ("prefix", "window")
-"""What "auto" chooses from."""
+"""The kinds that "auto" chooses from."""
 
 
 def training_samples(

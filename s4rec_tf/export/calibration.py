@@ -26,7 +26,7 @@ _BATCH = 256
 
 
 class Calibration(NamedTuple):
-    """What scores mean.
+    """The meaning of scores.
 
     Attributes:
         line: slope and intercept of a score's logit.

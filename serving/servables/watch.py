@@ -1,4 +1,4 @@
-"""What a version is asked and answers, counted: unknown items, lengths, best scores."""
+"""Counts of requests and answers: unknown items, lengths of histories, best scores."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ STREAMED_FROM = 100_000_000
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What a run reads of a dataset.
+    """The parts of a dataset that a run reads.
 
     Attributes:
         train: the train split, as the run learns from it; some of its users, if it is
