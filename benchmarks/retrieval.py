@@ -84,8 +84,9 @@ def _write_space(folder: Path, num_items: int, args: argparse.Namespace) -> None
 
 def _measure_kind(folder: str, name: str, dtype: str, seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.retrieval_worker", "--folder", folder]
-    # What another library says at its import is no answer.
-    with Child([*command, "--index", name, "--table_dtype", dtype]) as worker:
+    command += ["--index", name, "--table_dtype", dtype]
+    # oneDNN is off in the server too. It keeps a copy of the table in its own layout.
+    with Child(command, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as worker:
         measured: dict[str, Any] = worker.ask("measure", seconds=seconds)
         return measured
 

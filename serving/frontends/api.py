@@ -15,14 +15,13 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from serving import limits, metrics
+from serving import metrics
 from serving.servables.servable import Servable
 from serving.status import StatusError, invalid
 from serving.versions.manager import VersionManager, not_found
 from serving.versions.models import Models
 
 SIGNATURE_DEF = "signature_def"
-_NOUNS = {"classify": "classification", "regress": "regression"}
 
 
 class ModelApi:
@@ -103,31 +102,6 @@ class ModelApi:
                 entry.status.error_code = status.code.value[0]
                 entry.status.error_message = status.message
         return response
-
-    def refuse(self, method: str, request: Any) -> None:
-        """Refuses `classify` or `regress` in TF Serving's order and words."""
-        spec = spec_of(request)
-        name = spec.signature_name or limits.DEFAULT_SIGNATURE
-        signatures = self.servable(spec).signatures
-        if name not in signatures:
-            raise invalid(f"No signature was found with the name: {name}")
-        raise invalid(
-            f"Expected {_NOUNS[method]} signature method_name to be "
-            f"tensorflow/serving/{method}. Was: {signatures[name].method_name}"
-        )
-
-    def refuse_inference(self, request: Any) -> None:
-        """Refuses MultiInference, whose tasks classify or regress."""
-        if not request.tasks:
-            raise invalid("ModelSpec has no name specified.")
-        task = request.tasks[0]
-        method = task.method_name.removeprefix("tensorflow/serving/")
-        if method == task.method_name or method not in _NOUNS:
-            raise StatusError(
-                StatusCode.UNIMPLEMENTED,
-                f"Unsupported signature method_name: {task.method_name}",
-            )
-        self.refuse(method, task)
 
     async def reload(
         self, request: model_management_pb2.ReloadConfigRequest

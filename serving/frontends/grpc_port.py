@@ -11,13 +11,10 @@ import grpc
 from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_management_pb2,
     predict_pb2,
-    regression_pb2,
 )
 
 from serving import config_files, limits
@@ -101,13 +98,9 @@ class Calls(grpc.GenericRpcHandler):
     def __init__(self, api: ModelApi, admission: Admission) -> None:
         self._admission = admission
         metadata = get_model_metadata_pb2.GetModelMetadataRequest
-        multi_inference = inference_pb2.MultiInferenceRequest
 
         def method(kind: Any, call: Callable[[Any], Any]) -> Method:
             return functools.partial(admission.run, _answer, kind, call)
-
-        def refused(kind: Any, name: str) -> Method:
-            return method(kind, functools.partial(api.refuse, name))
 
         async def reload(data: bytes) -> bytes:
             request = model_management_pb2.ReloadConfigRequest.FromString(data)
@@ -116,9 +109,6 @@ class Calls(grpc.GenericRpcHandler):
         prediction = {
             "Predict": method(predict_pb2.PredictRequest, api.predict),
             "GetModelMetadata": method(metadata, api.metadata),
-            "Classify": refused(classification_pb2.ClassificationRequest, "classify"),
-            "Regress": refused(regression_pb2.RegressionRequest, "regress"),
-            "MultiInference": method(multi_inference, api.refuse_inference),
         }
         status = method(get_model_status_pb2.GetModelStatusRequest, api.status)
         model = {"GetModelStatus": status, "HandleReloadConfigRequest": reload}

@@ -13,7 +13,6 @@ from grpc import StatusCode
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_pb2,
 )
 
@@ -43,7 +42,7 @@ class Target:
 
     Attributes:
         spec: the model and its version or label.
-        method: `predict`, `classify` or `regress` of a POST; `metadata` or "" of a GET.
+        method: `predict` of a POST; `metadata` or "" of a GET.
     """
 
     def __init__(self, http_method: str, path: str) -> None:
@@ -56,6 +55,9 @@ class Target:
                 raise StatusError(StatusCode.NOT_FOUND, f"Not found: {path}")
             raise invalid(f"Malformed request: {http_method} {path}")
         self.method = (match["method"] or "").lower()
+        if self.method in ("classify", "regress"):
+            text = f"{self.method} is not there: ask by :predict"
+            raise StatusError(StatusCode.UNIMPLEMENTED, text)
         self.spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
         if match["version"]:
             version = spec.version_number(match["version"])
@@ -89,9 +91,6 @@ class RestApi:
     def post(self, target: Target, body: bytes) -> bytes:
         """A prediction."""
         document = json_text.parse(body)
-        if target.method != "predict":
-            task = inference_pb2.InferenceTask(model_spec=target.spec)
-            self._api.refuse(target.method, task)
         name = document.get("signature_name") or limits.DEFAULT_SIGNATURE
         servable = self._api.servable(target.spec)
         if name not in servable.signatures:

@@ -43,7 +43,7 @@ class Api:
     def status(self, request):
         raise KeyError("item-3")
 
-    metadata = refuse = refuse_inference = reload = status
+    metadata = reload = status
 
 
 def handler(api, admission, method):
