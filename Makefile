@@ -64,7 +64,7 @@ test-slow: setup ## run the tests that take minutes each
 	$(RUN) -m pytest -m slow --timeout 3600 $(TESTS)
 
 test-kills: setup ## end trainings at 210 random moments and compare what they become
-	$(RUN) -m pytest -m slow --timeout 3600 -s tests/s4rec_tf/train/test_kills.py $(TESTS)
+	$(RUN) -m pytest -m slow --timeout 3600 -s tests/s4rec_tf/train/test_kills.py tests/s4rec_tf/train/test_remote_runs.py $(TESTS)
 
 test-engines: setup ## whole data jobs in Beam's worker processes
 	$(RUN) -m pytest -m engines --timeout 3600 $(TESTS)

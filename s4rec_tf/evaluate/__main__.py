@@ -14,6 +14,7 @@ import numpy as np
 from s4rec_tf import spec
 from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.ranking import sampled_ranking
+from s4rec_tf.runs import working_copy
 
 if TYPE_CHECKING:
     from s4rec_tf.data.sequences import Sequences
@@ -38,7 +39,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
-    add("--run_dir", type=Path, required=True, help="run folder of the training")
+    add(
+        "--run_dir",
+        type=working_copy.run_folder,
+        required=True,
+        help="run folder of the training; also gs://... or s3://...",
+    )
     add("--split", choices=("test", "valid"), default="test", help="default: test")
     add(
         "--sampled",
@@ -62,22 +68,22 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _load(
-    args: argparse.Namespace,
+    args: argparse.Namespace, run_dir: Path
 ) -> tuple[SequenceRecommender, Sequences, np.ndarray]:
     """The model, the split, and the training actions on every item."""
     dataset = spec.DatasetDir(args.dataset)
     dataset.verify()
-    if not args.run_dir.is_dir():
-        raise ValueError(f"run folder {args.run_dir} does not exist")
+    if not run_dir.is_dir():
+        raise ValueError(f"run folder {run_dir} does not exist")
     from s4rec_tf.data import records
     from s4rec_tf.runs import restore
 
     if args.later_dataset:
         from s4rec_tf.evaluate import later_dataset
 
-        model = later_dataset.restore_earlier(args.run_dir, dataset)
+        model = later_dataset.restore_earlier(run_dir, dataset)
     else:
-        model, _ = restore.restore_best(args.run_dir, dataset)
+        model, _ = restore.restore_best(run_dir, dataset)
     sequences = records.read_split(dataset, args.split)
     if not len(sequences):
         raise ValueError(f"{dataset.root / args.split} holds no user")
@@ -90,10 +96,15 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = parse_args(argv)
     try:
-        model, sequences, item_counts = _load(args)
+        with working_copy.opened(args.run_dir) as run_dir:
+            return _evaluate(args, run_dir)
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _evaluate(args: argparse.Namespace, run_dir: Path) -> int:
+    model, sequences, item_counts = _load(args, run_dir)
     from s4rec_tf.evaluate import evaluation, later_dataset
 
     if args.later_dataset:
@@ -102,9 +113,10 @@ def main(argv: list[str] | None = None) -> int:
         counts = item_counts if args.sampled else None
         found = evaluation.evaluate_model(model, sequences, sampling_counts=counts)
     _print(args, found, sequences, item_counts)
-    folder = args.output or args.run_dir / "evaluation"
+    folder = args.output or run_dir / "evaluation"
     try:
         evaluation.write_evaluation(folder, args.split, found, sequences.is_head)
+        working_copy.publish(run_dir)
     except OSError as error:
         print(f"evaluate: not written: {error}", file=sys.stderr)
         return ExitCode.OK if error.errno in _READ_ONLY else ExitCode.FAILED

@@ -13,6 +13,7 @@ from s4rec_tf import spec
 from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.export import protocol
 from s4rec_tf.retrieval import kinds
+from s4rec_tf.runs import working_copy
 
 TEST_METRICS = Path("evaluation") / "test.json"
 """File that `python -m s4rec_tf.evaluate` writes into the run folder."""
@@ -29,7 +30,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dataset", type=Path, required=True, help="dataset folder of the run")
-    add("--run_dir", type=Path, required=True, help="run folder of the training")
+    add(
+        "--run_dir",
+        type=working_copy.run_folder,
+        required=True,
+        help="run folder of the training; also gs://... or s3://...",
+    )
     add("--export_dir", type=Path, required=True, help="BASE/NAME, created if missing")
     add(
         "--max_k",
@@ -78,7 +84,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _load(
-    args: argparse.Namespace, dataset: spec.DatasetDir
+    args: argparse.Namespace, run_dir: Path, dataset: spec.DatasetDir
 ) -> tuple[protocol.Recommender, protocol.Recommender, dict[str, Any]]:
     """The model to export, the one chosen by validation, and facts for the card.
 
@@ -92,8 +98,8 @@ def _load(
     from s4rec_tf.train.tensorflow.refit import refit
 
     try:
-        chosen, run = restore.restore_best(args.run_dir, dataset)
-        model = refit(args.run_dir, dataset) if args.refit else chosen
+        chosen, run = restore.restore_best(run_dir, dataset)
+        model = refit(run_dir, dataset) if args.refit else chosen
         settings = json.loads(run.config.read_text("utf-8"))
         outcome = run.read_manifest()
     except (RunError, checkpoints.CheckpointError) as error:
@@ -138,7 +144,8 @@ def export(args: argparse.Namespace) -> Path:
     from s4rec_tf.data.titles import read_titles
 
     titles = read_titles(args.titles) if args.titles else None
-    model, chosen, card = _load(args, dataset)
+    with working_copy.opened(args.run_dir) as run_dir:
+        model, chosen, card = _load(args, run_dir, dataset)
     from s4rec_tf.export import popularity, write
 
     counts = popularity.all_counts if args.refit else popularity.training_counts

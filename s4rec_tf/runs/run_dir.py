@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s4rec_tf import spec
 from s4rec_tf.atomic_files import write_json
-from s4rec_tf.runs import environment
+from s4rec_tf.runs import environment, working_copy
 from s4rec_tf.version import __version__
 
 if TYPE_CHECKING:
@@ -132,12 +132,13 @@ class RunDir:
                 dataset or the weights to start from are others.
         """
         fingerprint = dataset.fingerprint()
+        self.last.parent.mkdir(parents=True, exist_ok=True)
         if self.config.is_file() and self.manifest.is_file():
             self._check_same(config, fingerprint)
             self._check_warm_start(warm_start)
             self._note_environment(device)
+            self.publish()
             return
-        self.last.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.config, config.flat())
         write_json(
             self.manifest,
@@ -152,11 +153,22 @@ class RunDir:
                 "finished": False,
             },
         )
+        self.publish()
 
     def finish(self, outcome: dict[str, Any]) -> None:
         """Marks the run as finished."""
         manifest = {**self.read_manifest(), **outcome, "finished": True}
         write_json(self.manifest, manifest)
+        self.publish()
+
+    def publish(self) -> None:
+        """Copies what has changed to the store whose run this is a copy of, if any.
+
+        Raises:
+            StoreError: if the store cannot be written.
+            OtherTraining: if another training has written its state there.
+        """
+        working_copy.publish(self.root)
 
     def _check_same(
         self, config: configuration.ExperimentConfig, fingerprint: str

@@ -8,15 +8,18 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s4rec_tf.exit_codes import ExitCode
+from s4rec_tf.runs.working_copy import run_folder
 from s4rec_tf.train import stop_requests
 from s4rec_tf.train.flags import add_run_flags, parse_run_flags
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from s4rec_tf.train.resumption import Progress
 
 _STRATEGIES = ("none", "mirrored", "multiworker")
@@ -42,7 +45,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--warm_start",
-        type=Path,
+        type=run_folder,
         metavar="RUN_DIR",
         help="start from the best weights of this run; items that the dataset has more "
         "than that run's get new rows",
@@ -78,7 +81,7 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
     stop.listen()
     from s4rec_tf import spec
     from s4rec_tf.runs import config
-    from s4rec_tf.train import health, keeping
+    from s4rec_tf.train import keeping
     from s4rec_tf.train.tensorflow import trainer
 
     try:
@@ -89,13 +92,11 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
     try:
         dataset = spec.DatasetDir(args.dataset)
         kept = keeping.Keeping(args.checkpoint_minutes, args.checkpoint_steps, stop)
-        with _lines_of_epochs(args):
+        with _lines_of_epochs(args), ExitStack() as stack:
+            run_dir, warm_start = _folders(args, strategy, stack)
             progress = trainer.train(
-                resolved, dataset, args.run_dir, strategy, args.warm_start, kept
+                resolved, dataset, run_dir, strategy, warm_start, kept
             )
-    except health.Diverged as error:
-        print(f"train: {error}. {health.what_is_left(args.run_dir)}", file=sys.stderr)
-        return ExitCode.FAILED
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return ExitCode.FAILED
@@ -103,6 +104,24 @@ def _run(args: argparse.Namespace, stop: stop_requests.StopRequests) -> int:
         return ExitCode.OK
     print(_outcome(progress, args))
     return ExitCode.OK
+
+
+def _folders(
+    args: argparse.Namespace, strategy: tf.distribute.Strategy, stack: ExitStack
+) -> tuple[Path, Path | None]:
+    """The run folder and that of a warm start, on this machine."""
+    from s4rec_tf.runs import working_copy
+    from s4rec_tf.train.tensorflow import strategies
+
+    if strategies.is_chief(strategy):
+        opened = working_copy.opened_to_train(args.run_dir)
+    else:
+        opened = working_copy.opened(args.run_dir, with_states=True)
+    # The others see what the chief goes on from.
+    run_dir = strategies.chief_first(strategy, lambda: stack.enter_context(opened))
+    if args.warm_start is None:
+        return run_dir, None
+    return run_dir, stack.enter_context(working_copy.opened(args.warm_start))
 
 
 def _lines_of_epochs(args: argparse.Namespace) -> AbstractContextManager[object]:
@@ -117,7 +136,7 @@ def _lines_of_epochs(args: argparse.Namespace) -> AbstractContextManager[object]
 def _outcome(progress: Progress, args: argparse.Namespace) -> str:
     value, epoch = progress.best_value, progress.best_epoch
     if args.json:
-        found = {"run_dir": str(args.run_dir), "best_epoch": epoch, "best_value": value}
+        found = {"run_dir": args.run_dir, "best_epoch": epoch, "best_value": value}
         return json.dumps(found)
     return (
         f"best validation NDCG@20 {value:.4f} in epoch {epoch}; "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from s4rec_tf.runs.working_copy import run_folder
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -12,9 +13,9 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--run_dir",
-        type=local_folder,
+        type=run_folder,
         required=True,
-        help="run folder, created if missing",
+        help="run folder, created if missing; also gs://... or s3://...",
     )
     add(
         "--checkpoint_minutes",
@@ -41,20 +42,6 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="settings that override the configuration, flat keys; repeatable",
     )
-
-
-def local_folder(text: str) -> Path:
-    """A path of this machine.
-
-    Raises:
-        argparse.ArgumentTypeError: if it is an address of an object store.
-    """
-    if "://" in text:
-        raise argparse.ArgumentTypeError(
-            f"must be a folder of this machine, or of a bucket mounted on it. "
-            f"Received: {text}"
-        )
-    return Path(text)
 
 
 def parse_run_flags(

@@ -66,6 +66,8 @@ class Diverged(RunError):
     def write(self, folder: Path) -> None:
         """Writes `failure.json`, and the batch to `failure_batch.npz`.
 
+        The message then says what the folder holds.
+
         Args:
             folder: the run folder.
         """
@@ -75,9 +77,10 @@ class Diverged(RunError):
         if self.batch:
             with replaced(folder / "failure_batch.npz") as stream:
                 np.savez_compressed(stream, **self.batch)
+        self.args = (f"{self}. {_what_is_left(folder)}",)
 
 
-def what_is_left(run_dir: Path) -> str:
+def _what_is_left(run_dir: Path) -> str:
     """Describes the files that a diverged run leaves."""
     best = RunDir(run_dir).best
     if not best.is_file():

@@ -65,6 +65,7 @@ def write_last(
     if is_chief:
         variables = training_variables(model)
         checkpoints.write_newest(run.last, run.before_last, variables, state)
+        run.publish()
 
 
 def find_state(

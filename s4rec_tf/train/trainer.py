@@ -283,6 +283,7 @@ def train_run(
         except health.Diverged as error:
             if trainer.is_chief:
                 error.write(run.root)
+                run.publish()
             raise
     if trainer.is_chief:
         run.finish(dataclasses.asdict(progress))

@@ -21,6 +21,7 @@ from beam_jobs.dataset.publish import OutputError, building
 from beam_jobs.logs.files import InputError, match_files
 from beam_jobs.storage.files import as_path, new_file
 from beam_jobs.storage.remote_path import RemoteError, RemotePath, delete_below
+from tests import object_stores
 
 
 @dataclasses.dataclass
@@ -34,41 +35,33 @@ class Store:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Store]:
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    names = {"region_name": "us-east-1", "aws_access_key_id": "a"}
-    client = boto3.client("s3", endpoint_url=url, aws_secret_access_key="b", **names)
-    client.create_bucket(Bucket="shop")
-    flags = {
-        "s3_endpoint_url": url,
-        "s3_access_key_id": "a",
-        "s3_secret_access_key": "b",
-        "s3_region_name": "us-east-1",
-    }
-    session = boto3.session.Session()
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        object_stores.s3_server("shop") as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        flags = {
+            "s3_endpoint_url": found["AWS_ENDPOINT_URL"],
+            "s3_access_key_id": found["AWS_ACCESS_KEY_ID"],
+            "s3_secret_access_key": found["AWS_SECRET_ACCESS_KEY"],
+            "s3_region_name": found["AWS_DEFAULT_REGION"],
+        }
+        session = boto3.session.Session()
         # Beam makes a session for every file, which each read the same descriptions.
         patch.setattr(boto3.session, "Session", lambda: session)
         yield Store("s3://shop", [f"--{name}={value}" for name, value in flags.items()])
-    server.stop()
 
 
 @pytest.fixture(scope="module")
 def gcs() -> Iterator[Store]:
-    from gcp_storage_emulator.server import create_server
-
-    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="shop")
-    server.start()
-    host, port = server._api._httpd.socket.getsockname()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
+    with (
+        object_stores.gs_server("shop") as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("STORAGE_EMULATOR_HOST", found["STORAGE_EMULATOR_HOST"])
         # Beam looks for credentials again and again, whatever `--no_auth` says.
         patch.setattr(auth, "get_service_credentials", lambda options: None)
         yield Store("gs://shop", ["--no_auth", "--project=shop"])
-    server.stop()
 
 
 @pytest.fixture(params=["s3", "gcs"])

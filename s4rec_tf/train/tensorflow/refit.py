@@ -57,6 +57,7 @@ def refit(run_dir: Path, dataset: spec.DatasetDir) -> SequenceRecommender:
         variables = training_variables(trainer.model)
         state = {"epochs_done": done} | ({WITHIN_EPOCH: within} if within else {})
         checkpoints.write_checkpoint(run.refit, variables, state)
+        run.publish()
 
     def end_epoch(logs: Logs, seconds: float) -> bool:
         nonlocal done

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
+
+T = TypeVar("T")
 
 NAMES = ("none", "mirrored", "multiworker")
 
@@ -64,6 +66,17 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     if strategy.cluster_resolver is None:
         return 1
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+
+def chief_first(strategy: tf.distribute.Strategy, action: Callable[[], T]) -> T:
+    """Does something in the chief, then in all other workers; all must call it."""
+    wait, leads = adder(strategy), is_chief(strategy)
+    if not leads:
+        wait(0.0)
+    done = action()
+    if leads:
+        wait(0.0)
+    return done
 
 
 def adder(strategy: tf.distribute.Strategy) -> Callable[[float], float]:

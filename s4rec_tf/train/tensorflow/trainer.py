@@ -210,16 +210,28 @@ class TensorFlowTrainer(Trainer):
 
 
 class Board:
-    """TensorBoard's curves of a run, one point an epoch."""
+    """TensorBoard's curves of a run, one point an epoch, named as Keras does.
+
+    Keras' own callback keeps points back; here each is in its file at once.
+    """
 
     def __init__(self, folder: Path, model: SequenceRecommender) -> None:
-        self._board = keras.callbacks.TensorBoard(str(folder), write_graph=False)
-        self._board.set_model(model)
-        self._board.on_train_begin()
+        self._optimizer = model.optimizer
+        self._train, self._validation = (
+            tf.summary.create_file_writer(str(folder / part))
+            for part in ("train", "validation")
+        )
 
     def log(self, epoch: int, logs: Logs) -> None:
         """Adds an epoch's figures."""
-        self._board.on_epoch_end(epoch, logs)
+        rate = float(self._optimizer.learning_rate)
+        for name, value in {**logs, "learning_rate": rate}.items():
+            is_train = not name.startswith("val_")
+            writer = self._train if is_train else self._validation
+            with writer.as_default(step=epoch):
+                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value)
+        self._train.flush()
+        self._validation.flush()
 
 
 def train(

@@ -5,6 +5,7 @@ A kill is an exception that nothing cleans up after: what lies on the disk then 
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from s4rec_tf import atomic_files
 from s4rec_tf.runs import checkpoints, config
 from s4rec_tf.runs.run_dir import RunDir
+from s4rec_tf.runs.store import Store
 from s4rec_tf.train import keeping, resumption
 from s4rec_tf.train import trainer as training
 from s4rec_tf.train.tensorflow import training_data
@@ -81,12 +83,19 @@ class Lives:
         self.variables = resumption.training_variables(self.trainer.model)
         self.first_values = [np.array(variable) for variable in self.variables]
 
-    def live(self, run_dir, moment=None, step=None, kept=KEEPING):
-        """Begins or resumes a run, till it is killed; returns the moments passed."""
+    def live(self, run_dir, moment=None, step=None, kept=KEEPING, of=None):
+        """Begins or resumes a run, till it is killed; returns the moments passed.
+
+        Args:
+            moment: to be killed at.
+            step: to be killed before.
+            kept: when states are written.
+            of: what moments are, a context of a fuse; `moments` if None.
+        """
         run, fuse = RunDir(run_dir), Fuse(moment, step)
-        run.begin(self.resolved, self.dataset)
         self._spoil()
-        with moments(fuse), contextlib.suppress(Killed):
+        with (of or moments)(fuse), contextlib.suppress(Killed):
+            run.begin(self.resolved, self.dataset)
             training.train_run(
                 self.trainer, run, self.valid, self._initialize, keeping=kept
             )
@@ -107,18 +116,31 @@ class Lives:
             variable.assign(value)
 
 
+def burning(fuse, function):
+    """The function, with a moment before and one after."""
+
+    def around(*arguments):
+        fuse.burn()
+        result = function(*arguments)
+        fuse.burn()
+        return result
+
+    return around
+
+
+@contextlib.contextmanager
+def uploads(fuse):
+    """Burns a fuse before and after every object that is written to a store."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("put", "copy"):
+            patch.setattr(Store, name, burning(fuse, getattr(Store, name)))
+        yield
+
+
 @contextlib.contextmanager
 def moments(fuse):
     """Burns a fuse before and after every step and everything done to a file."""
-
-    def around(function):
-        def burning(*arguments):
-            fuse.burn()
-            result = function(*arguments)
-            fuse.burn()
-            return result
-
-        return burning
+    around = functools.partial(burning, fuse)
 
     def savez(stream, **contents):
         whole = io.BytesIO()

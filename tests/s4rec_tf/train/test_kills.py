@@ -238,7 +238,7 @@ def test_signal_has_an_exit_code_of_its_own(dataset, tmp_path, monkeypatch, caps
         ("--checkpoint_minutes=-1", "--checkpoint_minutes must not be negative"),
         ("--checkpoint_minutes=nan", "--checkpoint_minutes must not be negative"),
         ("--checkpoint_steps=-2", "--checkpoint_steps must not be negative"),
-        ("--run_dir=gs://bucket/run", "must be a folder of this machine"),
+        ("--run_dir=ftp://host/run", "must be a folder, or begin with gs:// or s3://"),
     ],
 )
 def test_flags_that_cannot_be(flag, message, capsys):
