@@ -53,14 +53,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"{_MODELS}/test_kmeans_clustering.py",
     ),
     "s4rec_tf/models/teaching.py": (f"{_MODELS}/test_s4rec_options.py",),
-    "beam_jobs/transforms/k_core.py": (
-        "tests/beam_jobs/transforms/test_k_core.py",
-        "tests/beam_jobs/test_beam_job.py",
-    ),
-    "beam_jobs/splits.py": (
-        "tests/beam_jobs/transforms/test_group_by_user.py",
-        "tests/beam_jobs/test_beam_splits.py",
-    ),
+    "beam_jobs/transforms/k_core.py": ("tests/beam_jobs/transforms/test_k_core.py",),
+    "beam_jobs/splits.py": ("tests/beam_jobs/test_splits.py",),
     "beam_jobs/transforms/read_actions.py": (
         "tests/beam_jobs/test_beam_action_records.py",
         "tests/beam_jobs/test_beam_increments.py",

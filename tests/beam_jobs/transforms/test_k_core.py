@@ -40,14 +40,14 @@ def reference_core(sequences, k):
     return core
 
 
-def beam_core(folder, sequences, k, rounds):
+def beam_core(folder, sequences, k, rounds, first_round=1):
     rows = [
         UserSequence(user.encode(), [item.encode() for item in items])
         for user, items in sequences.items()
     ]
 
     def wire(pipeline):
-        return (pipeline | beam.Create(rows) | KCore(k, rounds))._asdict()
+        return (pipeline | beam.Create(rows) | KCore(k, rounds, first_round))._asdict()
 
     found = outputs_of(folder, wire)
     core, left = (
@@ -134,6 +134,58 @@ def test_cuts_move_with_what_the_core_drops():
     filtered = filter_sequence(sequence, ItemRule({b"x"}, keeps=False), 2)
     assert filtered == UserSequence(b"u", [b"a", b"b", b"c"], SplitPoints(1, 2))
     assert parse_sequence_line(to_sequence_line(sequence) + b"\n") == sequence
+
+
+def test_the_largest_item_is_the_first_rounds(tmp_path):
+    sequences = {"u": ["a", "b"], "v": ["a", "c"], "w": ["a", "e"], "x": ["d", "d"]}
+    core, _, counts, largest = beam_core(tmp_path, sequences, 2, 5, first_round=4)
+    assert core == {"x": ["d", "d"]}
+    assert max(largest) == [3, "a"]
+    assert counts == {
+        **{"users_in_round_4": 4, "actions_in_round_4": 8, "items_below_in_round_4": 3},
+        **{"users_in_round_5": 1, "actions_in_round_5": 2, "items_below_in_round_5": 0},
+    }
+
+
+def sequence(text):
+    user, *items = text.encode().split()
+    return UserSequence(user, items, None)
+
+
+def test_a_block_goes_when_it_is_longer_than_the_bound(monkeypatch):
+    monkeypatch.setattr(k_core, "_BLOCK_BYTES", 10)
+    to_blocks = k_core._ToBlocks(2)
+    to_blocks.start_bundle()
+    for text in ("u a b", "v a", "w a b"):  # five bytes, too few items, five
+        assert list(to_blocks.process(sequence(text))) == []
+    assert list(to_blocks.process(sequence("x c d"))) == [b"u\ta b\nw\ta b\nx\tc d"]
+    assert list(to_blocks.process(sequence("y a b"))) == []
+    assert [row.value for row in to_blocks.finish_bundle()] == [b"y\ta b"]
+    assert list(to_blocks.finish_bundle()) == []
+
+
+def test_items_are_counted_many_at_once(monkeypatch):
+    monkeypatch.setattr(k_core, "_COUNTED_AT_ONCE", 2)
+    count = k_core.CountItems()
+    count.start_bundle()
+    assert list(count.add([b"a", b"a"])) == []
+    assert count._items == {}  # two wait
+    assert list(count.add([b"a"])) == []
+    assert count._items == {b"a": 3}
+    twenty = [b"%d" % n for n in range(19)]
+    assert list(count.add(twenty)) == []  # 20 items may be held
+    found = dict(count.add([b"a", b"a", b"z"]))
+    assert found == {b"a": 5, b"z": 1, **dict.fromkeys(twenty, 1)}
+    assert list(count.add([b"a"])) == []
+    assert [row.value for row in count.finish_bundle()] == [(b"a", 1)]
+
+
+def test_as_many_items_to_drop_as_to_keep_are_named_as_dropped():
+    combiner = ItemsToDrop(2)
+    found = combiner.create_accumulator()
+    for pair in ((b"a", 1), (b"b", 2)):
+        found = combiner.add_input(found, pair)
+    assert combiner.extract_output(found) == b"-\na"
 
 
 @pytest.mark.parametrize("settings", [{"k": 0}, {"rounds": 0}])
