@@ -187,6 +187,27 @@ def test_an_unfinished_previous_is_refused(tmp_path: Path, capsys: Any) -> None:
     assert "none does not exist" in capsys.readouterr().err
 
 
+def test_a_damaged_previous_is_refused(tmp_path: Path, capsys: Any) -> None:
+    log = write_log(tmp_path / "log.json", random_reviews(8))
+    previous = tmp_path / "one"
+    assert prepare(previous, log) == 0
+    shard = next((previous / "actions").iterdir())
+    vocabulary = previous / "item_vocab.txt"
+    for damaged, content, reason in (
+        (shard, shard.read_bytes()[:-1], "bytes must be"),
+        (vocabulary, vocabulary.read_bytes().swapcase(), "sha256 must be"),
+        (vocabulary, None, "item_vocab.txt is missing"),
+    ):
+        whole = damaged.read_bytes()
+        damaged.unlink() if content is None else damaged.write_bytes(content)
+        assert prepare(tmp_path / "two", log, previous=previous) == 1
+        error = capsys.readouterr().err
+        assert damaged.name in error
+        assert reason in error
+        assert not (tmp_path / "two").exists()
+        damaged.write_bytes(whole)
+
+
 def test_without_input_or_previous_there_is_nothing_to_do(
     tmp_path: Path, capsys: Any
 ) -> None:

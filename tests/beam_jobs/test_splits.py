@@ -22,6 +22,11 @@ from beam_jobs.splits import (
         ),
         (
             [1, 2, 3, 4],
+            None,
+            [("train", [1, 2], None), ("valid", [1, 2], 3), ("test", [1, 2, 3], 4)],
+        ),
+        (
+            [1, 2, 3, 4],
             SplitPoints(1, 3),
             [("train", [1], None), ("valid", [1], 2), ("test", [1, 2, 3], 4)],
         ),
