@@ -36,7 +36,7 @@ STAMP := $(VENV)/.installed-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' 
 CHECK := sh pipelines/check_requirements.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-gpu-kit test-release test-tutorial test-browser test-notebooks test-kubeflow test-airflow test-newest gpu-kit fuzz mutants sbom docs lint types protos format demo clean FORCE
+.PHONY: help setup test test-slow test-kills test-engines test-prism test-flink test-flink-large test-spark test-triton test-tfserving test-promtool test-gpu-kit test-release test-tutorial test-browser test-notebooks test-kubeflow test-airflow test-newest gpu-kit fuzz mutants sbom docs lint types protos format demo clean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [VARIABLE=value]"
@@ -91,6 +91,10 @@ test-tfserving: setup ## run the acceptance suite against the binary TF_SERVING_
 		exit 2; fi
 	$(RUN) -m pytest -m tfserving tests/serving/acceptance $(TESTS)
 
+test-promtool: setup ## alerts and dashboard by Prometheus' promtool, fetched into .cache (apt)
+	$(RUN) -m tests.serving.fetch_promtool
+	$(RUN) -m pytest -m promtool tests/serving/test_promtool.py $(TESTS)
+
 test-triton: setup ## the export on NVIDIA Triton, in an environment of its own in .cache
 	$(RUN) -c 'from benchmarks.triton import triton_python; print(triton_python())'
 	$(RUN) -m pytest -m triton $(TESTS)
@@ -133,7 +137,7 @@ test-newest: setup ## training and serving on the newest TensorFlow, Python 3.12
 		{ echo "PYTHON312 must name a Python 3.12. Received: '$(PYTHON312)'" >&2; exit 2; }
 	@$(VENV)/bin/uv pip install --quiet --python .cache/newest-python/bin/python \
 		-c constraints-newest.txt -e '.[train,serve,test]'
-	.cache/newest-python/bin/python -m pytest -m 'not slow and not tfserving' \
+	.cache/newest-python/bin/python -m pytest -m 'not slow and not tfserving and not triton and not promtool' \
 		tests/s4rec_tf tests/serving $(NEWEST_LACKS) $(TESTS)
 
 mutants: setup ## share of small changes of the code that tests notice (MUTANTS='--share 0.1 losses')
