@@ -192,12 +192,14 @@ def _put_empty(path: RemotePath) -> None:
     S3IO(options=options).client.client.put_object(Bucket=bucket, Key=key, Body=b"")
 
 
-def delete_below(folder: RemotePath) -> None:
-    """Deletes every file below a folder."""
+def delete_below(folder: RemotePath, last: str = "") -> None:
+    """Deletes every file below a folder, that of the name `last` after all others."""
+    final = f"{folder}{_SEPARATOR}{last}"
     urls = [str(path) for path in folder.rglob("*")]
-    if urls:
-        with _as_os_error(str(folder)):
-            _file_systems().delete(urls)
+    for part in ([u for u in urls if u != final], [u for u in urls if u == final]):
+        if part:
+            with _as_os_error(str(folder)):
+                _file_systems().delete(part)
 
 
 def is_remote(text: str) -> bool:

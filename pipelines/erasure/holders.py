@@ -23,6 +23,10 @@ class Holder(NamedTuple):
     path: Path
     meta: Path | None = None
 
+    def folders(self) -> list[Path]:
+        """What to remove, in order: the manifest, by which it is found, last."""
+        return [self.path] if self.meta is None else [self.path, self.meta]
+
 
 def holders(folders: Iterable[Path], users: frozenset[bytes]) -> list[Holder]:
     """Datasets with any of the users, and the runs and versions made of them.

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from beam_stores import gcs, s3, store  # noqa: F401
 from engine_processes import run_job
 from without_statistics import leave_statistics_out
 

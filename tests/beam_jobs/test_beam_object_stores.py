@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.internal.gcp import auth
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from beam_stores import Store
 from without_statistics import leave_statistics_out
 
 from beam_jobs import prepare_dataset, show
 from beam_jobs.dataset.publish import OutputError, building
 from beam_jobs.logs.files import InputError, match_files
 from beam_jobs.storage.files import as_path, new_file
-from beam_jobs.storage.remote_path import RemoteError, RemotePath, delete_below
-from tests import object_stores
-
-
-@dataclasses.dataclass
-class Store:
-    """A running store: the url of its bucket and the flags that lead there."""
-
-    url: str
-    flags: list[str]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Store]:
-    import boto3
-
-    with (
-        object_stores.s3_server("shop") as found,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        flags = {
-            "s3_endpoint_url": found["AWS_ENDPOINT_URL"],
-            "s3_access_key_id": found["AWS_ACCESS_KEY_ID"],
-            "s3_secret_access_key": found["AWS_SECRET_ACCESS_KEY"],
-            "s3_region_name": found["AWS_DEFAULT_REGION"],
-        }
-        session = boto3.session.Session()
-        # Beam makes a session for every file, which each read the same descriptions.
-        patch.setattr(boto3.session, "Session", lambda: session)
-        yield Store("s3://shop", [f"--{name}={value}" for name, value in flags.items()])
-
-
-@pytest.fixture(scope="module")
-def gcs() -> Iterator[Store]:
-    with (
-        object_stores.gs_server("shop") as found,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("STORAGE_EMULATOR_HOST", found["STORAGE_EMULATOR_HOST"])
-        # Beam looks for credentials again and again, whatever `--no_auth` says.
-        patch.setattr(auth, "get_service_credentials", lambda options: None)
-        yield Store("gs://shop", ["--no_auth", "--project=shop"])
-
-
-@pytest.fixture(params=["s3", "gcs"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    found: Store = request.getfixturevalue(request.param)
-    FileSystems.set_options(PipelineOptions(found.flags))
-    yield found
-    delete_below(RemotePath(found.url))
-    FileSystems.set_options(PipelineOptions([]))
+from beam_jobs.storage.remote_path import RemoteError, RemotePath, set_flags
 
 
 def put(url: str, content: bytes) -> None:
@@ -205,7 +152,7 @@ def test_a_job_from_store_to_store_equals_a_local_one(
     shown = []
     for root in (tmp_path / "out", there, f"{store.url}/two"):
         capfdbinary.readouterr()
-        FileSystems.set_options(PipelineOptions(store.flags))
+        set_flags(store.flags)
         show.show(as_path(str(root)))
         shown.append(capfdbinary.readouterr().out)
     assert shown[0] == shown[1] == shown[2] != b""

@@ -1,16 +1,16 @@
 """Users are gone from old datasets, runs and exports, as their bytes show."""
 
-import base64
 import gzip
 import hashlib
 import io
-import json
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from beam_jobs.storage.files import as_path, new_file
+from beam_jobs.storage.remote_path import RemotePath
 from benchmarks import small_datasets
 from pipelines.erasure import __main__ as command
 from pipelines.erasure.search import Needles, files_with
@@ -35,11 +35,24 @@ def chain(root, name, sequences, version):
     write.write_version(model, dataset, base, **more)
 
 
-@pytest.fixture
-def root(tmp_path):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Monday's chain and, without the user, Tuesday's, whose version is number 2."""
+    root = tmp_path_factory.mktemp("built") / "shop"
     sequences = small_datasets.markov_sequences(8, NUM_ITEMS, seed=3)
-    root = tmp_path / "shop"
     chain(root, "monday", sequences, 1)
+    chain(root, "tuesday", sequences[:7], 2)
+    return root
+
+
+@pytest.fixture
+def root(built, tmp_path):
+    """A copy of Monday's, and the list of the user to erase."""
+    root = tmp_path / "shop"
+    shutil.copytree(built, root)
+    for pattern in ("*/tuesday", "models/shop/2", "models/shop/.meta/2"):
+        for path in root.glob(pattern):
+            shutil.rmtree(path)
     (tmp_path / "users").write_text(f"{USER}\n")
     return root
 
@@ -51,8 +64,8 @@ def holds_bytes(path):
     parts = [data]
     if data[:2] == b"\x1f\x8b":
         parts.append(gzip.decompress(data))
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts += [archive.read(name) for name in archive.namelist()]
     return any(form in part for form in forms for part in parts)
 
@@ -62,15 +75,14 @@ def holding(root):
     return {p.relative_to(root).parts[0] for p in files if holds_bytes(p)}
 
 
-def test_no_byte_of_a_user_is_left_in_datasets_runs_and_exports(root, capsys):
+def test_no_byte_of_a_user_is_left_in_datasets_runs_and_exports(built, root, capsys):
     argv = ["--users", str(root.parent / "users"), str(root), "--remove"]
     assert holding(root) == {"data", "runs", "models"}
     # The newest version may be in service: nothing goes before there is another.
     assert command.main(argv) == 1
     assert "is the newest version" in capsys.readouterr().err
     assert holding(root) == {"data", "runs", "models"}
-    sequences = small_datasets.markov_sequences(8, NUM_ITEMS, seed=3)
-    chain(root, "tuesday", sequences[:7], 2)
+    shutil.copytree(built, root, dirs_exist_ok=True)
     assert command.main(argv[:-1]) == 1
     told = capsys.readouterr().out
     for holder in ("dataset", "run", "version"):
@@ -86,49 +98,77 @@ def test_no_byte_of_a_user_is_left_in_datasets_runs_and_exports(root, capsys):
     assert command.main(argv) == 0  # again: nothing is left to do
 
 
-def tfrecord(data):
-    example = tf.train.Example()
-    example.features.feature["user_id"].bytes_list.value.append(data)
-    return example.SerializeToString()
+def test_a_removal_that_is_stopped_goes_on(built, tmp_path, capsys, monkeypatch):
+    """Datasets go last, so that the runs and versions made of them are still known."""
+    root = tmp_path / "shop"
+    shutil.copytree(built, root)
+    (tmp_path / "users").write_text(f"{USER}\n")
+    argv = ["--users", str(tmp_path / "users"), str(root), "--remove"]
+    removed, remove = [], shutil.rmtree
+
+    def stop(folder):
+        if removed:
+            raise OSError("stopped")
+        remove(folder)
+        removed.append(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", stop)
+        assert command.main(argv) == 1
+    assert command.main(argv) == 0
+    assert holding(root) == set()
+    left = {path.relative_to(root).as_posix() for path in root.glob("*/*")}
+    assert left == {"data/tuesday", "runs/tuesday", "models/shop"}
 
 
-def zipped(data):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("inside/a.txt", b"x" * 100 + data)
-    return stream.getvalue()
+@pytest.mark.parametrize(
+    "store", ["gcs", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
+def test_no_byte_is_left_in_an_object_store(built, tmp_path, store, capsys):
+    (tmp_path / "users").write_text(f"{USER}\n")
+    files = [path for path in built.rglob("*") if path.is_file()]
+    for path in files:
+        name = f"{store.url}/shop/{path.relative_to(built).as_posix()}"
+        with new_file(as_path(name)) as stream:
+            stream.write(path.read_bytes())
+    objects = RemotePath(f"{store.url}/shop")
+    holding = {p.relative_to(objects).as_posix() for p in there(objects)}
+    assert {name.split("/")[0] for name in holding} == {"data", "runs", "models"}
+    argv = ["--users", str(tmp_path / "users"), f"{store.url}/shop", *store.flags]
+    assert command.main(argv) == 1
+    assert f"holds an id: {store.url}/shop/data/monday/" in capsys.readouterr().out
+    assert len(list(objects.rglob("*"))) == len(files)
+    assert command.main([*argv, "--remove"]) == 0
+    assert there(objects) == []
+    left = {p.relative_to(objects).as_posix() for p in objects.rglob("*")}
+    whole = {path.relative_to(built).as_posix() for path in files}
+    gone = ("data/monday/", "runs/monday/", "models/shop/1/", "models/shop/.meta/1/")
+    assert left == {name for name in whole if not name.startswith(gone)}
 
 
-ID = "Zoë/7 of the shop".encode()
-PACKED = {
-    "plain": b"a line of " + ID,
-    "gzip": gzip.compress(b"abc" * 50 + ID),
-    "members": gzip.compress(b"first") + gzip.compress(ID),
-    "record": gzip.compress(tfrecord(ID)),
-    "zip": zipped(ID),
-    "json": json.dumps({"user": ID.decode()}).encode(),
-    **{
-        f"base64 {n}": b"data:," + base64.b64encode(b"x" * n + ID + b"more")
-        for n in range(3)
-    },
-    "digest": b"abc" + hashlib.blake2b(ID, digest_size=8).digest(),
-    "broken gzip": gzip.compress(b"abc" + ID + bytes(range(256)) * 99)[:-9],
-}
+def there(objects):
+    return [path for path in objects.rglob("*") if holds_bytes(path)]
 
 
-@pytest.mark.parametrize("data", PACKED.values(), ids=PACKED)
-def test_an_id_is_found_however_it_lies(tmp_path, data):
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "file").write_bytes(data)
-    (tmp_path / "other").write_bytes(gzip.compress(ID[:-1]) + ID[1:])
-    assert files_with(Needles([ID]), [tmp_path]) == [tmp_path / "deep" / "file"]
-    assert files_with(Needles([b"somebody else"]), [tmp_path]) == []
+def test_a_removal_in_a_store_that_was_stopped_goes_on(tmp_path, store):
+    (tmp_path / "users").write_text("somebody\n")
+    for name in ("half/train/part", "half/.erased-", "other/file"):
+        with new_file(as_path(f"{store.url}/shop/{name}")) as stream:
+            stream.write(b"somebody" if name.startswith("half/t") else b"x")
+    argv = ["--users", str(tmp_path / "users"), f"{store.url}/shop", *store.flags]
+    assert command.main(argv) == 0
+    left = [str(path) for path in RemotePath(f"{store.url}/shop").rglob("*")]
+    assert left == [f"{store.url}/shop/other/file"]
 
 
-def test_an_id_across_two_pieces_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.erasure.search._CHUNK", 16)
-    (tmp_path / "file").write_bytes(b"." * 40 + ID + b"." * 40)
-    assert files_with(Needles([ID]), [tmp_path])
+def test_a_flag_that_nobody_knows_is_refused(tmp_path, capsys):
+    (tmp_path / "users").write_text("somebody\n")
+    users = ["--users", str(tmp_path / "users")]
+    with pytest.raises(SystemExit, match="2"):
+        command.main([*users, str(tmp_path), "--forse"])
+    assert "--forse" in capsys.readouterr().err
+    assert command.main([*users, "s3://shop/data", "--forse=1"]) == 2
+    assert "--forse=1" in capsys.readouterr().err
 
 
 def test_other_files_are_named_and_left(tmp_path, capsys):

@@ -1,0 +1,1 @@
+from beam_stores import gcs, s3, store  # noqa: F401
