@@ -5,9 +5,9 @@ import pytest
 from s4rec_tf.report_page import figures
 from s4rec_tf.report_page.blocks import Figure, Heading, Paragraph, Table
 from s4rec_tf.report_page.page import as_html
+from tests.browser.looks import WIDTHS
 
 pytestmark = pytest.mark.browser
-WIDTHS = {"phone": 360, "tablet": 820, "desktop": 1440}
 NUMBERS = ["0.05 ± 0.01", "1,200", "-3", "", "12 %", "7"]
 WIDE = Table(
     ("name", *(f"column {n}" for n in range(20))),

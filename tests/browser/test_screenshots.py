@@ -6,66 +6,20 @@ fonts; after a wanted change `UPDATE_BASELINES=1 make test-browser` writes them 
 look at them before you commit them.
 """
 
-import io
-import json
-import os
-from pathlib import Path
-
-import numpy as np
 import pytest
-from PIL import Image
 
-from s4rec_tf.analyze.run_page import write_page
-from tests.s4rec_tf.analyze.test_run_page import EPOCHS, USER
+from tests.browser import report_pages
+from tests.browser.looks import WIDTHS, compare, is_alike, opened, small
 from tests.serving import inside
 
 pytestmark = pytest.mark.browser
-BASELINES = Path(__file__).parent / "baselines"
-WIDTHS = {"phone": 360, "tablet": 820, "desktop": 1440}
-COLUMNS, MOST_OFF = 96, 0.2
-"""Width of what is compared, and the share of its ink that may differ."""
-
-
-def small(picture):
-    """Grey picture of a screenshot, float [H, 96], of values 0 to 255."""
-    image = Image.open(io.BytesIO(picture)).convert("L")
-    rows = round(image.height * COLUMNS / image.width)
-    return np.asarray(image.resize((COLUMNS, rows), Image.Resampling.BOX), float)
-
-
-def is_alike(found, stored):
-    """Whether two small pictures differ by no more than letters' edges do."""
-    if found.shape != stored.shape:
-        return False
-    ink = np.abs(stored - np.median(stored)).mean()
-    return bool(np.abs(found - stored).mean() < MOST_OFF * ink)
-
-
-def compare(page, name):
-    found = small(page.screenshot())
-    path = BASELINES / f"{name}.png"
-    if os.environ.get("UPDATE_BASELINES"):
-        Image.fromarray(found.astype(np.uint8)).save(path, optimize=True)
-    stored = np.asarray(Image.open(path), float)
-    assert is_alike(found, stored), f"{name} looks unlike {path}"
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+EVERY_WIDTH = pytest.mark.parametrize("width", WIDTHS)
 
 
 @pytest.fixture(scope="module")
 def run_page(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("run") / "a run"
-    (run_dir / "evaluation").mkdir(parents=True)
-    lines = [json.dumps(epoch) + "\n" for epoch in EPOCHS]
-    clusters = {"prototypes": {"users": [4, 0, 10], "heads": [1, 0, 5]}}
-    found = {"split": "test", "findings": {"probe_auc": 0.7}, "clusters": clusters}
-    intents = [["soap", "brush"], ["never"], ["oil", "comb"]]
-    for name, text in {
-        "metrics.jsonl": "".join(lines),
-        "config.json": json.dumps({"model": "s4rec", "dim": 64}),
-        "evaluation/analysis.json": json.dumps(found),
-        "evaluation/examples.json": json.dumps({"users": [USER], "intents": intents}),
-    }.items():
-        (run_dir / name).write_text(text)
-    return write_page(run_dir).as_uri()
+    return report_pages.run(tmp_path_factory.mktemp("run")).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +37,8 @@ def served_demo(tmp_path_factory):
     return "--model_name", "demo", "--model_base_path", root / "demo"
 
 
-def opened(browser, address, width, scheme="light"):
-    viewport = {"width": width, "height": 900}
-    page = browser.new_page(viewport=viewport, color_scheme=scheme)
-    page.goto(address)
-    return page
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@SCHEMES
+@EVERY_WIDTH
 def test_run_page_looks_as_before(browser, run_page, width, scheme):
     page = opened(browser, run_page, WIDTHS[width], scheme)
     page.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
@@ -101,7 +48,30 @@ def test_run_page_looks_as_before(browser, run_page, width, scheme):
     page.close()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Addresses of the reports' pages, by their names."""
+    folder = tmp_path_factory.mktemp("reports")
+    for name, (write, _) in report_pages.PAGES.items():
+        (folder / f"{name}.html").write_text(write(folder), "utf-8")
+    return {name: (folder / f"{name}.html").as_uri() for name in report_pages.PAGES}
+
+
+@SCHEMES
+@EVERY_WIDTH
+@pytest.mark.parametrize("name", report_pages.PAGES)
+def test_report_looks_as_before(browser, reports, name, width, scheme):
+    page = opened(browser, reports[name], WIDTHS[width], scheme)
+    if page.locator(".plot").count():
+        page.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[width]
+    for number, place in enumerate(report_pages.PAGES[name][1], start=1):
+        page.locator(place).first.evaluate("e => e.scrollIntoView()")
+        compare(page, f"{name}_{number}_{width}_{scheme}")
+    page.close()
+
+
+@EVERY_WIDTH
 def test_try_page_looks_as_before(browser, try_page, width):
     page = opened(browser, try_page, WIDTHS[width])
     page.get_by_text("answers of version").wait_for()
