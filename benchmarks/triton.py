@@ -39,7 +39,7 @@ def write_repository(
     signature: str = "serving_default",
     outputs: Sequence[str] = (),
 ) -> None:
-    """Adds a model to a model repository, as serving/README.md says.
+    """Adds a model to a model repository, as docs/serving_with_triton.md says.
 
     Args:
         repository: the folder.

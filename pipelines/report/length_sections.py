@@ -12,7 +12,11 @@ from pipelines.experiments.queue_files import MAIN
 from pipelines.report.cells import HEAD_TAIL, Published, published_number
 from pipelines.report.groups import Group, best, spread
 from s4rec_tf.report_page.blocks import Block, Figure, Paragraph, Table
-from s4rec_tf.report_page.figures import bar_chart, box_plot, scatter_plot
+from s4rec_tf.report_page.figures import Plot, bar_chart, box_plot, scatter_plot
+
+_QUANTILES = ("min", "q25", "median", "q75", "max")
+HEAD_RATES = [f"kmeans_head_rate_{name}" for name in _QUANTILES]
+"""Findings on the share of head users in the clusters of K-means."""
 
 
 def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
@@ -41,22 +45,20 @@ def head_tail_figure(groups: Sequence[Group], released: Sequence[Published]) -> 
 
 def head_rate_figure(groups: Sequence[Group], released: Sequence[Published]) -> Block:
     """Fig. 3: the share of head users over 128 K-means clusters of z, and the probe."""
-    columns = ("min", "q25", "median", "q75", "max")
-    names = [f"kmeans_head_rate_{column}" for column in columns]
     series: dict[str, list[float]] = {}
     probes: dict[str, list[float]] = {}
     for label, model, variant in _PROBED:
         group = best(groups, model, variant)
-        if group is None or not group.finding(names[0]):
+        if group is None or not group.finding(HEAD_RATES[0]):
             continue
-        series[label] = [statistics.fmean(group.finding(name)) for name in names]
+        series[label] = [statistics.fmean(group.finding(name)) for name in HEAD_RATES]
         probes[label] = group.finding("probe_auc")
     if not series:
         return Paragraph("No probed run.")
     for row in released:
         series[row["method"]] = row["head_rate"]
         probes[row["method"]] = [row["probe_auc"]] if "probe_auc" in row else []
-    header = ["model", "AUC of the head-tail probe", *columns]
+    header = ["model", "AUC of the head-tail probe", *_QUANTILES]
     rows = [
         [name, spread(probes[name], 3), *(f"{value:.3f}" for value in five)]
         for name, five in series.items()
@@ -82,14 +84,10 @@ def embedding_maps(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
         if found is None:
             continue
         places, is_head = found
-        series = {
-            name: [(float(x), float(y)) for x, y in places[who]]
-            for name, who in (("tail users", ~is_head), ("head users", is_head))
-        }
         title = f"{label}: sequence embeddings of some test users (Fig. 1)"
         row = [label, str(len(places)), f"{np.mean(is_head):.3f}"]
         near = Table(header, [[*row, f"{_head_share_near_heads(places, is_head):.3f}"]])
-        blocks.append(Figure(title, scatter_plot(series), near))
+        blocks.append(Figure(title, plane(places, is_head), near))
     if not blocks:
         return [Paragraph("No run with a map.")]
     text = (
@@ -98,6 +96,15 @@ def embedding_maps(groups: Sequence[Group], ledger_path: Path) -> list[Block]:
         "embeddings' layout tells of length."
     )
     return [Paragraph(text), *blocks]
+
+
+def plane(places: np.ndarray, is_head: np.ndarray) -> Plot:
+    """Users at their places [n, 2], by head and tail."""
+    series = {
+        name: [(float(x), float(y)) for x, y in places[who]]
+        for name, who in (("tail users", ~is_head), ("head users", is_head))
+    }
+    return scatter_plot(series)
 
 
 _NEIGHBOURS = 10

@@ -130,7 +130,7 @@ def _analysis(run_dir: Path) -> Iterator[Block]:
     yield Table(["finding", "value"], rows)
     for name, counts in found["clusters"].items():
         yield _clusters(name, counts["users"], counts["heads"])
-    yield from _map(run_dir)
+    yield from planes(run_dir)
     named = read_examples(run_dir)
     yield from intent_blocks(named["intents"], found["clusters"].get("prototypes", {}))
     yield from user_blocks(named["users"])
@@ -151,7 +151,8 @@ def _clusters(name: str, users: list[int], heads: list[int]) -> Figure:
     )
 
 
-def _map(run_dir: Path) -> Iterator[Block]:
+def planes(run_dir: Path) -> Iterator[Figure]:
+    """Some users of an analyzed run in the plane: by length and, if any, by intent."""
     path = run_dir / "evaluation" / MAP_NAME
     if not path.exists():
         return
