@@ -32,8 +32,10 @@ INDICES = (("scann", "int8"), ("streaming", "bfloat16"))
 _REQUESTS, _WARM_UP = 220, 20
 _STEP = (
     *("items", "step_ms", "cpu_ms", "encoder_ms", "loss_ms", "optimizer_ms"),
-    "peak_gib",
+    *("rows_ms", "peak_gib"),
 )
+_ROWS, _DIM = 256 * 256, 64
+"""Negatives of a batch, and the width of the shape's table."""
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -68,9 +70,31 @@ def step_cost(num_items: int, seconds: float) -> dict[str, Any]:
         "encoder_ms": parts["encoder"],
         "loss_ms": parts["logits_and_loss"],
         "optimizer_ms": parts["optimizer"],
+        "rows_ms": rows_cost(num_items, seconds / 4),
         "peak_gib": peak,
     }
     return {name: round(value, 2) for name, value in found.items()}
+
+
+def rows_cost(num_items: int, seconds: float) -> float:
+    """Processor milliseconds of NumPy reading and writing a batch's rows.
+
+    The rows are random ones of three tables, as of the items and Adam's moments: what
+    memory alone costs at this size.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    tables = [np.full((num_items, _DIM), 0.5, np.float32) for _ in range(3)]
+    began = time.perf_counter()
+    spent, count = 0.0, 0
+    while time.perf_counter() - began < seconds or not count:
+        rows = np.unique(generator.integers(0, num_items, _ROWS))
+        before = time.process_time()
+        for table in tables:
+            table[rows] = 0.9 * table[rows]
+        spent, count = spent + time.process_time() - before, count + 1
+    return 1e3 * spent / count
 
 
 def write_dataset(root: Path, num_items: int) -> None:

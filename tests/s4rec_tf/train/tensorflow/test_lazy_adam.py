@@ -10,6 +10,7 @@ from s4rec_tf.data.samples import training_samples
 from s4rec_tf.runs import config
 from s4rec_tf.train.setup import build_for_training
 from s4rec_tf.train.tensorflow.lazy_adam import LazyAdam
+from s4rec_tf.train.tensorflow.trainer import TensorFlowTrainer
 
 RATE, BETA_1, BETA_2, EPSILON = 0.05, 0.9, 0.999, 1e-7
 
@@ -77,12 +78,16 @@ INFO = spec.DatasetInfo(
 )
 
 
-def built(optimizer, loss, score):
-    """A model, and its endless batches."""
+def settings(optimizer, loss, score):
     overrides = ["max_length=8", "dim=8", "num_layers=1", "num_heads=1", "seed=3"]
     overrides += ["dropout=0", "num_negatives=6", f"loss={loss}", f"score={score}"]
-    overrides += [f"optimizer={optimizer}"]
-    resolved = config.resolve("sasrec", None, overrides)
+    overrides += [f"optimizer={optimizer}", "batch_size=16"]
+    return config.resolve("sasrec", None, overrides)
+
+
+def built(optimizer, loss, score):
+    """A model, and its endless batches."""
+    resolved = settings(optimizer, loss, score)
     model = build_for_training(resolved, INFO, SPLIT)
     model.rows_at_once = 0
     samples = training_samples(SPLIT, "prefix", 8)
@@ -107,6 +112,31 @@ def test_losses_that_look_at_few_items_list_their_rows(loss, score):
     assert isinstance(sparse, tf.IndexedSlices)
     assert not isinstance(dense, tf.IndexedSlices)
     np.testing.assert_allclose(tf.convert_to_tensor(sparse), dense, atol=1e-6)
+
+
+def shapes_in_a_step(optimizer, loss, score):
+    """Shapes of all tensors in the graph of a trainer's step."""
+    trainer = TensorFlowTrainer(settings(optimizer, loss, score), INFO, SPLIT)
+    trainer.begin(0)
+    step = trainer._compiled_step.get_concrete_function(trainer._iterator)
+    graph = step.graph.as_graph_def(add_shapes=True)
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    shapes = [s for n in nodes for s in n.attr["_output_shapes"].list.shape]
+    return {tuple(axis.size for axis in shape.dim) for shape in shapes}
+
+
+@pytest.mark.parametrize(
+    ("loss", "score"),
+    [("sampled_softmax", "cosine"), ("bce", "dot"), ("gbce", "dot")],
+)
+def test_no_tensor_of_a_step_is_as_large_as_the_table(loss, score):
+    found = shapes_in_a_step("lazy_adam", loss, score)
+    assert (16, 8) in found
+    assert {shape for shape in found if NUM_ITEMS in shape} <= {(NUM_ITEMS,)}
+
+
+def test_a_tensor_as_large_as_the_table_would_be_seen():
+    assert (NUM_ITEMS, 8) in shapes_in_a_step("adam", "bce", "dot")
 
 
 def test_the_full_softmax_lists_every_row():
