@@ -102,9 +102,17 @@ def groups_of(entries: Iterable[dict[str, Any]]) -> list[Group]:
     """The groups of some ledger lines: main runs first, then best validation first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
-        found.setdefault(ledger.identity({**entry, "seed": None}), []).append(entry)
+        settings = {name: _by_value(value) for name, value in entry["settings"].items()}
+        key = ledger.identity({**entry, "settings": settings, "seed": None})
+        found.setdefault(key, []).append(entry)
     by_seed = [sorted(lines, key=lambda line: line["seed"]) for lines in found.values()]
     return sorted(map(Group, map(tuple, by_seed)), key=_order)
+
+
+def _by_value(setting: Any) -> Any:
+    """A setting in which 0 and 0.0, as queues may write them, are one."""
+    is_whole = isinstance(setting, int) and not isinstance(setting, bool)
+    return float(setting) if is_whole else setting
 
 
 def _order(group: Group) -> tuple[bool, str, float, str]:

@@ -151,6 +151,7 @@ _PAIRS = (
     (_S4REC, _SASREC),
     (_CONTROL, _SASREC),
     (_NO_VIEWS, _SASREC),
+    (_NO_VIEWS, _DOT),
     (_DOT, _SASREC),
     (_BSAREC, _SASREC),
     (_BSAREC_VIEWS, _CONTROL),

@@ -94,6 +94,16 @@ def test_seeds_come_together_as_mean_and_spread(written):
     assert "0.0700 ± 0.0100" in page
 
 
+def test_zero_is_zero_however_a_queue_wrote_it(written):
+    markdown, _ = written(
+        entry(seed=1, level=0.04, settings={"tau": 0, "decoupled": True}),
+        entry(seed=2, level=0.06, settings={"tau": 0.0, "decoupled": True}),
+        entry(seed=3, level=0.07, settings={"tau": 0, "decoupled": 1}),
+    )
+    seeds = [row[3] for row in rows(markdown, "Amazon Beauty")[1:]]
+    assert sorted(seeds) == ["1", "2"]
+
+
 def test_the_page_needs_nothing_else(written):
     markdown, page = written(entry(), entry("sasrec", config="<b>&"))
     assert needs_nothing_else(page)
