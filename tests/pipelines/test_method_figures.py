@@ -1,6 +1,8 @@
 """The plots of docs/how_s4rec_works.md: what they draw, of a ledger written by hand."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from pipelines.experiments import ledger
 from pipelines.report import method_figures, method_plots
 
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how_s4rec_works.md").read_text("utf-8")
 QUANTILES = ("min", "q25", "median", "q75", "max")
 
 
@@ -79,3 +83,27 @@ def test_run_without_intents_is_refused(tmp_path):
     assert [trace["name"] for trace in drawn] == [
         *("other intents", "intent 2", "intent 0")
     ]
+
+
+def test_page_names_files_that_there_are():
+    names = re.findall(r"`(s4rec_tf/[\w/]+\.py)(?:: (\w+))?`", PAGE)
+    assert len(names) > 8
+    for file, function in names:
+        assert function in (ROOT / file).read_text("utf-8")
+
+
+def test_page_has_the_probes_of_the_ledger():
+    runs = ledger.read(ROOT / "docs" / "results" / "runs.jsonl")
+    found = {
+        (run["model"], run["variant"]): run["analysis"]["probe_auc"]
+        for run in runs
+        if run["dataset"] == "beauty" and run["seed"] == 1
+    }
+    without, with_adversary, plain = (
+        f"{found[name]:.3f}"
+        for name in (
+            *(("s4rec", "short_without_gr"), ("s4rec", "short"), ("sasrec", "short")),
+        )
+    )
+    said = f"{without} without the adversary, {with_adversary} with it, and {plain} in"
+    assert said in " ".join(PAGE.split())
