@@ -224,7 +224,7 @@ class Board:
 
     def log(self, epoch: int, logs: Logs) -> None:
         """Adds an epoch's figures."""
-        rate = float(self._optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
         for name, value in {**logs, "learning_rate": rate}.items():
             is_train = not name.startswith("val_")
             writer = self._train if is_train else self._validation
