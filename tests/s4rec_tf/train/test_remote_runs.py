@@ -220,6 +220,23 @@ def forget_copy(url):
 
 
 @pytest.mark.slow
+def test_killed_at_uploads_to_a_server(server, local, tmp_path, monkeypatch):
+    (lives, whole), (base, variables) = local, server
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    store._client.cache_clear()
+    moment, is_killed = 0, True
+    while is_killed:
+        moment += 1
+        _, is_killed = live(lives, moment, moment % 2 == 0, url=f"{base}/run")
+    with working_copy.opened(f"{base}/run", with_states=True) as root:
+        assert_same_run(root, whole)
+    store._client.cache_clear()
+    assert moment > 6
+
+
+@pytest.mark.slow
 def test_kills_and_stops_of_the_command(server, dataset, tmp_path, monkeypatch):
     base, variables = server
     for name, value in variables.items():
@@ -239,7 +256,8 @@ def test_kills_and_stops_of_the_command(server, dataset, tmp_path, monkeypatch):
             code, took = ended(dataset, url, variables, number, delay, trains_first)
             if code != 0:
                 assert code == {signal.SIGKILL: -9, signal.SIGTERM: 4}[left.pop()]
-                assert took < 10
+                # Not 10: this process, which is the store too, may wait for a core.
+                assert took < 60
                 with working_copy.opened(url, with_states=True) as root:
                     places.add(place_of(root))
                 if draw.random() < 0.5:
