@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,15 @@ from s4rec_tf.exit_codes import ExitCode
 from s4rec_tf.spec import DatasetDir
 
 
-def compare(current: DatasetDir, previous: DatasetDir) -> ValidationResult:
+def compare(
+    current: DatasetDir, previous: DatasetDir, times: float = 1.0
+) -> ValidationResult:
     """The drift from one dataset to another.
+
+    Args:
+        current: the newer one.
+        previous: the older one.
+        times: users to be expected of the newer one, over those of the older one.
 
     Raises:
         DatasetError: if one is unfinished or damaged.
@@ -33,6 +41,7 @@ def compare(current: DatasetDir, previous: DatasetDir) -> ValidationResult:
         validation.complete_schema(validation.curated_schema(), current.info()),
         validation.read_statistics(previous.root),
         (read_popularity(current), read_popularity(previous)),
+        times,
     )
 
 
@@ -45,10 +54,15 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("dataset", type=Path, help="a finished dataset")
     parser.add_argument("previous", type=Path, help="the one that it is compared with")
+    text = "users to be expected over those before: 2 for two days after one (1)"
+    parser.add_argument("--times", type=float, default=1.0, help=text)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
+    if not 0 < args.times < math.inf:
+        parser.error(f"--times must be above 0. Received: {args.times}")
     try:
-        findings = compare(DatasetDir(args.dataset), DatasetDir(args.previous))
+        both = (DatasetDir(args.dataset), DatasetDir(args.previous))
+        findings = compare(*both, args.times)
     except (ValueError, OSError) as error:
         print(f"drift: error: {error}", file=sys.stderr)
         return ExitCode.FAILED

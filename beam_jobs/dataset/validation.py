@@ -106,6 +106,16 @@ def _without_comparators(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     return plain
 
 
+def _with_scaled_sizes(schema: schema_pb2.Schema, times: float) -> schema_pb2.Schema:
+    """The schema for a dataset of so many times the usual number of users."""
+    scaled = schema_pb2.Schema()
+    scaled.CopyFrom(schema)
+    comparator = scaled.dataset_constraints.num_examples_drift_comparator
+    comparator.min_fraction_threshold *= times
+    comparator.max_fraction_threshold *= times
+    return scaled
+
+
 def validate_split(
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
@@ -170,6 +180,7 @@ def compare_with_previous(
     schema: schema_pb2.Schema,
     previous: Statistics,
     popularities: Popularities | None = None,
+    times: float = 1.0,
 ) -> ValidationResult:
     """The drift since the previous dataset, of all users and of all their actions.
 
@@ -178,8 +189,9 @@ def compare_with_previous(
         schema: the completed schema, which holds the thresholds.
         previous: statistics of the dataset before.
         popularities: actions by raw item id, now and before, if they are compared.
+        times: users to be expected, over those before.
     """
-    findings = []
+    schema, findings = _with_scaled_sizes(schema, times), []
     is_large = all(
         _num_examples(each["train"]) >= MIN_COMPARED_EXAMPLES
         for each in (statistics, previous)

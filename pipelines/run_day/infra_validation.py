@@ -10,16 +10,21 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from s4rec_tf.exit_codes import ExitCode
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
-"""Tolerances of numbers in answers; items must be the same."""
+"""Tolerances of numbers in answers. Items whose numbers are that close may change
+places: a server adds up in another order than the model did."""
 
-Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
+_VALUES = ("scores", "influences")
+"""Outputs that have a number for each of `item_ids`, the largest first."""
+
+Outputs = Mapping[str, Any]
+Ask = Callable[[str, dict[str, Any]], Outputs]
 """Outputs, as arrays, of a signature's inputs as nested lists."""
 
 
@@ -80,26 +85,59 @@ def replay(golden: Sequence[dict[str, Any]], ask: Ask) -> None:
     Raises:
         ValueError: naming the first signature and output that differ.
     """
-    import numpy as np
-
     if not golden:
         raise ValueError("the export has no golden request")
     for number, line in enumerate(golden, start=1):
+        wanted = line["outputs"]
         found = ask(line["signature_name"], line["inputs"])
-        for name, wanted in line["outputs"].items():
-            received = found.get(name)
-            if name == "item_ids":
-                is_same = received == wanted
-            else:
-                is_same = received is not None and np.allclose(
-                    received, wanted, rtol=RELATIVE, atol=ABSOLUTE
-                )
-            if not is_same:
+        # Numbers first: by them the places of items are judged.
+        for name in sorted(wanted, key="item_ids".__eq__):
+            if found.get(name) is None or not _is_same(name, found, wanted):
                 raise ValueError(
                     f"golden request {number} ({line['signature_name']}): {name} must "
-                    f"be as the model answered. Received: {_short(received)}, for "
-                    f"{_short(wanted)}"
+                    f"be as the model answered. Received: {_short(found.get(name))}, "
+                    f"for {_short(wanted[name])}"
                 )
+
+
+def _is_same(name: str, found: Outputs, wanted: Outputs) -> bool:
+    values = next((key for key in _VALUES if key in wanted), None)
+    if name == "item_ids" and values:
+        rows = (found[name], found[values], wanted[name], wanted[values])
+        return all(map(_are_in_order, *rows))
+    if name == "item_ids":
+        return bool(found[name] == wanted[name])
+    if name == "influences":
+        # They are in the order of their size; whose they are stands with the items.
+        return _are_close(
+            abs(found[name]), [list(map(abs, row)) for row in wanted[name]]
+        )
+    return _are_close(found[name], wanted[name])
+
+
+def _are_in_order(
+    items: Sequence[str],
+    values: Sequence[float],
+    wanted_items: Sequence[str],
+    wanted_values: Sequence[float],
+) -> bool:
+    """Whether every item has a value that is its own; one that came in, the last."""
+    own: dict[str, list[float]] = {}
+    for item, value in zip(wanted_items, wanted_values, strict=True):
+        own.setdefault(item, []).append(value)
+    last = wanted_values[-1:]
+    pairs = zip(items, values, strict=True)
+    return len(items) == len(wanted_items) and all(
+        any(_are_close(value, each) for each in own.get(item, last))
+        for item, value in pairs
+    )
+
+
+def _are_close(received: Any, wanted: Any) -> bool:
+    import numpy as np
+
+    has_shape = np.shape(received) == np.shape(wanted)
+    return has_shape and np.allclose(received, wanted, rtol=RELATIVE, atol=ABSOLUTE)
 
 
 def _short(value: object) -> str:
@@ -118,7 +156,7 @@ def _asker(target: str, model: str) -> Ask:
     channel = grpc.insecure_channel(target)
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
-    def ask(signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    def ask(signature: str, inputs: dict[str, Any]) -> Outputs:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = model
         request.model_spec.signature_name = signature

@@ -91,7 +91,9 @@ class Steps:
             return
         folders = self.day.increment, previous.increment
         inputs = {"datasets": [DatasetDir(f).fingerprint() for f in folders]}
-        flags = (*map(str, folders), "--json")
+        # Logs that a failed day left are taken by the next one, which then has more.
+        logs, before = (len(day.read_plan()["logs"]) for day in (self.day, previous))
+        flags = (*map(str, folders), "--times", f"{logs / before:g}", "--json")
         self._run(
             *("validate", "beam_jobs.drift", flags, inputs, self.day.drift), prints=True
         )

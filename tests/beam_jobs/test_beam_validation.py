@@ -205,6 +205,23 @@ def test_a_fall_in_the_number_of_users_is_drift(sound):
     assert "The ratio of num examples in the current dataset" in anomaly
 
 
+def test_two_days_have_the_users_of_two(sound):
+    def twice_as_many_and_more(statistics):
+        statistics["train"].datasets[0].num_examples *= 3
+
+    larger = changed(sound, twice_as_many_and_more)
+
+    def drift(now, before, times):
+        return validation.compare_with_previous(now, SCHEMA, before, times=times)
+
+    assert drift(larger, sound, 2).anomalies == []  # 3 in 1 to 4
+    assert drift(sound, larger, 0.5).anomalies == []  # a third in 0.25 to 1
+    few = drift(sound, sound, 4).anomalies  # 1 in 2 to 8, of train and test
+    many = drift(sound, sound, 0.25).anomalies  # 1 in 0.125 to 0.5
+    assert ["below the threshold 2" in line for line in few] == [True, True]
+    assert ["above the threshold 0.5" in line for line in many] == [True, True]
+
+
 def test_small_samples_are_not_compared(sound):
     def few(statistics):
         for split in SPLITS:

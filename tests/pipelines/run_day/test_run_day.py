@@ -59,7 +59,19 @@ def test_third_day_is_compared_with_the_second_ones_actions(world):
     world.run(1, 2, 3)
     assert world.stages.calls == [*LATER[:2], "drift", *LATER[2:]]
     folders = [world.base.day(number).increment for number in (3, 2)]
-    assert line_of(world, "drift") == f"{folders[0]} {folders[1]} --json"
+    assert line_of(world, "drift") == f"{folders[0]} {folders[1]} --times 1 --json"
+
+
+def test_a_day_with_the_logs_of_a_failed_one_may_be_larger(world):
+    world.run(1)
+    world.stages.fail = "pipelines.run_day.infra_validation"
+    with pytest.raises(ValueError, match="failed at infra_validate"):
+        world.run(1, 2)
+    world.stages.fail = None
+    world.run(1, 2, 3)
+    world.run(1, 2, 3, 4)
+    folders = [world.base.day(number).increment for number in (4, 3)]
+    assert line_of(world, "drift") == f"{folders[0]} {folders[1]} --times 0.5 --json"
 
 
 def test_nothing_new_runs_nothing(world):
