@@ -42,8 +42,8 @@ EXPORTED = frozenset(
     BatchMatMul BatchMatMulV2 BatchMatMulV3 BiasAdd Bincount Bitcast BroadcastTo
     Bucketize Case Cast Ceil ConcatV2 Const Conv2D Cos Cumprod Cumsum
     DepthwiseConv2dNative Diag DivNoNan DynamicPartition DynamicStitch Einsum Elu
-    EmptyTensorList EnsureShape Equal Erf Exp ExpandDims Expm1 FFT Fill Floor FloorDiv
-    FloorMod GatherNd GatherV2 Greater GreaterEqual HashTableV2 IFFT IRFFT Identity
+    EmptyTensorList EnsureShape Equal Erf Erfc Exp ExpandDims Expm1 FFT Fill Floor
+    FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual HashTableV2 IFFT IRFFT Identity
     IdentityN If InitializeTableFromTextFileV2 InitializeTableV2 InvertPermutation
     IsFinite IsInf IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd
     LogicalNot LogicalOr LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2

@@ -101,7 +101,9 @@ def test_recomputing_changes_no_gradient(num_positions):
     received = tf.function(gradients)(compiled, tf.constant(item_ids))
     assert any(np.any(gradient) for gradient in expected)
     for ours, theirs in zip(received, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        # Sums of hundreds, whose rounding differs between versions of XLA.
+        scale = np.max(np.abs(theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 + 1e-6 * scale)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

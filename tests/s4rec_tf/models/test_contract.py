@@ -335,7 +335,7 @@ def test_the_export_answers_what_evaluation_ranks(name, chain, tmp_path):
     if model.has_user_embeddings:
         inputs["user_id"] = tf.constant(users.user_ids.tolist())
     answer = signature(**inputs)
-    names = [[f"item-{item}" * (item > 0) for item in row] for row in expected]
+    names = [[f"item-{item}" * int(item > 0) for item in row] for row in expected]
     received = [[item.decode() for item in row] for row in answer["item_ids"].numpy()]
     # An item that is the target stays in the ranking though the user has had it.
     is_new = [t not in users.items(row) for row, t in enumerate(users.target_ids)]
