@@ -43,26 +43,26 @@ EXPORTED = frozenset(
     Bucketize Case Cast Ceil ConcatV2 Const Conv2D Cos Cumprod Cumsum
     DepthwiseConv2dNative Diag DivNoNan DynamicPartition DynamicStitch Einsum Elu
     EmptyTensorList EnsureShape Equal Erf Erfc Exp ExpandDims Expm1 FFT Fill Floor
-    FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual HashTableV2 IFFT IRFFT Identity
-    IdentityN If InitializeTableFromTextFileV2 InitializeTableV2 InvertPermutation
-    IsFinite IsInf IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd
-    LogicalNot LogicalOr LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2
-    LowerBound MatMul MatrixBandPart MatrixDiagPartV3 MatrixDiagV3 MatrixSetDiagV3 Max
-    MaxPool Maximum Mean Minimum Mul Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2
-    ParseExampleV2 PartitionedCall Placeholder PlaceholderWithDefault Pow Prod RFFT
-    RaggedGather RaggedRange RaggedTensorToTensor Range Rank ReadVariableOp RealDiv
-    Reciprocal Relu Relu6 Reshape ResourceGather ResourceGatherNd RestoreV2
-    ReverseSequence ReverseV2 Roll Round Rsqrt Scann>ScannSearchBatched
-    Scann>TensorsToScann ScatterNd SegmentMax SegmentMean SegmentSum Select SelectV2
-    Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign Split SplitV Sqrt
-    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
-    StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin
-    StringLength StringStrip StringToNumber Sub Sum Tanh TensorListConcatV2
-    TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve
-    TensorListResize TensorListSetItem TensorListStack TensorScatterAdd
-    TensorScatterUpdate Tile TopKV2 Transpose Unique UniqueV2 UniqueWithCounts Unpack
-    UnsortedSegmentMax UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp
-    Where While ZerosLike
+    FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual HashTableV2 IFFT IRFFT
+    Identity IdentityN If InitializeTableFromTextFileV2 InitializeTableV2
+    InvertPermutation IsFinite IsInf IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax
+    LogicalAnd LogicalNot LogicalOr LookupTableFindV2 LookupTableImportV2
+    LookupTableSizeV2 LowerBound MatMul MatrixBandPart MatrixDiagPartV3 MatrixDiagV3
+    MatrixSetDiagV3 Max MaxPool Maximum Mean Minimum Mul Neg NoOp NotEqual OneHot
+    OnesLike Pack Pad PadV2 ParseExampleV2 PartitionedCall Placeholder
+    PlaceholderWithDefault Pow Prod RFFT RaggedGather RaggedRange RaggedTensorToTensor
+    Range Rank ReadVariableOp RealDiv Reciprocal Relu Relu6 Reshape ResourceGather
+    ResourceGatherNd RestoreV2 ReverseSequence ReverseV2 Roll Round Rsqrt
+    Scann>ScannSearchBatched Scann>TensorsToScann ScatterNd SegmentMax SegmentMean
+    SegmentSum Select SelectV2 Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus
+    Softsign Split SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall
+    StatelessIf StatelessWhile StaticRegexFullMatch StaticRegexReplace StopGradient
+    StridedSlice StringJoin StringLength StringStrip StringToNumber Sub Sum Tanh
+    TensorListConcatV2 TensorListFromTensor TensorListGetItem TensorListLength
+    TensorListReserve TensorListResize TensorListSetItem TensorListStack
+    TensorScatterAdd TensorScatterUpdate Tile TopKV2 Transpose Unique UniqueV2
+    UniqueWithCounts Unpack UnsortedSegmentMax UnsortedSegmentSum UpperBound VarHandleOp
+    VarIsInitializedOp Where While ZerosLike
     """.split()
 )
 """Operations that an export of this project may hold: they compute, and no more.
