@@ -24,7 +24,7 @@ class Holder(NamedTuple):
     meta: Path | None = None
 
     def folders(self) -> list[Path]:
-        """What to remove, in order: the manifest, by which it is found, last."""
+        """The paths to remove, in order: the manifest, by which it is found, last."""
         return [self.path] if self.meta is None else [self.path, self.meta]
 
 

@@ -184,7 +184,7 @@ def _names(root: Path) -> list[str]:
 
 
 def _stamp(path: Path) -> list[int]:
-    """What changes with a file's content, since files are replaced or grow."""
+    """A mark that changes with a file's content: files are replaced or grow."""
     stat = path.stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 

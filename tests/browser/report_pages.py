@@ -38,7 +38,7 @@ def run(folder):
 
 
 class Shop:
-    """What a ledger's line says of its dataset."""
+    """The fields of a ledger line that name its dataset."""
 
     def fingerprint(self):
         return "of a shop"
@@ -114,4 +114,4 @@ PAGES = {
     "data": (data, ("#validation", "#drift-over-the-last-datasets")),
     "days": (days, ("#quality", "#time-and-disk")),
 }
-"""What makes each page, and the places of it that are looked at."""
+"""The maker of each page, and the places of it that are compared."""
